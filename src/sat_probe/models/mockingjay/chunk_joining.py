@@ -1,0 +1,42 @@
+"""Joins what was encoded chunk by chunk, as if it had been encoded in one piece."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutput
+
+
+def join_chunks(outputs: list[BaseModelOutput], rows: int) -> BaseModelOutput:
+    """The chunks of one utterance as one output of `rows` positions, zero behind its end."""
+
+    def in_time(states: list[torch.Tensor]) -> torch.Tensor:
+        whole = torch.cat(states, dim=1)
+        return nn.functional.pad(whole, (0, 0, 0, rows - whole.shape[1]))
+
+    def on_diagonal(maps: list[torch.Tensor]) -> torch.Tensor:
+        whole = maps[0].new_zeros(*maps[0].shape[:2], rows, rows)
+        start = 0
+        for one in maps:
+            whole[..., start : start + one.shape[-1], start : start + one.shape[-1]] = one
+            start += one.shape[-1]
+        return whole
+
+    states = [one.hidden_states for one in outputs]
+    maps = [one.attentions for one in outputs]
+    return BaseModelOutput(
+        last_hidden_state=in_time([one.last_hidden_state for one in outputs]),
+        hidden_states=None
+        if states[0] is None
+        else tuple(in_time(list(layer)) for layer in zip(*states, strict=True)),
+        attentions=None
+        if maps[0] is None
+        else tuple(on_diagonal(list(layer)) for layer in zip(*maps, strict=True)),
+    )
+
+
+def join_utterances(utterances: list[tuple[torch.Tensor, ...] | None]) -> tuple[torch.Tensor, ...] | None:
+    """Per utterance a tuple over layers -> a tuple over layers of batches."""
+    if utterances[0] is None:
+        return None
+    return tuple(torch.cat(layer) for layer in zip(*utterances, strict=True))

@@ -1,0 +1,51 @@
+"""Pure functions of the Mockingjay forward pass: positions, stacking of frames, loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def sinusoid_positions(length: int, size: int) -> torch.Tensor:
+    """The position table, (length, size) float32: sine in even columns, cosine of the same angle in odd ones.
+
+    Computed in float64, as the originals do, so that far positions keep their digits.
+    """
+    columns = np.arange(size)
+    angles = np.arange(length)[:, None] / np.power(10_000.0, 2 * (columns // 2) / size)
+    return torch.from_numpy(np.where(columns % 2, np.cos(angles), np.sin(angles)).astype(np.float32))
+
+
+def stack_frames(features: torch.Tensor, factor: int) -> torch.Tensor:
+    """(batch, frames, size) -> (batch, frames // factor, size * factor); the last frames that fill no row are dropped."""
+    batch, frames, size = features.shape
+    rows = frames // factor
+    return features[:, : rows * factor].reshape(batch, rows, size * factor)
+
+
+def stack_mask(attention_mask: torch.Tensor, factor: int) -> torch.Tensor:
+    """(batch, frames) -> (batch, frames // factor) bool; a row counts as true when any of its frames does."""
+    batch, frames = attention_mask.shape
+    rows = frames // factor
+    return attention_mask[:, : rows * factor].reshape(batch, rows, factor).bool().any(-1)
+
+
+def reconstruction_loss(
+    prediction: torch.Tensor, target: torch.Tensor, selected: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean absolute error over the selected values: one mean over the whole batch, not a mean of utterance means.
+
+    prediction, target: (batch, rows, size). selected: bool (batch, rows) or (batch, rows, size). Zero if none is.
+    """
+    errors = (
+        (prediction - target).abs().float()
+        if prediction.dtype != torch.float64
+        else (prediction - target).abs()
+    )
+    if selected is None:
+        return errors.mean()
+    if selected.ndim == 2:
+        selected = selected[..., None]
+    weights = selected.to(errors.dtype)
+    count = weights.sum() * (errors.shape[-1] // weights.shape[-1])
+    return (errors * weights).sum() / count.clamp(min=1)

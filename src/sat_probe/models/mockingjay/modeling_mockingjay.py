@@ -1,0 +1,353 @@
+"""Mockingjay: a BERT-like encoder of speech, pre-trained to reconstruct masked frames.
+
+Liu et al., "Mockingjay: Unsupervised Speech Representation Learning with Deep Bidirectional Transformer Encoders",
+ICASSP 2020. TERA and AudioALBERT are the same network with other pre-training, respectively shared layers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .chunk_joining import join_chunks, join_utterances
+from .configuration_mockingjay import MockingjayConfig
+from .frame_stacking import reconstruction_loss, sinusoid_positions, stack_frames, stack_mask
+
+
+@dataclass
+class MockingjayForPreTrainingOutput(ModelOutput):
+    """Output of `MockingjayForPreTraining`.
+
+    loss: mean absolute error over the selected positions, a scalar; `None` without labels.
+    prediction: reconstructed frames, (batch, frames // R * R, target_size).
+    last_hidden_state: (batch, frames // R, hidden_size).
+    hidden_states, attentions: as `MockingjayModel` gives them.
+    """
+
+    loss: torch.Tensor | None = None
+    prediction: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention that keeps its maps: (batch, queries, heads, head size) and (batch, heads, queries, keys)."""
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    softmax_dtype = torch.promote_types(query.dtype, torch.float32)
+    weights = nn.functional.softmax(scores, dim=-1, dtype=softmax_dtype).to(query.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+
+
+class MockingjayEmbeddings(nn.Module):
+    """Stacked frames -> projection + sinusoid positions -> layer norm."""
+
+    def __init__(self, config: MockingjayConfig):
+        super().__init__()
+        self.projection = nn.Linear(config.feature_size * config.downsample_rate, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        # Not a buffer: a buffer would come back as garbage from meta-device loading. It grows on demand.
+        self._positions: torch.Tensor | None = None
+
+    def positions(self, length: int, like: torch.Tensor) -> torch.Tensor:
+        """The first `length` rows of the position table, in dtype and on device of `like`."""
+        table = self._positions
+        if table is None or len(table) < length or table.device != like.device or table.dtype != like.dtype:
+            self._positions = table = sinusoid_positions(max(length, 1024), like.shape[-1]).to(like)
+        return table[:length]
+
+    def forward(self, stacked: torch.Tensor) -> torch.Tensor:
+        projected = self.projection(stacked)
+        return self.dropout(self.layer_norm(projected + self.positions(projected.shape[1], projected)))
+
+
+class MockingjayAttention(nn.Module):
+    def __init__(self, config: MockingjayConfig, layer_idx: int):
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.is_causal = False
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        input_shape = hidden_states.shape[:-1]
+        head_shape = (*input_shape, -1, self.head_dim)
+        query = self.q_proj(hidden_states).view(head_shape).transpose(1, 2)
+        key = self.k_proj(hidden_states).view(head_shape).transpose(1, 2)
+        value = self.v_proj(hidden_states).view(head_shape).transpose(1, 2)
+        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        context, weights = attention_interface(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=self.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.out_proj(context.reshape(*input_shape, -1)), weights
+
+
+class MockingjayLayer(GradientCheckpointingLayer):
+    def __init__(self, config: MockingjayConfig, layer_idx: int):
+        super().__init__()
+        self.pre_layer_norm = config.pre_layer_norm
+        self.attention = MockingjayAttention(config, layer_idx)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def feed_forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.dropout(self.output(self.activation(self.intermediate(hidden_states))))
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        if self.pre_layer_norm:
+            attended, _ = self.attention(self.attention_norm(hidden_states), attention_mask, **kwargs)
+            hidden_states = hidden_states + self.dropout(attended)
+            return hidden_states + self.feed_forward(self.output_norm(hidden_states))
+        attended, _ = self.attention(hidden_states, attention_mask, **kwargs)
+        hidden_states = self.attention_norm(self.dropout(attended) + hidden_states)
+        return self.output_norm(self.feed_forward(hidden_states) + hidden_states)
+
+
+class MockingjayHiddenState(nn.Module):
+    """What is shown of a layer: its output as it is, or (pre-LN) through a layer norm of its own."""
+
+    def __init__(self, config: MockingjayConfig, normalize: bool):
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normalize else None
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return hidden_states if self.layer_norm is None else self.layer_norm(hidden_states)
+
+
+class MockingjayPreTrainedModel(PreTrainedModel):
+    config: MockingjayConfig
+    base_model_prefix = "mockingjay"
+    main_input_name = "input_features"
+    input_modalities = ("audio",)
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = (
+        False  # the loss is a mean; the Trainer must divide it when it accumulates gradients
+    )
+    _no_split_modules = ["MockingjayEmbeddings", "MockingjayLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_record_outputs = {
+        "hidden_states": OutputRecorder(MockingjayHiddenState, capture_initial_hidden_state=False),
+        "attentions": OutputRecorder(MockingjayAttention, index=1),
+    }
+
+
+class MockingjayModel(MockingjayPreTrainedModel):
+    """The encoder: frames of features in, one vector per R frames out."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^head\."]  # a pre-training checkpoint also holds its head
+
+    def __init__(self, config: MockingjayConfig):
+        super().__init__(config)
+        self.embeddings = MockingjayEmbeddings(config)
+        self.layers = nn.ModuleList(
+            [MockingjayLayer(config, index) for index in range(config.num_hidden_layers)]
+        )
+        self.shown_states = nn.ModuleList(
+            MockingjayHiddenState(
+                config, config.pre_layer_norm and (index > 0 or config.normalize_embedding_state)
+            )
+            for index in range(config.num_hidden_layers + 1)
+        )
+        if config.share_layers and config.num_hidden_layers > 1:
+            self._tied_weights_keys = {r"layers\.(?!0\.)\d+\.": r"layers\.0\."}
+        self.post_init()
+
+    def get_output_lengths(self, input_lengths: torch.Tensor) -> torch.Tensor:
+        """Encoder positions that hold speech, for utterances of `input_lengths` frames in a long enough batch."""
+        return (input_lengths + self.config.downsample_rate - 1) // self.config.downsample_rate
+
+    def forward(
+        self,
+        input_features: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        chunk_length: int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutput | tuple:
+        """
+        input_features: frames of features, (batch, frames, feature_size), padded at the end.
+        attention_mask: 1 on true frames, 0 on padding, (batch, frames); `None`: all true.
+        chunk_length: overrides `config.chunk_length`.
+
+        Returns `last_hidden_state` (batch, frames // R, hidden_size); with `output_hidden_states=True` also the
+        embedding and every layer's output; with `output_attentions=True` (eager attention) one map per layer.
+
+        Raises ValueError when the features have another size than the model reads, or no row can be stacked.
+        """
+        rate = self.config.downsample_rate
+        if input_features.ndim != 3 or input_features.shape[-1] != self.config.feature_size:
+            raise ValueError(
+                f"expected input_features of shape (batch, frames, {self.config.feature_size}), "
+                f"got {tuple(input_features.shape)}"
+            )
+        if input_features.shape[1] < rate:
+            raise ValueError(
+                f"{input_features.shape[1]} frames are fewer than one row of {rate} stacked frames"
+            )
+        stacked = stack_frames(input_features, rate)
+        mask = None if attention_mask is None else stack_mask(attention_mask, rate)
+        chunk_length = self.config.chunk_length if chunk_length is None else chunk_length
+        if chunk_length is None or stacked.shape[1] <= chunk_length:
+            return self.encode_stacked(stacked, mask, **kwargs)
+        return self.encode_chunks(stacked, mask, chunk_length, **kwargs)
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def encode_stacked(
+        self,
+        stacked: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutput:
+        """The transformer over stacked rows (batch, rows, feature_size * R) with their mask (batch, rows)."""
+        hidden_states = self.embeddings(stacked)
+        attention_mask = create_bidirectional_mask(
+            config=self.config, inputs_embeds=hidden_states, attention_mask=attention_mask
+        )
+        shown = self.shown_states[0](hidden_states)
+        for layer, show in zip(self.layers, self.shown_states[1:], strict=True):
+            hidden_states = layer(hidden_states, attention_mask, **kwargs)
+            shown = show(hidden_states)
+        return BaseModelOutput(last_hidden_state=shown)
+
+    def encode_chunks(
+        self,
+        stacked: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        chunk_length: int,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutput | tuple:
+        """Each utterance cut into near-equal chunks (`torch.chunk`) that are encoded alone and joined again.
+
+        Every utterance is cut by its own length, so that a batch changes nothing; positions restart in each chunk.
+        Attention maps are joined along the diagonal.
+        """
+        rows = stacked.shape[1]
+        lengths = [rows] * len(stacked) if attention_mask is None else attention_mask.sum(1).tolist()
+        return_dict = kwargs.pop("return_dict", True)
+        joined = []
+        for utterance, length in zip(stacked, lengths, strict=True):
+            pieces = utterance[:length].chunk(-(-length // chunk_length)) if length else (utterance[:1],)
+            outputs = [self.encode_stacked(piece[None], **kwargs) for piece in pieces]
+            joined.append(join_chunks(outputs, rows))
+        output = BaseModelOutput(
+            last_hidden_state=torch.cat([one.last_hidden_state for one in joined]),
+            hidden_states=join_utterances([one.hidden_states for one in joined]),
+            attentions=join_utterances([one.attentions for one in joined]),
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class MockingjayReconstructionHead(nn.Module):
+    """Encoder output -> the R frames of each position, side by side."""
+
+    def __init__(self, config: MockingjayConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.output = nn.Linear(config.hidden_size, config.target_size * config.downsample_rate)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.output(self.layer_norm(self.activation(self.dense(hidden_states))))
+
+
+class MockingjayForPreTraining(MockingjayPreTrainedModel):
+    """The encoder with its reconstruction head."""
+
+    def __init__(self, config: MockingjayConfig):
+        super().__init__(config)
+        self.mockingjay = MockingjayModel(config)
+        self.head = MockingjayReconstructionHead(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        mask_positions: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> MockingjayForPreTrainingOutput:
+        """
+        input_features: frames as the model shall see them (already masked), (batch, frames, feature_size).
+        attention_mask: 1 on true frames, (batch, frames).
+        mask_positions: what the loss looks at, bool (batch, frames // R), or (batch, frames // R, target_size * R)
+            when single columns were masked (TERA); `None`: every true position.
+        labels: the unmasked target frames, (batch, frames, target_size).
+        """
+        outputs = self.mockingjay(input_features, attention_mask=attention_mask, **kwargs)
+        stacked_prediction = self.head(outputs.last_hidden_state)
+        rate = self.config.downsample_rate
+        loss = None
+        if labels is not None:
+            selected = mask_positions
+            if selected is None and attention_mask is not None:
+                selected = stack_mask(attention_mask, rate)
+            loss = reconstruction_loss(stacked_prediction, stack_frames(labels, rate), selected)
+        batch, rows, _ = stacked_prediction.shape
+        return MockingjayForPreTrainingOutput(
+            loss=loss,
+            prediction=stacked_prediction.view(batch, rows * rate, -1),
+            last_hidden_state=outputs.last_hidden_state,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+__all__ = ["MockingjayForPreTraining", "MockingjayModel", "MockingjayPreTrainedModel"]

@@ -1,0 +1,122 @@
+"""From one waveform to one feature matrix: the steps of every `FeatureRecipe`, in float64."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from transformers.audio_utils import mel_filter_bank
+
+from .feature_recipes import FeatureRecipe
+
+
+def spectral_features(
+    waveform: np.ndarray, recipe: FeatureRecipe, sampling_rate: int = 16_000, normalize: bool = True
+) -> np.ndarray:
+    """Features of one utterance.
+
+    waveform: (samples,) in [-1, 1]. Returns (frames, recipe.feature_size) float32.
+    """
+    signal = torch.from_numpy(np.asarray(waveform, dtype=np.float64))
+    if recipe.level_db is not None:
+        root_mean_square = signal.square().mean().sqrt()
+        signal = signal * (10 ** (recipe.level_db / 20) / (root_mean_square + 1e-10))
+    spectrum = centred_spectrum(signal, recipe) if recipe.centered else framed_spectrum(signal, recipe)
+    spectrum = spectrum.abs()
+    if recipe.power != 1.0:
+        spectrum = spectrum.pow(recipe.power)
+    if recipe.mel_bins is not None:
+        spectrum = spectrum @ mel_filters(recipe, sampling_rate)
+    features = with_deltas(compressed(spectrum, recipe), recipe)
+    if normalize:
+        features = normalized(features, recipe)
+    return features.float().numpy()
+
+
+def centred_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """Frames centred on multiples of the hop, the signal mirrored at its ends: complex (frames, bins)."""
+    if recipe.pre_emphasis:
+        signal = torch.cat([signal[:1], signal[1:] - recipe.pre_emphasis * signal[:-1]])
+    window = torch.hann_window(recipe.window_length, dtype=signal.dtype)
+    return torch.stft(
+        signal, recipe.fft_length, recipe.hop_length, recipe.window_length, window, center=True, pad_mode="reflect",
+        return_complex=True,
+    ).T  # fmt: skip
+
+
+def framed_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """Kaldi's frames, which lie within the signal: complex (frames, bins)."""
+    frames = signal.unfold(0, recipe.window_length, recipe.hop_length)
+    if recipe.remove_offset:
+        frames = frames - frames.mean(1, keepdim=True)
+    if recipe.pre_emphasis:
+        before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+        frames = frames - recipe.pre_emphasis * before
+    window = torch.hann_window(recipe.window_length, periodic=False, dtype=signal.dtype)
+    if recipe.window == "povey":
+        window = window.pow(0.85)
+    return torch.fft.rfft(frames * window, n=recipe.fft_length)
+
+
+@lru_cache(maxsize=8)
+def mel_filters(recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
+    """The mel filter bank of a recipe, (frequency bins, mel bins) float64."""
+    filters = mel_filter_bank(
+        num_frequency_bins=recipe.fft_length // 2 + 1,
+        num_mel_filters=recipe.static_size,
+        min_frequency=recipe.mel_low,
+        max_frequency=sampling_rate / 2,
+        sampling_rate=sampling_rate,
+        norm=recipe.mel_norm,
+        mel_scale=recipe.mel_scale,
+        triangularize_in_mel_space=recipe.mel_scale == "kaldi",
+    )
+    return torch.from_numpy(filters)
+
+
+def compressed(spectrum: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """The logarithm a recipe takes."""
+    match recipe.compression:
+        case "add-log":
+            return torch.log(spectrum + recipe.floor)
+        case "floor-log":
+            return torch.log(spectrum.clamp(min=recipe.floor))
+        case "decibel":  # 20 dB is taken as full scale, -100 dB below it as 0, both clipped
+            decibels = 20 * torch.log10(spectrum.clamp(min=recipe.floor)) - 20
+            return ((decibels + 100) / 100).clamp(0, 1)
+
+
+def with_deltas(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """The features beside their first `delta_order` derivatives over time."""
+    blocks = [features]
+    for _ in range(recipe.delta_order):
+        blocks.append(slopes(blocks[-1], recipe))
+    return torch.cat(blocks, dim=1)
+
+
+def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """Slope of the line fitted to `delta_width` frames around each frame, per frame.
+
+    At the ends the edge frame is repeated ("repeat", Kaldi), or the line of the outermost full window is used ("line",
+    librosa); an utterance shorter than the window uses the widest odd window it holds.
+    """
+    width = recipe.delta_width
+    if recipe.delta_edges == "line":
+        width = min(width, len(features) - 1 + len(features) % 2)
+    half = width // 2
+    if half == 0:
+        return torch.zeros_like(features)
+    edge = (features[:1].expand(half, -1), features[-1:].expand(half, -1))
+    padded = torch.cat([edge[0], features, edge[1]]) if recipe.delta_edges == "repeat" else features
+    offsets = torch.arange(-half, half + 1, dtype=features.dtype)
+    inner = padded.unfold(0, width, 1) @ (offsets / offsets.square().sum())
+    if recipe.delta_edges == "repeat":
+        return inner
+    return torch.cat([inner[:1].expand(half, -1), inner, inner[-1:].expand(half, -1)])
+
+
+def normalized(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """Mean 0 and variance 1 of every column over the utterance (CMVN)."""
+    centred = features - features.mean(0)
+    return centred / (features.std(0, correction=recipe.std_correction) + recipe.std_floor)
