@@ -1,0 +1,78 @@
+"""The command line: parse, run one study, print or write. Nothing is computed here.
+
+Each command is one module of this package; it imports what is heavy inside its function.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sat_probe.errors import SatProbeError
+
+app = typer.Typer(
+    name="sat-probe",
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from sat_probe import __version__
+
+        typer.echo(f"sat-probe {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _teach(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What do the attention heads of a speech model do?
+
+    [bold]sat-probe analyze[/bold]    try it: the bundled model on the bundled speech, no network needed
+
+    Every command explains itself and gives examples: [bold]sat-probe analyze --help[/bold]
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line (default: this process's own) and return its exit status.
+
+    What a user can mend is one line on standard error and status 1; wrong usage is status 2; Ctrl-C is 130.
+    """
+    try:
+        app(arguments, prog_name="sat-probe")
+    except SystemExit as exit_request:
+        code = exit_request.code
+        return code if isinstance(code, int) else int(code is not None)
+    except SatProbeError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            where = f" while writing {error.filename}" if error.filename else ""
+            return _fail(f"{os.strerror(error.errno)}{where}: free some space or choose another --output")
+        if error.errno is None:
+            raise
+        return _fail(f"{os.strerror(error.errno)}: {error.filename}" if error.filename else str(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    return 1

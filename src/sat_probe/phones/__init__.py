@@ -1,0 +1,1 @@
+"""Alignments in, labels out: phone sets, alignments and corpora."""

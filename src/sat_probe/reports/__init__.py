@@ -1,0 +1,1 @@
+"""Kept and shown: no models, no corpora."""
