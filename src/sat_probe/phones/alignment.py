@@ -1,0 +1,237 @@
+"""The phones of one utterance in time: exact samples inside, seconds only at the edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat_probe.errors import AlignmentError
+from sat_probe.frames import FrameGrid, label_frames
+
+from .phone_set import SILENCE, PhoneSet
+
+Gaps = Literal["refuse", "unlabelled", "silence"]
+DURATION_TOLERANCE = (
+    0.1  # seconds an alignment may differ from its audio before it is taken for another file's
+)
+_ROUNDING = 1e-3  # seconds; two boundaries written with a few decimals that lie closer are the same moment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """Labelled intervals of one utterance.
+
+    Args:
+        utterance_id: which utterance; named in every error.
+        starts: (segments,) first sample of each segment.
+        ends: (segments,) sample after the last one, ``ends[i] <= starts[i + 1]``.
+        labels: (segments,) labels as transcribed.
+        sampling_rate: samples per second that starts and ends count.
+        duration: samples of audio, if known.
+
+    Raises:
+        AlignmentError: if the arrays differ in length, a segment is empty or negative, two overlap, or the last one ends
+            more than 0.1 s after the audio.
+    """
+
+    utterance_id: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    labels: tuple[str, ...]
+    sampling_rate: int = 16_000
+    duration: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("starts", "ends"):
+            samples = np.array(getattr(self, name), dtype=np.int64).reshape(-1)
+            samples.flags.writeable = False
+            object.__setattr__(self, name, samples)
+        object.__setattr__(self, "labels", tuple(self.labels))
+        self._check()
+
+    def _check(self) -> None:
+        starts, ends, labels = self.starts, self.ends, self.labels
+        if not len(starts) == len(ends) == len(labels):
+            raise self._error(
+                f"{len(starts)} starts, {len(ends)} ends and {len(labels)} labels; expected as many of each"
+            )
+        if not labels:
+            raise self._error("holds no segment; leave the alignment out instead")
+        if starts[0] < 0:
+            raise self._error(f"{labels[0]!r} starts at {self._seconds(starts[0])}, before the audio")
+        for i in np.flatnonzero(ends <= starts)[:1]:
+            raise self._error(
+                f"segment {i + 1} ({labels[i]!r}) ends at {self._seconds(ends[i])}, not after its start "
+                f"at {self._seconds(starts[i])}"
+            )
+        for i in np.flatnonzero(starts[1:] < ends[:-1])[:1]:
+            raise self._error(
+                f"segment {i + 2} ({labels[i + 1]!r}) starts at {self._seconds(starts[i + 1])}, before the end of "
+                f"{labels[i]!r} at {self._seconds(ends[i])}: the segments overlap"
+            )
+        if self.duration is not None and ends[-1] > self.duration + DURATION_TOLERANCE * self.sampling_rate:
+            raise self._error(
+                f"{labels[-1]!r} ends at {self._seconds(ends[-1])}, but the audio is {self._seconds(self.duration)} "
+                "long; the alignment probably belongs to another file"
+            )
+
+    def _error(self, problem: str) -> AlignmentError:
+        return AlignmentError(f"{self.utterance_id}: {problem}")
+
+    def _seconds(self, samples: int | np.int64) -> str:
+        return f"{samples / self.sampling_rate:.4f} s"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Alignment):
+            return NotImplemented
+        return (
+            self.utterance_id == other.utterance_id
+            and self.labels == other.labels
+            and self.sampling_rate == other.sampling_rate
+            and self.duration == other.duration
+            and np.array_equal(self.starts, other.starts)
+            and np.array_equal(self.ends, other.ends)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.utterance_id, self.labels, self.sampling_rate, self.ends.tobytes()))
+
+    @classmethod
+    def from_seconds(
+        cls,
+        utterance_id: str,
+        starts: Sequence[float],
+        ends: Sequence[float],
+        labels: Iterable[str],
+        *,
+        gaps: Gaps,
+        sampling_rate: int = 16_000,
+        duration: int | None = None,
+    ) -> Alignment:
+        """Round times to the nearest sample; boundaries less than 1 ms apart are one boundary.
+
+        Args:
+            utterance_id: which utterance.
+            starts: (segments,) seconds.
+            ends: (segments,) seconds.
+            labels: (segments,) labels.
+            gaps: what time between two segments, or between the first or last one and the audio's edge, means: an error
+                (between segments only), no label, or silence.
+            sampling_rate: samples per second.
+            duration: samples of audio, if known.
+
+        Raises:
+            AlignmentError: as the class does; also for NaN times, and for a gap with ``gaps="refuse"``.
+        """
+        labels = tuple(labels)
+        seconds = np.array([starts, ends], dtype=np.float64)
+        if not np.isfinite(seconds).all():
+            raise AlignmentError(f"{utterance_id}: holds a time that is NaN or infinite")
+        samples = np.rint(seconds * sampling_rate).astype(np.int64)
+        if samples.shape[1] > 1:
+            near = np.abs(seconds[0, 1:] - seconds[1, :-1]) < _ROUNDING
+            samples[1, :-1] = np.where(near, samples[0, 1:], samples[1, :-1])
+        alignment = cls(utterance_id, samples[0], samples[1], labels, sampling_rate, duration)
+        match gaps:
+            case "refuse":
+                alignment.require_contiguous()
+            case "silence":
+                alignment = alignment.with_silence_in_gaps()
+        return alignment
+
+    def require_contiguous(self) -> None:
+        """Raise an AlignmentError if there is unlabelled time between two segments."""
+        for i in np.flatnonzero(self.starts[1:] > self.ends[:-1])[:1]:
+            raise self._error(
+                f"nothing is labelled from {self._seconds(self.ends[i])} (end of segment {i + 1}, {self.labels[i]!r}) to "
+                f"{self._seconds(self.starts[i + 1])}: the segments leave a gap"
+            )
+
+    def with_silence_in_gaps(self) -> Alignment:
+        """The same alignment with a ``sil`` segment wherever nothing is labelled, up to the end of the audio if known."""
+        edge = int(self.ends[-1]) if self.duration is None else max(self.duration, int(self.ends[-1]))
+        starts, ends, labels = [], [], []
+        position = 0
+        for start, end, label in (*zip(self.starts, self.ends, self.labels, strict=True), (edge, edge, None)):
+            if start > position:
+                starts.append(position), ends.append(start), labels.append(SILENCE)
+            if label is not None:
+                starts.append(start), ends.append(end), labels.append(label)
+            position = end
+        return Alignment(
+            self.utterance_id,
+            np.array(starts),
+            np.array(ends),
+            tuple(labels),
+            self.sampling_rate,
+            self.duration,
+        )
+
+    def boundaries(self, edges: bool = False) -> NDArray[np.float64]:
+        """Ascending moments where a segment starts or ends, in seconds.
+
+        Args:
+            edges: also the start of the first and the end of the last segment.
+        """
+        samples = np.unique(np.concatenate([self.starts, self.ends]))
+        return (samples if edges else samples[1:-1]) / self.sampling_rate
+
+    def folded(self, phone_set: PhoneSet) -> Alignment:
+        """The same segments with labels folded into a phone set; those it deletes are left out, leaving a gap.
+
+        Neighbours that fold into the same phone stay two segments (see :meth:`merged`).
+
+        Raises:
+            AlignmentError: for a label the set does not know, or if nothing is left.
+        """
+        kept = [(i, phone) for i, phone in enumerate(self._fold(phone_set)) if phone is not None]
+        index = np.array([i for i, _ in kept], dtype=np.int64)
+        labels = tuple(phone for _, phone in kept)
+        return Alignment(
+            self.utterance_id, self.starts[index], self.ends[index], labels, self.sampling_rate, self.duration
+        )
+
+    def merged(self) -> Alignment:
+        """Neighbours that touch and carry the same label joined into one segment."""
+        same = [left == right for left, right in zip(self.labels, self.labels[1:], strict=False)]
+        new = np.r_[True, ~(np.array(same, dtype=bool) & (self.starts[1:] == self.ends[:-1]))]
+        labels = tuple(label for label, first in zip(self.labels, new, strict=True) if first)
+        last = np.r_[new[1:], True]
+        return Alignment(
+            self.utterance_id, self.starts[new], self.ends[last], labels, self.sampling_rate, self.duration
+        )
+
+    def frame_labels(self, phone_set: PhoneSet, grid: FrameGrid, count: int) -> NDArray[np.int64]:
+        """Which phone each frame belongs to: the one whose segment holds the frame's centre.
+
+        Args:
+            phone_set: the inventory that numbers the phones.
+            grid: where the frames' centres are; its sampling rate must be the alignment's.
+            count: number of frames.
+
+        Returns:
+            (count,) positions in ``phone_set.phones``, -1 where nothing is labelled.
+
+        Raises:
+            AlignmentError: for an unknown label or another sampling rate.
+        """
+        if grid.sampling_rate != self.sampling_rate:
+            raise self._error(
+                f"the alignment counts {self.sampling_rate} Hz samples, the frames {grid.sampling_rate} Hz ones"
+            )
+        position = {phone: i for i, phone in enumerate(phone_set.phones)}
+        codes = [-1 if phone is None else position[phone] for phone in self._fold(phone_set)]
+        return label_frames(self.starts, self.ends, codes, grid.centres(count))
+
+    def _fold(self, phone_set: PhoneSet) -> list[str | None]:
+        try:
+            return [phone_set.fold(label) for label in self.labels]
+        except AlignmentError as error:
+            raise self._error(str(error)) from None

@@ -1,0 +1,139 @@
+"""Alignment files of one line per segment: TIMIT's .phn (and .wrd), and NIST CTM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sat_probe.errors import AlignmentError
+
+from .alignment import Alignment, Gaps
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file (a byte order mark is skipped).
+
+    Raises:
+        AlignmentError: if it is missing, or in another encoding such as UTF-16.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise AlignmentError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return decode_text(content, str(path))
+
+
+def decode_text(content: bytes, name: str) -> str:
+    """Decode UTF-8, refusing UTF-16 and everything else by name (see :func:`read_text`)."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise AlignmentError(
+            f"{name}: is UTF-16 text; save it as UTF-8 (in Praat: Text writing preferences, UTF-8)"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise AlignmentError(f"{name}, line {line}: is not UTF-8 text; save it as UTF-8") from error
+
+
+def read_phn(
+    path: str | Path,
+    utterance_id: str | None = None,
+    *,
+    sampling_rate: int = 16_000,
+    duration: int | None = None,
+) -> Alignment:
+    """Read TIMIT's ``start end label`` lines; times are samples.
+
+    Args:
+        path: the .phn file.
+        utterance_id: how errors call the utterance; the file by default.
+        sampling_rate: of the audio whose samples it counts.
+        duration: samples of audio, if known.
+
+    Raises:
+        AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
+    """
+    path = Path(path)
+    starts, ends, labels = [], [], []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        fields = line.split()
+        if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
+            raise AlignmentError(
+                f"{where}: expected 'start end label' with times in samples, found {line.strip()!r}"
+            )
+        start, end = int(fields[0]), int(fields[1])
+        if end <= start:
+            raise AlignmentError(
+                f"{where}: {fields[2]!r} ends at sample {end}, not after its start at {start}"
+            )
+        if ends and start != ends[-1]:
+            problem = "overlap" if start < ends[-1] else "leave a gap"
+            raise AlignmentError(
+                f"{where}: {fields[2]!r} starts at sample {start}, but {labels[-1]!r} ends at {ends[-1]}: "
+                f"the segments {problem}"
+            )
+        starts.append(start)
+        ends.append(end)
+        labels.append(fields[2])
+    return Alignment(utterance_id or str(path), starts, ends, tuple(labels), sampling_rate, duration)  # type: ignore[arg-type]
+
+
+def write_phn(alignment: Alignment, path: str | Path) -> None:
+    """Write ``start end label`` lines with times in samples, as TIMIT does."""
+    rows = zip(alignment.starts, alignment.ends, alignment.labels, strict=True)
+    Path(path).write_text("".join(f"{start} {end} {label}\n" for start, end, label in rows), encoding="utf-8")
+
+
+def read_words(path: str | Path) -> str:
+    """The transcript of a TIMIT .wrd file: its words, which may leave gaps."""
+    return " ".join(line.split()[2] for line in read_text(Path(path)).splitlines() if len(line.split()) == 3)
+
+
+def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16_000) -> dict[str, Alignment]:
+    """Read a CTM file: ``utterance channel start duration label [confidence]`` lines, times in seconds.
+
+    Segments of an utterance may be anywhere in the file, in order; ``;;`` starts a comment.
+
+    Returns:
+        utterance id -> alignment, in the file's order.
+
+    Raises:
+        AlignmentError: with file and line, for a malformed line or an overlap; for a gap with ``gaps="refuse"``.
+    """
+    path = Path(path)
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith(";;"):
+            continue
+        where = f"{path}, line {number}"
+        fields = line.split()
+        try:
+            utterance, _, start_field, duration_field, label = fields[:5]
+            start, duration = float(start_field), float(duration_field)
+        except ValueError as error:
+            raise AlignmentError(
+                f"{where}: expected 'utterance channel start duration label' with times in seconds, "
+                f"found {line.strip()!r}"
+            ) from error
+        if not (start >= 0 and 0 < duration < float("inf")):
+            raise AlignmentError(f"{where}: {label!r} starts at {start_field} s and lasts {duration_field} s")
+        rows = found.setdefault(utterance, [])
+        if rows and start < rows[-1][1] - 1e-3:
+            raise AlignmentError(
+                f"{where}: {label!r} starts at {start:.4f} s, before the end of {rows[-1][2]!r} at {rows[-1][1]:.4f} s: "
+                f"the segments of {utterance} overlap"
+            )
+        rows.append((start, start + duration, label))
+    alignments = {}
+    for utterance, rows in found.items():
+        starts, ends, labels = zip(*rows, strict=True)
+        try:
+            alignments[utterance] = Alignment.from_seconds(
+                utterance, starts, ends, labels, gaps=gaps, sampling_rate=sampling_rate
+            )
+        except AlignmentError as error:
+            raise AlignmentError(f"{path}: {error}") from error
+    return alignments
