@@ -69,7 +69,9 @@ def prepare_samples(
     mono = samples.mean(axis=1) if samples.ndim == 2 else np.asarray(samples)
     seconds = len(mono) / rate
     if seconds < MINIMUM_SECONDS:
-        raise AudioError(f"{name}: {1000 * seconds:g} ms of audio is too short, at least {1000 * MINIMUM_SECONDS:g} ms needed")
+        raise AudioError(
+            f"{name}: {1000 * seconds:g} ms of audio is too short, at least {1000 * MINIMUM_SECONDS:g} ms needed"
+        )
     if not np.isfinite(mono).all():
         raise AudioError(f"{name}: holds NaN or infinite samples; the file is damaged or was written wrongly")
     if rate != sampling_rate:

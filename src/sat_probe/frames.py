@@ -31,7 +31,9 @@ class FrameGrid:
 
     def __post_init__(self) -> None:
         if self.hop <= 0 or self.sampling_rate <= 0:
-            raise ValueError(f"hop and sampling_rate must be positive, got {self.hop} and {self.sampling_rate}")
+            raise ValueError(
+                f"hop and sampling_rate must be positive, got {self.hop} and {self.sampling_rate}"
+            )
 
     @property
     def hop_seconds(self) -> float:
@@ -53,7 +55,9 @@ class FrameGrid:
 
     def stacked(self, factor: int) -> FrameGrid:
         """The grid after every ``factor`` consecutive frames were stacked into one, centred on their middle."""
-        return replace(self, hop=self.hop * factor, first_centre=self.first_centre + self.hop * (factor - 1) / 2)
+        return replace(
+            self, hop=self.hop * factor, first_centre=self.first_centre + self.hop * (factor - 1) / 2
+        )
 
     def upsampled(self, factor: int) -> FrameGrid:
         """The grid after every frame was repeated ``factor`` times: undoes :meth:`stacked`.
@@ -67,7 +71,9 @@ class FrameGrid:
         return replace(self, hop=hop, first_centre=self.first_centre - hop * (factor - 1) / 2)
 
 
-def label_frames(starts: ArrayLike, ends: ArrayLike, labels: ArrayLike, centres: ArrayLike) -> NDArray[np.int64]:
+def label_frames(
+    starts: ArrayLike, ends: ArrayLike, labels: ArrayLike, centres: ArrayLike
+) -> NDArray[np.int64]:
     """The label of the interval that holds each frame's centre.
 
     Args:

@@ -1,0 +1,52 @@
+"""The bootstrap over utterances as sums that can be merged: every utterance draws its own Poisson weights.
+
+The Poisson bootstrap (Chamandy et al. 2012) gives each utterance an independent Poisson(1) count in each replicate, instead of
+drawing a fixed number with replacement. Here the counts follow from the utterance's id alone, so replicate sums of any parts of
+a corpus add up to those of the whole, in any order and on any number of machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonBootstrap:
+    """Replicate weights of utterances.
+
+    Args:
+        replicates: how many resampled corpora.
+        seed: another seed gives other replicates.
+    """
+
+    replicates: int = 1000
+    seed: int = 0
+
+    def weights(self, utterance_id: str) -> NDArray[np.float64]:
+        """(replicates,) how often each replicate holds this utterance."""
+        digest = blake2b(f"{self.seed}/{utterance_id}".encode(), digest_size=16).digest()
+        generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+        return generator.poisson(1.0, self.replicates).astype(np.float64)
+
+
+def percentile_interval(
+    replicates: NDArray[np.float64], level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Percentile bootstrap interval (Efron & Tibshirani 1993, section 13.3).
+
+    Args:
+        replicates: (replicates, ...) the statistic in each replicate; NaN where it is undefined.
+        level: probability that the interval covers.
+
+    Returns:
+        Lower and upper ends, each (...); NaN where fewer than two replicates are defined.
+    """
+    tail = (1.0 - level) / 2
+    defined = np.isfinite(replicates).sum(axis=0) >= 2
+    filled = np.where(defined, replicates, 0.0)  # nanquantile warns about columns without any number
+    low, high = np.nanquantile(filled, [tail, 1.0 - tail], axis=0)
+    return np.where(defined, low, np.nan), np.where(defined, high, np.nan)

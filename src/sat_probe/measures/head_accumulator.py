@@ -1,0 +1,243 @@
+"""Watches attention block by block and keeps sums, never means: the head metrics of a corpus in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
+from sat_probe.measures.head_metrics import (
+    METRICS,
+    RANKED,
+    categories,
+    diagonality,
+    globalness,
+    mean_offset,
+    ranks,
+    sink_share,
+    spread,
+    verticality,
+)
+
+
+@dataclass(slots=True)
+class HeadMetrics:
+    """Head metrics of a corpus, each (layers, heads) float64.
+
+    Attributes:
+        values: by name, see METRICS; offsets and spread in frames.
+        low: lower ends of the 95 % bootstrap intervals over utterances, by name.
+        high: upper ends.
+        ranks: 1 = highest, for the three metrics of the paper.
+        category: index into CATEGORIES.
+        category_stability: share of bootstrap replicates in which the head has the same category; NaN with one utterance.
+        utterances: how many were averaged.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    low: dict[str, NDArray[np.float64]]
+    high: dict[str, NDArray[np.float64]]
+    ranks: dict[str, NDArray[np.int64]]
+    category: NDArray[np.int64]
+    category_stability: NDArray[np.float64]
+    utterances: int
+
+
+def diagonal_sums(weights: Tensor, scratch: dict[tuple[int, ...], Tensor] | None = None) -> Tensor:
+    """Sums along the diagonals of maps: out[h, j] = sum over i of weights[h, i, i + j - (Q - 1)].
+
+    Args:
+        weights: (heads, Q, T).
+        scratch: buffers of earlier calls, to be used again.
+
+    Returns:
+        (heads, Q + T - 1), the sum over each offset key - query = -(Q - 1) ... T - 1 within the block.
+    """
+    scratch = {} if scratch is None else scratch
+    heads, queries, keys = weights.shape
+    pitch = keys + queries - 1
+    buffer = scratch.get(tuple(weights.shape))
+    if buffer is None:
+        if len(scratch) > 3:
+            scratch.clear()
+        buffer = scratch[tuple(weights.shape)] = weights.new_zeros(heads * queries * pitch + queries)
+    buffer[: heads * queries * pitch].view(heads, queries, pitch)[:, :, queries - 1 :] = weights
+    # one step more per row than the pitch walks down a diagonal; what lies outside the map reads the zeros between rows
+    skewed = torch.as_strided(buffer, (heads, queries, pitch), (queries * pitch, pitch + 1, 1))
+    return torch.bmm(weights.new_ones(heads, 1, queries), skewed)[:, 0]
+
+
+class _LayerSums:
+    """What one layer of one utterance adds up to, over its queries."""
+
+    def __init__(self, heads: int, length: int) -> None:
+        self.length = length
+        self.entropy = np.zeros(heads)
+        self.columns = np.zeros((heads, length))
+        self.offsets = np.zeros((heads, 2 * length - 1))
+        self.maximum = np.zeros(heads)
+
+    def add(self, block: Any, scratch: dict[tuple[int, ...], Tensor]) -> None:
+        """Add a block of queries of some heads."""
+        heads, queries = block.heads, block.weights.shape[1]
+        first_offset = self.length - queries - block.first_query
+        ones = block.weights.new_ones(len(block.weights), 1, queries)
+        self.entropy[heads] += block.row_entropy.double().sum(1).cpu().numpy()
+        self.columns[heads] += torch.bmm(ones, block.weights)[:, 0].cpu().numpy()
+        self.offsets[heads, first_offset : first_offset + self.length + queries - 1] += (
+            diagonal_sums(block.weights, scratch).cpu().numpy()
+        )
+        self.maximum[heads] = np.maximum(self.maximum[heads], block.row_maximum.amax(1).cpu().numpy())
+
+    def metrics(self) -> NDArray[np.float64]:
+        """(metrics, heads), in the order of METRICS; NaN where a metric is undefined."""
+        length = self.length
+        per_log_length = 1 / np.log(length) if length > 1 else np.nan
+        entropy, focus = globalness(self.entropy, length), verticality(self.columns, length)
+        return np.stack(
+            [
+                entropy,
+                focus,
+                diagonality(self.offsets, length),
+                self.maximum,
+                mean_offset(self.offsets, length),
+                spread(self.offsets, length),
+                entropy * per_log_length,
+                focus * per_log_length,
+                sink_share(self.columns, length),
+            ]
+        )
+
+
+class HeadMetricsAccumulator:
+    """Watches attention and sums the head metrics over utterances; memory does not grow with the corpus.
+
+    Call :meth:`begin` with the ids of a batch, let the model show its attention through :meth:`observe`, then :meth:`end`.
+
+    Args:
+        layers: layers of the model.
+        heads: heads per layer.
+        bootstrap: how to resample utterances.
+    """
+
+    def __init__(self, layers: int, heads: int, bootstrap: PoissonBootstrap | None = None) -> None:
+        self.bootstrap = bootstrap or PoissonBootstrap()
+        shape = (len(METRICS), layers, heads)
+        self.utterances = 0
+        self.sums = np.zeros(shape)
+        self.counts = np.zeros(len(METRICS))  # utterances in which a metric is defined
+        self.replicate_sums = np.zeros((self.bootstrap.replicates, *shape))
+        self.replicate_counts = np.zeros((self.bootstrap.replicates, len(METRICS)))
+        self._values: list[
+            NDArray[np.float64]
+        ] = []  # of the utterances of the batch, each (metrics, layers, heads)
+        self._weights: list[NDArray[np.float64]] = []
+        self._open: dict[tuple[int, int], _LayerSums] = {}
+        self._scratch: dict[tuple[int, ...], Tensor] = {}
+
+    def begin(self, utterance_ids: Sequence[str]) -> None:
+        """Start a batch; what an unfinished batch before it had collected is forgotten."""
+        self._open.clear()
+        self._values = [np.full(self.sums.shape, np.nan) for _ in utterance_ids]
+        self._weights = [self.bootstrap.weights(utterance_id) for utterance_id in utterance_ids]
+
+    def observe(self, block: Any) -> None:
+        """See one block of attention (an ``AttentionBlock``)."""
+        key = (block.utterance, block.layer)
+        sums = self._open.get(key)
+        if sums is None:
+            self._close(lambda layer: layer != block.layer)
+            sums = self._open[key] = _LayerSums(self.sums.shape[-1], block.length)
+        sums.add(block, self._scratch)
+
+    def end(self) -> None:
+        """Add the finished batch to the sums."""
+        self._close(lambda layer: True)
+        for values, weights in zip(self._values, self._weights, strict=True):
+            defined = np.isfinite(values).all(axis=(1, 2))
+            values = np.where(defined[:, None, None], values, 0.0)
+            self.utterances += 1
+            self.sums += values
+            self.counts += defined
+            self.replicate_sums += weights[:, None, None, None] * values
+            self.replicate_counts += weights[:, None] * defined
+        self._values, self._weights = [], []
+
+    def _close(self, which: Callable[[int], bool]) -> None:
+        for utterance, layer in [key for key in self._open if which(key[1])]:
+            self._values[utterance][:, layer] = self._open.pop((utterance, layer)).metrics()
+
+    def merge(self, other: HeadMetricsAccumulator) -> None:
+        """Add another accumulator's sums: the same result as one accumulator over both corpora.
+
+        Raises:
+            ValueError: if it belongs to a model of another size, or resamples otherwise.
+        """
+        if self.sums.shape != other.sums.shape or self.bootstrap != other.bootstrap:
+            raise ValueError("only accumulators of the same model and the same bootstrap can be merged")
+        self.utterances += other.utterances
+        for name in ("sums", "counts", "replicate_sums", "replicate_counts"):
+            getattr(self, name)[...] += getattr(other, name)
+
+    def state_dict(self) -> dict[str, NDArray[np.float64]]:
+        """The sums, to be saved and loaded again."""
+        return {
+            "utterances": np.array(self.utterances),
+            "sums": self.sums,
+            "counts": self.counts,
+            "replicate_sums": self.replicate_sums,
+            "replicate_counts": self.replicate_counts,
+        }
+
+    def load_state_dict(self, state: Mapping[str, NDArray[np.float64]]) -> None:
+        """Go on from saved sums.
+
+        Raises:
+            ValueError: if they belong to a model of another size or to another number of replicates.
+        """
+        for name, mine in self.state_dict().items():
+            if name not in state or np.shape(state[name]) != mine.shape:
+                raise ValueError(
+                    f"saved sums do not fit: {name!r} has shape {np.shape(state.get(name))}, not {mine.shape}"
+                )
+        self.utterances = int(state["utterances"])
+        for name in ("sums", "counts", "replicate_sums", "replicate_counts"):
+            getattr(self, name)[...] = state[name]
+
+    def compute(self) -> HeadMetrics:
+        """Means over utterances, ranks, categories and 95 % bootstrap intervals.
+
+        Raises:
+            ValueError: if no utterance was seen.
+        """
+        if not self.utterances:
+            raise ValueError("no utterance was seen, there is nothing to compute")
+        means = _ratio(self.sums, self.counts[:, None, None])
+        replicates = _ratio(self.replicate_sums, self.replicate_counts[:, :, None, None])
+        if self.utterances < 2:
+            replicates = np.full_like(replicates, np.nan)
+        low, high = percentile_interval(replicates)
+        category = categories(means[: len(RANKED)])
+        drawn = np.isfinite(replicates[:, : len(RANKED)]).all(axis=(1, 2, 3))
+        stability = np.full(category.shape, np.nan)
+        if drawn.any():
+            stability = (categories(replicates[drawn, : len(RANKED)].swapaxes(0, 1)) == category).mean(axis=0)
+        return HeadMetrics(
+            values=dict(zip(METRICS, means, strict=True)),
+            low=dict(zip(METRICS, low, strict=True)),
+            high=dict(zip(METRICS, high, strict=True)),
+            ranks={name: ranks(means[index]) for index, name in enumerate(RANKED)},
+            category=category,
+            category_stability=stability,
+            utterances=self.utterances,
+        )
+
+
+def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)

@@ -1,0 +1,369 @@
+"""Models of transformers that let their attention be watched, masked and limited."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AutoFeatureExtractor, PreTrainedModel
+
+from sat_probe.errors import AudioError, ModelError
+from sat_probe.frames import FrameGrid
+from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
+from sat_probe.models.attention_blocks import AttentionProbe, Observer, SpanMode
+from sat_probe.models.families import Family, family_of
+
+if TYPE_CHECKING:
+    _Base = PreTrainedModel
+else:
+    _Base = object
+
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
+    WeakKeyDictionary()
+)  # not attributes: a lock cannot be copied
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedOutput:
+    """What :meth:`ProbedModel.encode` gives for a batch of utterances.
+
+    Attributes:
+        last_hidden_state: (batch, frames, size), zero beyond each utterance's end.
+        lengths: true frames of each utterance.
+        hidden_states: the embedding and every layer's output, each (batch, frames, size); None unless asked for.
+        attentions: per layer (batch, heads, frames, frames), as the model used them; None unless asked for.
+    """
+
+    last_hidden_state: Tensor
+    lengths: tuple[int, ...]
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class ProbedModel(_Base):
+    """Mixin over an encoder of transformers: attention maps under any implementation, head masks, limited spans, observers.
+
+    Outside :meth:`probe`, and when none of the arguments it adds is given, a probed model runs exactly as its base class.
+    """
+
+    _preprocessor_source: tuple[str | Path, dict[str, Any]] | None = None
+    _preprocessor: Any = None
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        # a config may be shared with another model, which must not notice that this one is being probed
+        super().__init__(deepcopy(config), *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; the feature extractor of the checkpoint comes with it."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        hub = {
+            name: kwargs[name]
+            for name in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
+            if name in kwargs
+        }
+        model._preprocessor_source = (pretrained_model_name_or_path, hub)
+        model.eval()
+        return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, under the name of the base class, so that plain transformers loads the folder; with the feature extractor."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        config = deepcopy(self.config)
+        config.architectures = [base_class(type(self)).__name__]
+        config.save_pretrained(save_directory)
+        self.preprocessor.save_pretrained(save_directory)
+
+    @property
+    def family(self) -> Family:
+        """The row of the table of families that this model belongs to."""
+        return family_of(self.config.model_type)
+
+    @property
+    def preprocessor(self) -> Any:
+        """The feature extractor of the checkpoint, or its family's default one."""
+        if self._preprocessor is None:
+            self._preprocessor = self._load_preprocessor()
+        return self._preprocessor
+
+    def _load_preprocessor(self) -> Any:
+        if self._preprocessor_source is not None:
+            source, hub = self._preprocessor_source
+            try:
+                return AutoFeatureExtractor.from_pretrained(source, **hub)
+            except (OSError, ValueError):
+                pass  # many folders hold a model alone
+        return self.family.feature_extractor(self.config)
+
+    @property
+    def sampling_rate(self) -> int:
+        """Rate of the waveforms that :meth:`encode` takes, in Hz."""
+        return self.preprocessor.sampling_rate
+
+    @property
+    def frame_grid(self) -> FrameGrid:
+        """Where the encoder's frames sit in time."""
+        return self.family.grid(self.config, self.preprocessor)
+
+    @property
+    def upsampling_factor(self) -> int:
+        """R: how many input frames one encoder frame stands for (1 where none are stacked)."""
+        return self.family.stacking(self.config)
+
+    @property
+    def attention_modules(self) -> list[nn.Module]:
+        """The self-attention of each layer, from the input on; a module that serves several layers stands there several times."""
+        return [
+            module
+            for _, module in self.named_modules(remove_duplicate=False)
+            if type(module).__name__ == self.family.attention
+        ]
+
+    @property
+    def num_probed_layers(self) -> int:
+        """Layers with self-attention."""
+        return self.config.num_hidden_layers
+
+    @property
+    def num_probed_heads(self) -> int:
+        """Heads per layer."""
+        return self.config.num_attention_heads
+
+    def frame_lengths(self, input_lengths: Sequence[int]) -> tuple[int, ...]:
+        """Encoder frames that hold speech, for inputs (samples or feature frames) of these lengths."""
+        lengths = torch.as_tensor(input_lengths)
+        count = getattr(self, "_get_feat_extract_output_lengths", None) or self.get_output_lengths
+        return tuple(int(length) for length in count(lengths))
+
+    def forward(
+        self,
+        *args: Any,
+        output_attentions: bool | None = None,
+        head_mask: Tensor | None = None,
+        attention_span: int | None = None,
+        span_mode: SpanMode = "zero",
+        **kwargs: Any,
+    ) -> Any:
+        """The forward of the base class, with three more arguments.
+
+        Args:
+            *args: as the base class.
+            output_attentions: return ``attentions``, per layer (batch, heads, frames, frames), as the model used them.
+            head_mask: (layers, heads) factor on the weights of each head after the softmax; 1 keeps, 0 ablates, differentiable.
+            attention_span: each query reaches keys at most this many frames away.
+            span_mode: ``"zero"`` drops weights beyond the span after the softmax (the paper's), ``"mask"`` before it.
+            **kwargs: as the base class.
+
+        Raises:
+            ModelError: if head_mask has the wrong shape, or the span is negative.
+        """
+        if not output_attentions and head_mask is None and attention_span is None:
+            return super().forward(*args, **kwargs)
+        attention_mask = kwargs.get("attention_mask")
+        lengths = None
+        if attention_mask is not None and attention_mask.ndim == 2:
+            lengths = self.frame_lengths(attention_mask.sum(-1).tolist())
+        with self.probe(
+            lengths=lengths,
+            head_mask=head_mask,
+            attention_span=attention_span,
+            span_mode=span_mode,
+            output_attentions=bool(output_attentions),
+        ):
+            if output_attentions:
+                kwargs["output_attentions"] = True
+            return super().forward(*args, **kwargs)
+
+    @contextmanager
+    def probe(
+        self,
+        observers: Sequence[Observer] = (),
+        lengths: Sequence[int] | None = None,
+        head_mask: Tensor | None = None,
+        attention_span: int | None = None,
+        span_mode: SpanMode = "zero",
+        output_attentions: bool = False,
+        first_utterance: int = 0,
+    ) -> Iterator[AttentionProbe]:
+        """Every forward pass inside the block attends as asked, and shows its attention to the observers.
+
+        The implementation and the masks that were set before are set again on leaving, also after an exception. One thread at a
+        time probes a model; others wait. Blocks may be nested: the inner one adds to the outer one.
+
+        Args:
+            observers: see every block of attention weights, taken before masks.
+            lengths: true frames of each utterance of the batches to come; None if nothing is padded.
+            head_mask: (layers, heads), as in :meth:`forward`.
+            attention_span: as in :meth:`forward`, in encoder frames.
+            span_mode: as in :meth:`forward`.
+            output_attentions: maps are returned by the attention modules.
+            first_utterance: what observers hear as index of the batch's first utterance.
+
+        Raises:
+            ModelError: on leaving, if the model attended somewhere that was not seen; at once, for a wrong mask or span.
+        """
+        self._check_arguments(head_mask, attention_span, span_mode)
+        modules = self.attention_modules
+        with _LOCKS.setdefault(self, threading.RLock()):
+            outer = attachment_of(modules[0])
+            probe = AttentionProbe() if outer is None else replace(outer.probe, seen=set())
+            probe.observers = (*probe.observers, *observers)
+            probe.lengths = probe.lengths if lengths is None else tuple(lengths)
+            probe.head_mask = probe.head_mask if head_mask is None else head_mask
+            if attention_span is not None:
+                probe.span, probe.span_mode = attention_span, span_mode
+            probe.output_attentions |= output_attentions
+            probe.first_utterance = first_utterance or probe.first_utterance
+            implementation = self.config._attn_implementation
+            self.set_attn_implementation(IMPLEMENTATION)
+            try:
+                with attach(modules, probe):
+                    yield probe
+            finally:
+                self.set_attn_implementation(implementation)
+        missed = set(range(len(modules))) - probe.seen
+        if probe.seen and missed:
+            raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        waveforms: Sequence[NDArray[np.float32]],
+        observers: Sequence[Observer] = (),
+        head_mask: Tensor | None = None,
+        attention_span: int | None = None,
+        span_mode: SpanMode = "zero",
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> ProbedOutput:
+        """Waveforms to hidden states, with every utterance's numbers as if it were alone.
+
+        Models whose architecture lets padding change valid frames are run one by one, the others in one padded batch.
+
+        Args:
+            waveforms: each (samples,) at :attr:`sampling_rate`.
+            observers: see every block of attention weights; ``block.utterance`` counts through ``waveforms``.
+            head_mask: as in :meth:`forward`.
+            attention_span: as in :meth:`forward`.
+            span_mode: as in :meth:`forward`.
+            output_hidden_states: keep every layer's output.
+            output_attentions: keep every map.
+
+        Raises:
+            AudioError: if a waveform is too short to give one frame.
+            ModelError: as :meth:`forward`.
+        """
+        self._check_arguments(head_mask, attention_span, span_mode)
+        alone = len(waveforms) > 1 and self.family.padding_changes_frames(self.config)
+        groups = [[index] for index in range(len(waveforms))] if alone else [list(range(len(waveforms)))]
+        probing = bool(observers) or head_mask is not None or attention_span is not None or output_attentions
+        parts = []
+        for group in groups:
+            inputs, lengths = self._prepare([waveforms[index] for index in group])
+            options = {"output_hidden_states": True} if output_hidden_states else {}
+            if not probing:
+                parts.append((super().forward(**inputs, **options), lengths))
+                continue
+            if output_attentions:
+                options["output_attentions"] = True
+            with self.probe(
+                observers,
+                lengths,
+                head_mask,
+                attention_span,
+                span_mode,
+                output_attentions,
+                first_utterance=group[0],
+            ):
+                parts.append((super().forward(**inputs, **options), lengths))
+        return _join(parts, output_hidden_states, output_attentions)
+
+    def _prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+        """Model inputs of a batch, and the true frames of each utterance."""
+        try:
+            inputs = self.preprocessor(
+                list(waveforms),
+                sampling_rate=self.sampling_rate,
+                padding=True,
+                return_attention_mask=True,
+                return_tensors="pt",
+            )
+        except ValueError as error:
+            raise AudioError(str(error)) from error
+        mask = inputs["attention_mask"]
+        lengths = self.frame_lengths(mask.sum(-1).tolist())
+        if min(lengths) < 1:
+            shortest = min(len(waveform) for waveform in waveforms) / self.sampling_rate
+            raise AudioError(
+                f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
+            )
+        prepared = {
+            self.main_input_name: inputs[self.main_input_name].to(device=self.device, dtype=self.dtype)
+        }
+        if not bool(mask.all()):
+            prepared["attention_mask"] = mask.to(self.device)
+        return prepared, lengths
+
+    def _check_arguments(self, head_mask: Tensor | None, span: int | None, span_mode: str) -> None:
+        shape = (self.num_probed_layers, self.num_probed_heads)
+        if head_mask is not None and tuple(head_mask.shape) != shape:
+            raise ModelError(
+                f"head_mask must have shape {shape} (layers, heads), got {tuple(head_mask.shape)}"
+            )
+        if span is not None and span < 0:
+            raise ModelError(f"attention_span must be 0 or more frames, got {span}")
+        if span_mode not in ("zero", "mask"):
+            raise ModelError(f"span_mode must be 'zero' or 'mask', got {span_mode!r}")
+
+
+def base_class(probed: type) -> type[PreTrainedModel]:
+    """The class of transformers that a probed class extends."""
+    return next(
+        cls for cls in probed.__mro__ if issubclass(cls, PreTrainedModel) and not issubclass(cls, ProbedModel)
+    )
+
+
+def _join(
+    parts: Sequence[tuple[Any, tuple[int, ...]]], hidden_states: bool, attentions: bool
+) -> ProbedOutput:
+    """Outputs of several batches as one, padded with zeros to the longest utterance."""
+    lengths = tuple(length for _, part in parts for length in part)
+    frames = max(lengths)
+
+    def padded(tensors: Sequence[Tensor], time_axes: int) -> Tensor:
+        whole = []
+        for tensor, (_, part) in zip(tensors, parts, strict=True):
+            for one, length in zip(tensor, part, strict=True):
+                one = one[..., :length, :length] if time_axes == 2 else one[:length]
+                missing = frames - length
+                whole.append(
+                    nn.functional.pad(one, (0, missing, 0, missing) if time_axes == 2 else (0, 0, 0, missing))
+                )
+        return torch.stack(whole)
+
+    outputs = [output for output, _ in parts]
+    return ProbedOutput(
+        last_hidden_state=padded([output.last_hidden_state for output in outputs], 1),
+        lengths=lengths,
+        hidden_states=tuple(
+            padded(layer, 1) for layer in zip(*(output.hidden_states for output in outputs), strict=True)
+        )
+        if hidden_states
+        else None,
+        attentions=tuple(
+            padded(layer, 2) for layer in zip(*(output.attentions for output in outputs), strict=True)
+        )
+        if attentions
+        else None,
+    )
