@@ -5,12 +5,8 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelF
 from .configuration_mockingjay import MockingjayConfig
 from .feature_extraction_mockingjay import MockingjayFeatureExtractor
 from .feature_recipes import FEATURE_RECIPES, FeatureRecipe, feature_recipe
-from .modeling_mockingjay import (
-    MockingjayForPreTraining,
-    MockingjayForPreTrainingOutput,
-    MockingjayModel,
-    MockingjayPreTrainedModel,
-)
+from .modeling_mockingjay import MockingjayModel, MockingjayPreTrainedModel
+from .pretraining_mockingjay import MockingjayForPreTraining, MockingjayForPreTrainingOutput
 
 AutoConfig.register(MockingjayConfig.model_type, MockingjayConfig, exist_ok=True)
 AutoModel.register(MockingjayConfig, MockingjayModel, exist_ok=True)

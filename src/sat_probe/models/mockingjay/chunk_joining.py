@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
@@ -22,16 +24,15 @@ def join_chunks(outputs: list[BaseModelOutput], rows: int) -> BaseModelOutput:
             start += one.shape[-1]
         return whole
 
-    states = [one.hidden_states for one in outputs]
-    maps = [one.attentions for one in outputs]
+    def every_layer(
+        join: Callable[[list[torch.Tensor]], torch.Tensor], chunks: list[tuple[torch.Tensor, ...] | None]
+    ) -> tuple[torch.Tensor, ...] | None:
+        return None if chunks[0] is None else tuple(join(list(layer)) for layer in zip(*chunks, strict=True))
+
     return BaseModelOutput(
         last_hidden_state=in_time([one.last_hidden_state for one in outputs]),
-        hidden_states=None
-        if states[0] is None
-        else tuple(in_time(list(layer)) for layer in zip(*states, strict=True)),
-        attentions=None
-        if maps[0] is None
-        else tuple(on_diagonal(list(layer)) for layer in zip(*maps, strict=True)),
+        hidden_states=every_layer(in_time, [one.hidden_states for one in outputs]),
+        attentions=every_layer(on_diagonal, [one.attentions for one in outputs]),
     )
 
 

@@ -9,8 +9,9 @@ from .feature_recipes import FEATURE_RECIPES
 @strict
 class MockingjayConfig(PreTrainedConfig):
     r"""
-    Configuration of a Mockingjay, TERA or AudioALBERT encoder (Liu et al., "Mockingjay", ICASSP 2020). The defaults are
-    the 12-layer, 12-head model of Yang et al., "Understanding Self-Attention of Self-Supervised Audio Transformers".
+    Configuration of a Mockingjay, TERA or AudioALBERT encoder (Liu et al., "Mockingjay", ICASSP 2020). The
+    defaults are the 12-layer, 12-head model of Yang et al., "Understanding Self-Attention of Self-Supervised Audio
+    Transformers".
 
     feature_size (`int`, defaults to 80):
         Values per input frame, before stacking.
@@ -19,7 +20,7 @@ class MockingjayConfig(PreTrainedConfig):
     downsample_rate (`int`, defaults to 3):
         R: how many consecutive frames are stacked into one position of the encoder.
     feature_kind (`str`, *optional*, defaults to `"online_log_mel"`):
-        Which features the model reads (a key of `FEATURE_RECIPES`); `None` for features no recipe makes, such as fMLLR.
+        Which features the model reads (a key of `FEATURE_RECIPES`); `None` for features no recipe makes (fMLLR).
     target_kind (`str`, *optional*):
         Which features it reconstructs; `None` means those it reads.
     hop_length (`int`, defaults to 160):
@@ -27,14 +28,14 @@ class MockingjayConfig(PreTrainedConfig):
     first_frame_centre (`float`, defaults to 0.0):
         Centre of the first input frame, in samples.
     pre_layer_norm (`bool`, defaults to `False`):
-        Layer normalisation before each block instead of after it; every hidden state then has one more of its own.
+        Layer normalisation before each block instead of after it; every hidden state then has one of its own.
     normalize_embedding_state (`bool`, defaults to `True`):
-        Whether that extra normalisation covers the embedding too (pre-LN only; checkpoints of 2020 had none there).
+        Whether the embedding has such a normalisation too (pre-LN only; it had none before s3prl).
     share_layers (`bool`, defaults to `False`):
         AudioALBERT: one set of weights for all layers.
     chunk_length (`int`, *optional*):
-        If set, longer utterances are cut into near-equal chunks of at most this many (stacked) positions that do not see
-        each other, as s3prl does at inference. `None` encodes any length in one piece.
+        If set, longer utterances are cut into near-equal chunks of at most this many (stacked) positions that do
+        not see each other, as s3prl does at inference. `None` encodes any length in one piece.
     """
 
     model_type = "mockingjay"

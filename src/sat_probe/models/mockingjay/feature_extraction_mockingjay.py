@@ -1,4 +1,4 @@
-"""Feature extractor of the Mockingjay family: waveforms -> normalised spectral features, each utterance on its own."""
+"""Feature extractor of the Mockingjay family: waveforms -> spectral features, each utterance on its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
             mixes speech and padding; such a row would exist in a batch but not alone.
     """
 
-    model_input_names = ["input_features", "attention_mask"]
+    model_input_names = ["input_features", "attention_mask"]  # noqa: RUF012 - as every extractor has it
 
     def __init__(
         self,
@@ -87,10 +87,10 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: the waveform is not one channel, too short, or not finite.
         """
-        kind, changes = self.feature_kind, self.recipe
         if target and self.target_kind is not None:
-            kind, changes = self.target_kind, self.target_recipe
-        recipe = feature_recipe(kind, changes)
+            kind, recipe = self.target_kind, feature_recipe(self.target_kind, self.target_recipe)
+        else:
+            kind, recipe = self.feature_kind, feature_recipe(self.feature_kind, self.recipe)
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
             raise ValueError(f"expected one channel of shape (samples,), got shape {waveform.shape}")

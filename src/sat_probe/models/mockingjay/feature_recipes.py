@@ -1,7 +1,8 @@
 """The acoustic features Mockingjay checkpoints were trained on, as numbers.
 
-Three code bases fed three kinds of features to the same transformer: the legacy repository (librosa, 12.5 ms), s3prl's
-on-line features (torch, 10 ms) and Kaldi filter banks (10 ms). A `FeatureRecipe` holds every number one of them needs.
+Three code bases fed three kinds of features to the same transformer: the legacy repository (librosa,
+12.5 ms), s3prl's on-line features (torch, 10 ms) and Kaldi filter banks (10 ms). A `FeatureRecipe` holds
+every number one of them needs.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class FeatureRecipe:
     delta_edges: Literal["line", "repeat"] = "line"
     std_correction: int = 0  # degrees of freedom taken off the per-utterance variance
     std_floor: float = 1e-16
+    # What the originals computed in: it decides the digits of near-silent cells, just above the floor.
+    precision: Literal["float32", "float64"] = "float64"
 
     @property
     def static_size(self) -> int:
@@ -67,7 +70,10 @@ class FeatureRecipe:
         return 1 + (samples - self.window_length) // self.hop_length
 
 
-_ONLINE = FeatureRecipe(400, 400, 160, level_db=-25.0, floor=1e-10, std_correction=1, std_floor=1e-10)
+_ONLINE = FeatureRecipe(
+    400, 400, 160, level_db=-25.0, floor=1e-10, delta_width=5, delta_edges="repeat", std_correction=1,
+    std_floor=1e-10, precision="float32",
+)  # fmt: skip
 _LEGACY = FeatureRecipe(2048, 800, 200, mel_scale="slaney", mel_norm="slaney", floor=1e-6)
 
 FEATURE_RECIPES: dict[str, FeatureRecipe] = {
@@ -75,11 +81,13 @@ FEATURE_RECIPES: dict[str, FeatureRecipe] = {
     "online_log_linear": _ONLINE,
     "legacy_mel": replace(_LEGACY, mel_bins=80, delta_order=1),
     "legacy_linear": replace(_LEGACY, pre_emphasis=0.97, power=1.0, compression="decibel", floor=1e-5),
-    "legacy_fbank": replace(_LEGACY, fft_length=400, window_length=400, hop_length=160, mel_bins=80, delta_order=1),
+    "legacy_fbank": replace(
+        _LEGACY, fft_length=400, window_length=400, hop_length=160, mel_bins=80, delta_order=1
+    ),
     "kaldi_fbank": FeatureRecipe(
         512, 400, 160, window="povey", centered=False, pre_emphasis=0.97, remove_offset=True, mel_bins=80,
-        mel_scale="kaldi", mel_low=20.0, compression="floor-log", floor=2.0**-23, delta_order=2, delta_width=5,
-        delta_edges="repeat", std_correction=1, std_floor=1e-10,
+        mel_scale="kaldi", mel_low=20.0, compression="floor-log", floor=2.0**-23, delta_order=2,
+        delta_width=5, delta_edges="repeat", std_correction=1, std_floor=1e-10, precision="float32",
     ),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ def sinusoid_positions(length: int, size: int) -> torch.Tensor:
 
 
 def stack_frames(features: torch.Tensor, factor: int) -> torch.Tensor:
-    """(batch, frames, size) -> (batch, frames // factor, size * factor); the last frames that fill no row are dropped."""
+    """(batch, frames, size) -> (batch, frames // factor, size * factor); a last, unfilled row is dropped."""
     batch, frames, size = features.shape
     rows = frames // factor
     return features[:, : rows * factor].reshape(batch, rows, size * factor)
@@ -33,15 +33,13 @@ def stack_mask(attention_mask: torch.Tensor, factor: int) -> torch.Tensor:
 def reconstruction_loss(
     prediction: torch.Tensor, target: torch.Tensor, selected: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean absolute error over the selected values: one mean over the whole batch, not a mean of utterance means.
+    """Mean absolute error over the selected values: one mean over the whole batch, not one per utterance.
 
-    prediction, target: (batch, rows, size). selected: bool (batch, rows) or (batch, rows, size). Zero if none is.
+    prediction, target: (batch, rows, size).
+    selected: bool (batch, rows) or (batch, rows, size); zero if nothing is selected.
     """
-    errors = (
-        (prediction - target).abs().float()
-        if prediction.dtype != torch.float64
-        else (prediction - target).abs()
-    )
+    errors = (prediction - target).abs()
+    errors = errors.to(torch.promote_types(errors.dtype, torch.float32))
     if selected is None:
         return errors.mean()
     if selected.ndim == 2:

@@ -5,7 +5,6 @@ ICASSP 2020. TERA and AudioALBERT are the same network with other pre-training, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,30 +14,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .chunk_joining import join_chunks, join_utterances
 from .configuration_mockingjay import MockingjayConfig
-from .frame_stacking import reconstruction_loss, sinusoid_positions, stack_frames, stack_mask
-
-
-@dataclass
-class MockingjayForPreTrainingOutput(ModelOutput):
-    """Output of `MockingjayForPreTraining`.
-
-    loss: mean absolute error over the selected positions, a scalar; `None` without labels.
-    prediction: reconstructed frames, (batch, frames // R * R, target_size).
-    last_hidden_state: (batch, frames // R, hidden_size).
-    hidden_states, attentions: as `MockingjayModel` gives them.
-    """
-
-    loss: torch.Tensor | None = None
-    prediction: torch.Tensor | None = None
-    last_hidden_state: torch.Tensor | None = None
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
+from .frame_stacking import sinusoid_positions, stack_frames, stack_mask
 
 
 def eager_attention_forward(
@@ -175,12 +157,12 @@ class MockingjayPreTrainedModel(PreTrainedModel):
     accepts_loss_kwargs = (
         False  # the loss is a mean; the Trainer must divide it when it accumulates gradients
     )
-    _no_split_modules = ["MockingjayEmbeddings", "MockingjayLayer"]
+    _no_split_modules = ["MockingjayEmbeddings", "MockingjayLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _can_record_outputs = {
+    _can_record_outputs = {  # noqa: RUF012
         "hidden_states": OutputRecorder(MockingjayHiddenState, capture_initial_hidden_state=False),
         "attentions": OutputRecorder(MockingjayAttention, index=1),
     }
@@ -189,19 +171,18 @@ class MockingjayPreTrainedModel(PreTrainedModel):
 class MockingjayModel(MockingjayPreTrainedModel):
     """The encoder: frames of features in, one vector per R frames out."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^head\."]  # a pre-training checkpoint also holds its head
+    # A pre-training checkpoint also holds its head.
+    _keys_to_ignore_on_load_unexpected = [r"^head\."]  # noqa: RUF012
 
     def __init__(self, config: MockingjayConfig):
         super().__init__(config)
         self.embeddings = MockingjayEmbeddings(config)
         self.layers = nn.ModuleList(
-            [MockingjayLayer(config, index) for index in range(config.num_hidden_layers)]
+            MockingjayLayer(config, index) for index in range(config.num_hidden_layers)
         )
+        normalized = [config.normalize_embedding_state] + [True] * config.num_hidden_layers
         self.shown_states = nn.ModuleList(
-            MockingjayHiddenState(
-                config, config.pre_layer_norm and (index > 0 or config.normalize_embedding_state)
-            )
-            for index in range(config.num_hidden_layers + 1)
+            MockingjayHiddenState(config, config.pre_layer_norm and normalize) for normalize in normalized
         )
         if config.share_layers and config.num_hidden_layers > 1:
             self._tied_weights_keys = {r"layers\.(?!0\.)\d+\.": r"layers\.0\."}
@@ -292,62 +273,4 @@ class MockingjayModel(MockingjayPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
 
-class MockingjayReconstructionHead(nn.Module):
-    """Encoder output -> the R frames of each position, side by side."""
-
-    def __init__(self, config: MockingjayConfig):
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.output = nn.Linear(config.hidden_size, config.target_size * config.downsample_rate)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return self.output(self.layer_norm(self.activation(self.dense(hidden_states))))
-
-
-class MockingjayForPreTraining(MockingjayPreTrainedModel):
-    """The encoder with its reconstruction head."""
-
-    def __init__(self, config: MockingjayConfig):
-        super().__init__(config)
-        self.mockingjay = MockingjayModel(config)
-        self.head = MockingjayReconstructionHead(config)
-        self.post_init()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_features: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        mask_positions: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> MockingjayForPreTrainingOutput:
-        """
-        input_features: frames as the model shall see them (already masked), (batch, frames, feature_size).
-        attention_mask: 1 on true frames, (batch, frames).
-        mask_positions: what the loss looks at, bool (batch, frames // R), or (batch, frames // R, target_size * R)
-            when single columns were masked (TERA); `None`: every true position.
-        labels: the unmasked target frames, (batch, frames, target_size).
-        """
-        outputs = self.mockingjay(input_features, attention_mask=attention_mask, **kwargs)
-        stacked_prediction = self.head(outputs.last_hidden_state)
-        rate = self.config.downsample_rate
-        loss = None
-        if labels is not None:
-            selected = mask_positions
-            if selected is None and attention_mask is not None:
-                selected = stack_mask(attention_mask, rate)
-            loss = reconstruction_loss(stacked_prediction, stack_frames(labels, rate), selected)
-        batch, rows, _ = stacked_prediction.shape
-        return MockingjayForPreTrainingOutput(
-            loss=loss,
-            prediction=stacked_prediction.view(batch, rows * rate, -1),
-            last_hidden_state=outputs.last_hidden_state,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
-
-
-__all__ = ["MockingjayForPreTraining", "MockingjayModel", "MockingjayPreTrainedModel"]
+__all__ = ["MockingjayModel", "MockingjayPreTrainedModel"]

@@ -1,4 +1,4 @@
-"""From one waveform to one feature matrix: the steps of every `FeatureRecipe`, in float64."""
+"""From one waveform to one feature matrix: the steps of every `FeatureRecipe`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def spectral_features(
 
     waveform: (samples,) in [-1, 1]. Returns (frames, recipe.feature_size) float32.
     """
-    signal = torch.from_numpy(np.asarray(waveform, dtype=np.float64))
+    signal = torch.from_numpy(np.array(waveform, dtype=recipe.precision))
     if recipe.level_db is not None:
         root_mean_square = signal.square().mean().sqrt()
         signal = signal * (10 ** (recipe.level_db / 20) / (root_mean_square + 1e-10))
@@ -27,7 +27,7 @@ def spectral_features(
     if recipe.power != 1.0:
         spectrum = spectrum.pow(recipe.power)
     if recipe.mel_bins is not None:
-        spectrum = spectrum @ mel_filters(recipe, sampling_rate)
+        spectrum = spectrum @ mel_filters(recipe, sampling_rate).to(spectrum.dtype)
     features = with_deltas(compressed(spectrum, recipe), recipe)
     if normalize:
         features = normalized(features, recipe)
@@ -40,9 +40,15 @@ def centred_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tenso
         signal = torch.cat([signal[:1], signal[1:] - recipe.pre_emphasis * signal[:-1]])
     window = torch.hann_window(recipe.window_length, dtype=signal.dtype)
     return torch.stft(
-        signal, recipe.fft_length, recipe.hop_length, recipe.window_length, window, center=True, pad_mode="reflect",
+        signal,
+        recipe.fft_length,
+        recipe.hop_length,
+        recipe.window_length,
+        window,
+        center=True,
+        pad_mode="reflect",
         return_complex=True,
-    ).T  # fmt: skip
+    ).T
 
 
 def framed_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
@@ -98,8 +104,8 @@ def with_deltas(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
     """Slope of the line fitted to `delta_width` frames around each frame, per frame.
 
-    At the ends the edge frame is repeated ("repeat", Kaldi), or the line of the outermost full window is used ("line",
-    librosa); an utterance shorter than the window uses the widest odd window it holds.
+    At the ends the edge frame is repeated ("repeat", Kaldi), or the line of the outermost full window is used
+    ("line", librosa); an utterance shorter than the window uses the widest odd window it holds.
     """
     width = recipe.delta_width
     if recipe.delta_edges == "line":
