@@ -1,0 +1,46 @@
+"""Axes to draw on and files to keep them in, without any global state of matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+FORMATS = ("svg", "png")
+
+
+def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axes:
+    """The axes given, or those of a new figure of `width` x `height` inches that pyplot knows nothing of."""
+    if ax is not None:
+        return ax
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def tidy(ax: Axes) -> Axes:
+    """Take away the frame lines that carry no scale, and draw the grid behind the data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(True, color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def write_figure(ax: Axes, path: str | Path, dpi: int = 160) -> list[Path]:
+    """Write the figure of `ax` as `path`.svg and `path`.png, the same bytes every time; returns both paths.
+
+    Text stays text in the SVG, so that it can be searched, copied and read aloud.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    written = []
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sat-probe"}):
+        for suffix in FORMATS:
+            file = Path(path).with_name(f"{Path(path).name}.{suffix}")
+            metadata = {"Date": None} if suffix == "svg" else {"Software": None}
+            figure.savefig(file, format=suffix, dpi=dpi, metadata=metadata, facecolor="white")
+            written.append(file)
+    return written
