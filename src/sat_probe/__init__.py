@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AutoProbedModel": "sat_probe.models.probed",
+    "AutoProbedModel": "sat_probe.models.auto",
     "HeadReport": "sat_probe.reports.head_report",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
@@ -31,7 +31,7 @@ __all__ = [
 if TYPE_CHECKING:
     from sat_probe.errors import SatProbeError
     from sat_probe.measures.boundary_score import boundary_scores
-    from sat_probe.models.probed import AutoProbedModel
+    from sat_probe.models.auto import AutoProbedModel
     from sat_probe.phones.corpus import load_corpus
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model

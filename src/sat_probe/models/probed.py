@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from sat_probe.frames import FrameGrid
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_blocks import AttentionProbe, Observer, SpanMode
 from sat_probe.models.families import Family, family_of
+from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 
 if TYPE_CHECKING:
     _Base = PreTrainedModel
@@ -31,23 +32,6 @@ else:
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
     WeakKeyDictionary()
 )  # not attributes: a lock cannot be copied
-
-
-@dataclass(frozen=True, slots=True)
-class ProbedOutput:
-    """What :meth:`ProbedModel.encode` gives for a batch of utterances.
-
-    Attributes:
-        last_hidden_state: (batch, frames, size), zero beyond each utterance's end.
-        lengths: true frames of each utterance.
-        hidden_states: the embedding and every layer's output, each (batch, frames, size); None unless asked for.
-        attentions: per layer (batch, heads, frames, frames), as the model used them; None unless asked for.
-    """
-
-    last_hidden_state: Tensor
-    lengths: tuple[int, ...]
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
 
 
 class ProbedModel(_Base):
@@ -236,64 +220,23 @@ class ProbedModel(_Base):
         if probe.seen and missed:
             raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
 
-    @torch.inference_mode()
-    def encode(
-        self,
-        waveforms: Sequence[NDArray[np.float32]],
-        observers: Sequence[Observer] = (),
-        head_mask: Tensor | None = None,
-        attention_span: int | None = None,
-        span_mode: SpanMode = "zero",
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> ProbedOutput:
-        """Waveforms to hidden states, with every utterance's numbers as if it were alone.
-
-        Models whose architecture lets padding change valid frames are run one by one, the others in one padded batch.
+    def prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> list[ModelInputs]:
+        """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
 
         Args:
             waveforms: each (samples,) at :attr:`sampling_rate`.
-            observers: see every block of attention weights; ``block.utterance`` counts through ``waveforms``.
-            head_mask: as in :meth:`forward`.
-            attention_span: as in :meth:`forward`.
-            span_mode: as in :meth:`forward`.
-            output_hidden_states: keep every layer's output.
-            output_attentions: keep every map.
 
         Raises:
             AudioError: if a waveform is too short to give one frame.
-            ModelError: as :meth:`forward`.
         """
-        self._check_arguments(head_mask, attention_span, span_mode)
-        alone = len(waveforms) > 1 and self.family.padding_changes_frames(self.config)
-        groups = [[index] for index in range(len(waveforms))] if alone else [list(range(len(waveforms)))]
-        probing = bool(observers) or head_mask is not None or attention_span is not None or output_attentions
-        parts = []
-        for group in groups:
-            inputs, lengths = self._prepare([waveforms[index] for index in group])
-            options = {"output_hidden_states": True} if output_hidden_states else {}
-            if not probing:
-                parts.append((super().forward(**inputs, **options), lengths))
-                continue
-            if output_attentions:
-                options["output_attentions"] = True
-            with self.probe(
-                observers,
-                lengths,
-                head_mask,
-                attention_span,
-                span_mode,
-                output_attentions,
-                first_utterance=group[0],
-            ):
-                parts.append((super().forward(**inputs, **options), lengths))
-        return _join(parts, output_hidden_states, output_attentions)
+        alone = self.family.padding_changes_frames(self.config)
+        groups = [[waveform] for waveform in waveforms] if alone else [list(waveforms)]
+        return [self._prepare(group) for group in groups if group]
 
-    def _prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> tuple[dict[str, Tensor], tuple[int, ...]]:
-        """Model inputs of a batch, and the true frames of each utterance."""
+    def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
         try:
             inputs = self.preprocessor(
-                list(waveforms),
+                waveforms,
                 sampling_rate=self.sampling_rate,
                 padding=True,
                 return_attention_mask=True,
@@ -308,12 +251,57 @@ class ProbedModel(_Base):
             raise AudioError(
                 f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
             )
-        prepared = {
+        tensors = {
             self.main_input_name: inputs[self.main_input_name].to(device=self.device, dtype=self.dtype)
         }
         if not bool(mask.all()):
-            prepared["attention_mask"] = mask.to(self.device)
-        return prepared, lengths
+            tensors["attention_mask"] = mask.to(self.device)
+        return ModelInputs(tensors, lengths)
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        waveforms: Sequence[NDArray[np.float32]] | Sequence[ModelInputs],
+        observers: Sequence[Observer] = (),
+        head_mask: Tensor | None = None,
+        attention_span: int | None = None,
+        span_mode: SpanMode = "zero",
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> ProbedOutput:
+        """Waveforms to hidden states, with every utterance's numbers as if it were alone.
+
+        Args:
+            waveforms: each (samples,) at :attr:`sampling_rate`; or what :meth:`prepare` made of them.
+            observers: see every block of attention weights; ``block.utterance`` counts through ``waveforms``.
+            head_mask: as in :meth:`forward`.
+            attention_span: as in :meth:`forward`.
+            span_mode: as in :meth:`forward`.
+            output_hidden_states: keep every layer's output.
+            output_attentions: keep every map.
+
+        Raises:
+            AudioError: if a waveform is too short to give one frame.
+            ModelError: as :meth:`forward`.
+        """
+        batches = [item if isinstance(item, ModelInputs) else None for item in waveforms]
+        prepared = batches if all(batches) else self.prepare(waveforms)
+        options = {
+            name: True
+            for name, wanted in (
+                ("output_hidden_states", output_hidden_states),
+                ("output_attentions", output_attentions),
+            )
+            if wanted
+        }
+        outputs, first = [], 0
+        for inputs in prepared:
+            with self.probe(
+                observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
+            ):
+                outputs.append(super().forward(**inputs.tensors, **options))
+            first += len(inputs.lengths)
+        return join_outputs(outputs, [inputs.lengths for inputs in prepared])
 
     def _check_arguments(self, head_mask: Tensor | None, span: int | None, span_mode: str) -> None:
         shape = (self.num_probed_layers, self.num_probed_heads)
@@ -331,39 +319,4 @@ def base_class(probed: type) -> type[PreTrainedModel]:
     """The class of transformers that a probed class extends."""
     return next(
         cls for cls in probed.__mro__ if issubclass(cls, PreTrainedModel) and not issubclass(cls, ProbedModel)
-    )
-
-
-def _join(
-    parts: Sequence[tuple[Any, tuple[int, ...]]], hidden_states: bool, attentions: bool
-) -> ProbedOutput:
-    """Outputs of several batches as one, padded with zeros to the longest utterance."""
-    lengths = tuple(length for _, part in parts for length in part)
-    frames = max(lengths)
-
-    def padded(tensors: Sequence[Tensor], time_axes: int) -> Tensor:
-        whole = []
-        for tensor, (_, part) in zip(tensors, parts, strict=True):
-            for one, length in zip(tensor, part, strict=True):
-                one = one[..., :length, :length] if time_axes == 2 else one[:length]
-                missing = frames - length
-                whole.append(
-                    nn.functional.pad(one, (0, missing, 0, missing) if time_axes == 2 else (0, 0, 0, missing))
-                )
-        return torch.stack(whole)
-
-    outputs = [output for output, _ in parts]
-    return ProbedOutput(
-        last_hidden_state=padded([output.last_hidden_state for output in outputs], 1),
-        lengths=lengths,
-        hidden_states=tuple(
-            padded(layer, 1) for layer in zip(*(output.hidden_states for output in outputs), strict=True)
-        )
-        if hidden_states
-        else None,
-        attentions=tuple(
-            padded(layer, 2) for layer in zip(*(output.attentions for output in outputs), strict=True)
-        )
-        if attentions
-        else None,
     )
