@@ -1,0 +1,82 @@
+"""`sat-probe pretrain`: pre-train a Mockingjay on a folder of audio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pretrain(
+    dataset: Annotated[str, typer.Option("--dataset", help="A folder of audio, or the name of a corpus.")],
+    c_num: Annotated[
+        int, typer.Option("--c-num", help="Frames masked together, a multiple of R: 3, 6, 9 make M3, M6, M9.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the model, its card and the loss curve.")
+    ],
+    config: Annotated[
+        str, typer.Option("--config", help="A configuration of the package, or a YAML file.")
+    ] = "small",
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Which part of the corpus.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Use only the first N utterances.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --output from its last checkpoint.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of cached features [default: ~/.cache/sat_probe].")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first bad audio file instead of skipping it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Pre-train a Mockingjay with masked reconstruction.
+
+    sat-probe pretrain --c-num 3 --config small --dataset speech/ --output M3
+
+    A killed run continues with --resume and ends as if nothing had happened.
+    """
+    from tqdm import tqdm
+    from transformers.utils import logging as transformers_logging
+
+    from sat_probe.phones.corpus import load_corpus
+    from sat_probe.studies.pretraining import pretrain as run_pretraining
+    from sat_probe.studies.pretraining_recipe import load_recipe, recipe_commit
+
+    transformers_logging.set_verbosity_error()
+    recipe = load_recipe(config)
+    corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
+    with tqdm(total=len(corpus), unit="file", desc="features", leave=False, delay=1.0) as bar:
+        result = run_pretraining(
+            corpus,
+            recipe,
+            c_num,
+            output,
+            resume=resume,
+            cache=cache,
+            strict=strict,
+            commit=recipe_commit(config),
+            on_features=lambda count: bar.update(count) and None,
+            progress=True,
+        )
+    if as_json:
+        facts = {
+            "folder": str(result.folder),
+            "steps": result.steps,
+            "loss": result.loss,
+            "held_out_loss": result.held_out_loss,
+        }
+        typer.echo(json.dumps({**facts, "frames_per_second": result.frames_per_second}))
+    else:
+        typer.echo(
+            f"{result.steps} steps, masked L1 {result.loss:.4f}, {result.frames_per_second:.0f} frames/s; "
+            f"the model, its card and loss.csv are in {result.folder}"
+        )
