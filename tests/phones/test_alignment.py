@@ -37,7 +37,8 @@ def test_folding_deletes_q_and_keeps_segments():
 def test_merging_joins_neighbours_that_touch():
     merged = alignment((0, 5, "sil"), (5, 9, "sil"), (9, 12, "b"), (13, 20, "b")).merged()
     assert merged.labels == ("sil", "b", "b")
-    assert merged.starts.tolist() == [0, 9, 13] and merged.ends.tolist() == [9, 12, 20]
+    assert merged.starts.tolist() == [0, 9, 13]
+    assert merged.ends.tolist() == [9, 12, 20]
 
 
 def test_frame_labels_follow_the_centre_and_leave_q_unlabelled():
@@ -102,7 +103,8 @@ class TestFromSeconds:
         assert Alignment.from_seconds(*arguments, gaps="unlabelled").labels == ("AA1", "B")
         filled = Alignment.from_seconds(*arguments, gaps="silence", duration=8_000)
         assert filled.labels == ("sil", "AA1", "sil", "B", "sil")
-        assert filled.starts.tolist() == [0, 1600, 3200, 4800, 6400] and filled.ends[-1] == 8_000
+        assert filled.starts.tolist() == [0, 1600, 3200, 4800, 6400]
+        assert filled.ends[-1] == 8_000
 
     def test_rounded_decimals_meet(self):
         kept = Alignment.from_seconds("u", [0, 0.333], [0.3334, 0.5], ["AA1", "B"], gaps="refuse")

@@ -136,7 +136,8 @@ class Alignment:
             raise AlignmentError(f"{utterance_id}: holds a time that is NaN or infinite")
         samples = np.rint(seconds * sampling_rate).astype(np.int64)
         if samples.shape[1] > 1:
-            near = np.abs(seconds[0, 1:] - seconds[1, :-1]) < _ROUNDING
+            between = seconds[0, 1:] - seconds[1, :-1]
+            near = (np.abs(between) < _ROUNDING) & ((between < 0) | (gaps != "unlabelled"))
             samples[1, :-1] = np.where(near, samples[0, 1:], samples[1, :-1])
         alignment = cls(utterance_id, samples[0], samples[1], labels, sampling_rate, duration)
         match gaps:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sat_probe.errors import CorpusError, SatProbeError
+from sat_probe.configs import available_configs
+from sat_probe.errors import CorpusError
 
 from .alignment import Gaps
-from .corpus_layouts import Record, detect_layout, scan
-from .corpus_rows import Utterance, folder_rows, row_features, utterance_from
-from .phone_set import PhoneSet, phone_set
+from .alignment_lookup import AlignmentLookup, open_alignments
+from .alignment_table import AlignmentTable
+from .corpus_layouts import CorpusScan, detect_layout
+from .corpus_rows import Utterance, load_folder_rows, utterance_from
+from .dataset_config import DatasetConfig, HubTable, find_config
+from .hub_corpus import load_hub_alignments, load_hub_rows
+from .phone_set import PhoneSet
+from .phone_set import phone_set as find_phone_set
 
 
 class Corpus:
@@ -119,77 +124,85 @@ def load_corpus(
     drop_sa: bool = False,
     num_proc: int | None = None,
 ) -> Corpus:
-    """Load a corpus by name, or any folder of audio.
+    """Load a corpus: a named one, any folder of audio, or a dataset on the Hub.
 
     Args:
-        name_or_folder: a folder of audio, or the name of a dataset configuration ("timit", "bundled", ...).
-        data_dir: where a named corpus lies.
-        split: which part; the configuration's own default, or everything.
+        name_or_folder: a name ("bundled", "timit", "librispeech", "speechocean762", ...: the files of
+            `hub_configs/datasets/`), a YAML file like them, a folder, or the id of a dataset on the Hub ("owner/name").
+        data_dir: where a named corpus lies on disk; the Hub by default, where its licence allows it.
+        split: which part; all of a folder, the default split on the Hub.
         limit: at most this many utterances.
-        alignments: where alignments are; beside the audio by default.
-        streaming: read utterances as they come, holding nothing.
-        phone_set: name of the set that labels fold into.
-        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence".
+        alignments: a folder or .zip of TextGrids or .phn files, a .ctm file, a .parquet table, or "hub" for the table that
+            the configuration names. By default the files beside the audio; for a corpus on the Hub, "hub".
+        streaming: read utterances as they come and hold none, at the price of len() and indexing.
+        phone_set: the set that labels fold into; the configuration's, else timit-39 for .phn files and arpabet-39.
+        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence". By default refused in
+            files, and silence in tables, which leave silence out.
         drop_sa: leave out TIMIT's SA sentences, which every speaker reads.
         num_proc: processes that read alignments.
 
     Raises:
         CorpusError: if there is no such corpus, split or file, or it holds no audio.
+        AudioError: if a file is no audio.
         AlignmentError: if an alignment is malformed, does not fit its audio, or has labels the phone set does not know.
+        ConfigurationError: if a configuration is malformed or the phone set unknown.
+        HubError: if the Hub cannot be read.
     """
-    folder = Path(data_dir or name_or_folder)
-    if str(name_or_folder) == "bundled":
-        folder = Path(__file__).resolve().parents[1] / "data" / "speech"
-    if not folder.is_dir():
-        raise CorpusError(f"{name_or_folder}: no such folder, and no dataset is called so")
-    layout = detect_layout(folder)
-    records = list(islice(scan(layout, folder, split, drop_sa), limit))
-    if not records:
+    if limit is not None and limit < 1:
+        raise CorpusError(f"a limit of {limit} leaves no utterance")
+    name = str(name_or_folder)
+    config = find_config(name)
+    folder = _folder(name, data_dir, config)
+    chosen = phone_set or (config.phone_set if config else None)
+    between = gaps or (config.gaps if config else None)
+    lookup = _lookup(name, config, alignments, split, on_hub=folder is None)
+    if folder is None:
+        if isinstance(lookup, AlignmentLookup):
+            raise CorpusError(
+                f"{name}: a corpus on the Hub is joined with a table of alignments, not with {alignments}"
+            )
+        table = config.hub if config and config.hub else HubTable(name)
+        chosen = chosen or "arpabet-39"
+        dataset = load_hub_rows(table, split, lookup, chosen, between, streaming, limit, num_proc)
+        return Corpus(name, split or table.default_split, dataset, find_phone_set(chosen))
+    layout = config.layout if config else detect_layout(folder)
+    scan = CorpusScan(layout, folder, config.folder_of(split) if config else split, drop_sa, limit, lookup)
+    first = next(iter(scan), None)
+    if first is None:
         raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
-    chosen = _phone_set(phone_set, layout, records)
-    dataset = build_dataset(records, chosen, gaps or "refuse", streaming, num_proc)
-    return Corpus(str(name_or_folder), split, dataset, chosen)
+    chosen = chosen or ("timit-39" if (first.alignment or "").lower().endswith(".phn") else "arpabet-39")
+    dataset = load_folder_rows(scan, chosen, between, streaming, num_proc)
+    return Corpus(name, split, dataset, find_phone_set(chosen))
 
 
-def _phone_set(name: str | None, layout: str, records: list[Record]) -> PhoneSet:
-    hand_labelled = layout == "timit" or any(
-        (record.alignment or "").lower().endswith(".phn") for record in records
-    )
-    return phone_set(name or ("timit-39" if hand_labelled else "arpabet-39"))
+def _folder(name: str, data_dir: str | Path | None, config: DatasetConfig | None) -> Path | None:
+    """Where the corpus lies on disk, None for the Hub."""
+    if config is not None and config.packaged is not None:
+        return Path(__file__).resolve().parents[1] / config.packaged
+    if data_dir is None and config is not None:
+        if config.hub is None:
+            raise CorpusError(
+                f"{name}: cannot be downloaded ({config.license}); get it from {config.homepage} "
+                "and name its folder with data_dir (--data-dir)"
+            )
+        return None
+    folder = Path(data_dir or name).expanduser()
+    if folder.is_dir():
+        return folder
+    if data_dir is None and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return None
+    known = ", ".join(available_configs("datasets"))
+    raise CorpusError(f"{folder}: no such folder; named corpora: {known}, or owner/name for one on the Hub")
 
 
-def build_dataset(
-    records: list[Record], chosen: PhoneSet, gaps: Gaps, streaming: bool, num_proc: int | None
-) -> Any:
-    """A `datasets` dataset of records; map-style ones are cached by it, under a key that changes with the files."""
-    from datasets import Audio, Dataset, IterableDataset
-    from datasets.exceptions import DatasetGenerationError
-
-    arguments: dict[str, Any] = {
-        "records": records,
-        "source": None,
-        "phone_set_name": chosen.name,
-        "gaps": gaps,
-    }
-    if streaming:
-        return IterableDataset.from_generator(folder_rows, features=row_features(), gen_kwargs=arguments)
-    arguments["stamp"] = _stamp(records)
-    try:
-        dataset = Dataset.from_generator(
-            folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=num_proc
-        )
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, SatProbeError):
-            raise error.__cause__ from None
-        raise
-    return dataset.cast_column("audio", Audio(decode=False))
-
-
-def _stamp(records: list[Record]) -> str:
-    """Changes when a file of the corpus is written anew."""
-    digest = hashlib.sha256()
-    for record in records:
-        for path in filter(None, (record.audio, record.alignment)):
-            state = Path(path).stat()
-            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _lookup(
+    name: str, config: DatasetConfig | None, place: str | Path | None, split: str | None, on_hub: bool
+) -> AlignmentLookup | AlignmentTable | None:
+    published = config.alignments if config else None
+    if place is None and not (on_hub and published):
+        return None
+    if place is None or str(place) == "hub":
+        if published is None:
+            raise CorpusError(f"{name}: its configuration names no table of alignments on the Hub")
+        return load_hub_alignments(published, split)
+    return open_alignments(place)

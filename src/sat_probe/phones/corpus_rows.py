@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sat_probe.audio import SAMPLING_RATE, audio_duration
-from sat_probe.errors import AlignmentError
+from sat_probe.errors import AlignmentError, CorpusError, SatProbeError
 
 from .alignment import Alignment, Gaps
-from .alignment_sources import AlignmentSource, read_beside
-from .corpus_layouts import Record
+from .alignment_lookup import read_alignment
+from .alignment_table import AlignmentTable
 from .phone_set import PhoneSet, phone_set
+from .records import Record
 
 ROW_VERSION = 1  # counts up when rows change, so that an older cache is not read
 
@@ -52,9 +54,9 @@ def row_features() -> Any:
 
 def folder_rows(
     records: Iterable[Record],
-    source: AlignmentSource | None,
-    phone_set_name: str | None,
-    gaps: Gaps,
+    table: AlignmentTable | None,
+    phone_set_name: str,
+    gaps: Gaps | None,
     stamp: str = "",
     version: int = ROW_VERSION,
 ) -> Iterator[dict[str, Any]]:
@@ -62,41 +64,101 @@ def folder_rows(
 
     Args:
         records: utterances on disk.
-        source: where alignments are looked up; the file beside the audio by default.
+        table: the table that records with a row in it refer to.
         phone_set_name: labels that this set does not know are refused.
-        gaps: what unlabelled time between two segments means.
+        gaps: what unlabelled time between two segments means; None for what suits the format.
         stamp: state of the files, part of the cache's key alone.
         version: the same for this code.
+
+    Raises:
+        AudioError: if a file is no audio.
+        AlignmentError: if an alignment is malformed, does not fit its audio, or has unknown labels.
     """
-    known = phone_set(phone_set_name) if phone_set_name else None
+    known = phone_set(phone_set_name)
     for record in records:
         samples = round(audio_duration(record.audio) * SAMPLING_RATE)
-        if source is not None:
-            alignment = source.find(record, samples, gaps)
-        else:
-            alignment = read_beside(record, samples, gaps)
-        if alignment is not None and known is not None:
+        alignment = read_alignment(record, samples, gaps, table)
+        if alignment is not None:
             check_labels(alignment, known)
         audio = {"bytes": None, "path": record.audio}
-        yield row(record.id, audio, record.speaker, record.gender, record.text, samples, alignment)
+        yield {
+            "id": record.id,
+            "audio": audio,
+            "speaker": record.speaker,
+            "gender": record.gender,
+            "text": record.text,
+        } | (alignment_columns(alignment, samples))
 
 
-def row(
-    utterance_id: str,
-    audio: dict[str, Any],
-    speaker: str | None,
-    gender: str | None,
-    text: str | None,
-    samples: int,
-    alignment: Alignment | None,
-) -> dict[str, Any]:
-    """One row with the columns of :func:`row_features`."""
+def load_folder_rows(
+    scan: Iterable[Record],
+    phone_set_name: str,
+    gaps: Gaps | None,
+    streaming: bool,
+    num_proc: int | None = None,
+) -> Any:
+    """A `datasets` dataset of a corpus on disk; a map-style one is cached by `datasets`, until a file changes.
+
+    Args:
+        scan: the records; a streamed dataset iterates over them anew in every pass.
+        phone_set_name: see :func:`folder_rows`.
+        gaps: see :func:`folder_rows`.
+        streaming: read rows as they come.
+        num_proc: processes that read alignments.
+
+    Raises:
+        CorpusError: if two utterances have the same id.
+        AudioError: if a file is no audio.
+        AlignmentError: as :func:`folder_rows`.
+    """
+    from datasets import Audio, Dataset, IterableDataset
+    from datasets.exceptions import DatasetGenerationError
+
+    lookup = getattr(scan, "lookup", None)
+    arguments: dict[str, Any] = {
+        "records": scan,
+        "table": lookup if isinstance(lookup, AlignmentTable) else None,
+        "phone_set_name": phone_set_name,
+        "gaps": gaps,
+    }
+    if streaming:
+        return IterableDataset.from_generator(folder_rows, features=row_features(), gen_kwargs=arguments)
+    records = list(scan)
+    _require_unique(records)
+    arguments |= {"records": records, "stamp": _stamp(records)}
+    workers = None if num_proc is None else min(num_proc, len(records))
+    try:
+        dataset = Dataset.from_generator(
+            folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers
+        )
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, SatProbeError):
+            raise error.__cause__ from None
+        raise
+    return dataset.cast_column("audio", Audio(decode=False))
+
+
+def _require_unique(records: list[Record]) -> None:
+    seen: dict[str, str] = {}
+    for record in records:
+        if record.id in seen:
+            raise CorpusError(f"{record.audio} and {seen[record.id]} have the same id, {record.id}")
+        seen[record.id] = record.audio
+
+
+def _stamp(records: list[Record]) -> str:
+    """Changes when a file of the corpus is written anew."""
+    digest = hashlib.sha256()
+    for record in records:
+        for name in filter(None, (record.audio, record.alignment)):
+            state = Path(name.partition("::")[0]).stat()
+            digest.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def alignment_columns(alignment: Alignment | None, samples: int) -> dict[str, Any]:
+    """The columns of a row that hold its alignment."""
     return {
-        "id": utterance_id,
-        "audio": audio,
-        "speaker": speaker,
-        "gender": gender,
-        "text": text,
         "samples": samples,
         "aligned": alignment is not None,
         "starts": alignment.starts.tolist() if alignment else [],

@@ -1,0 +1,95 @@
+"""An utterance as it lies on disk, and the walks that find audio and what lies beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sat_probe.audio import AUDIO_SUFFIXES
+from sat_probe.errors import CorpusError
+
+_ALIGNMENT_SUFFIXES = (".TextGrid", ".textgrid", ".TEXTGRID", ".phn", ".PHN", ".ctm", ".CTM")
+_SUFFIX_ORDER = (
+    ".wav",
+    ".flac",
+    ".sph",
+)  # which file of one stem is read, where a corpus holds several; then by name
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One utterance on disk, before its alignment is read.
+
+    Args:
+        id: unique in its corpus.
+        audio: the audio file.
+        speaker: who speaks, if known.
+        gender: "f" or "m", if known.
+        text: what is said, if known.
+        alignment: the alignment file; ``archive.zip::member`` for one inside an archive.
+        table_row: its row in a table of alignments, where one is used.
+    """
+
+    id: str
+    audio: str
+    speaker: str | None = None
+    gender: str | None = None
+    text: str | None = None
+    alignment: str | None = None
+    table_row: int | None = None
+
+
+def walk_audio(folder: Path) -> Iterator[Path]:
+    """Audio files below a folder, sorted by path; of files that differ in their suffix alone, one (WAV first).
+
+    Raises:
+        CorpusError: if a folder cannot be read.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise CorpusError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    best: dict[str, Path] = {}
+    for entry in entries:
+        path = Path(entry.path)
+        if path.suffix.lower() in AUDIO_SUFFIXES and not entry.name.startswith(".") and entry.is_file():
+            best[path.stem] = min(path, best.get(path.stem, path), key=_preference)
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from walk_audio(path)
+        elif best.get(path.stem) == path:
+            yield path
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    suffix = path.suffix.lower()
+    return (_SUFFIX_ORDER.index(suffix) if suffix in _SUFFIX_ORDER else len(_SUFFIX_ORDER), path.name)
+
+
+def alignment_beside(audio: Path) -> str | None:
+    """The alignment file of the same stem beside an audio file: TextGrid, then .phn, then .ctm."""
+    candidates = (audio.with_suffix(suffix) for suffix in _ALIGNMENT_SUFFIXES)
+    return next((str(path) for path in candidates if path.is_file()), None)
+
+
+def split_folder(folder: Path, split: str | None) -> Path:
+    """The folder of a split, or the whole corpus for None.
+
+    Raises:
+        CorpusError: if there is no such folder.
+    """
+    if split is None:
+        return folder
+    if not (folder / split).is_dir():
+        there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
+        raise CorpusError(f"{folder}: has no folder for the split {split!r}; its folders: {there}")
+    return folder / split
+
+
+def first_given(row: Mapping[str, Any], *names: str) -> str | None:
+    """The first of some columns that a row fills, as text."""
+    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), None)

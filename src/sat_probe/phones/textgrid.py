@@ -1,0 +1,302 @@
+"""Praat TextGrids as the Montreal Forced Aligner writes them: read in the long and the short text format, written long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sat_probe.errors import AlignmentError
+
+from .alignment import DURATION_TOLERANCE, Alignment, Gaps
+from .alignment_files import decode_text, read_text
+
+# Praat's own rule: quoted text, free-standing numbers and flags are data; everything else ("xmin =", "item [1]:") is
+# decoration, which makes the long and the short format one grammar.
+_DATA = re.compile(r'"(?:[^"]|"")*"|<exists>|<absent>|(?<!\S)[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\S)|!.*|"')
+_SAME_MOMENT = 1e-3  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalTier:
+    """One interval tier as the file has it.
+
+    Args:
+        name: "words", "phones", "speaker - phones", ...
+        starts: (intervals,) seconds.
+        ends: (intervals,) seconds.
+        labels: (intervals,) text, "" for an empty interval.
+        lines: (intervals,) where each interval stands in the file, from 1.
+    """
+
+    name: str
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    labels: tuple[str, ...]
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextGrid:
+    """A parsed TextGrid: its interval tiers, the names of its point tiers, and the time it spans (seconds)."""
+
+    name: str
+    start: float
+    end: float
+    interval_tiers: tuple[IntervalTier, ...]
+    point_tiers: tuple[str, ...]
+
+    def tier(self, name: str) -> IntervalTier:
+        """The interval tier called ``name``, or ``<speaker> - <name>`` if there is exactly one.
+
+        Raises:
+            AlignmentError: if there is none, or several, or it is a point tier.
+        """
+        found = [tier for tier in self.interval_tiers if tier.name == name]
+        found = found or [tier for tier in self.interval_tiers if tier.name.endswith(f" - {name}")]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AlignmentError(
+                f"{self.name}: has {len(found)} tiers called {name!r}; one speaker per file is needed"
+            )
+        if any(point == name or point.endswith(f" - {name}") for point in self.point_tiers):
+            raise AlignmentError(f"{self.name}: its tier {name!r} holds points, not intervals")
+        names = [tier.name for tier in self.interval_tiers] + [
+            f"{point} (points)" for point in self.point_tiers
+        ]
+        raise AlignmentError(f"{self.name}: has no tier {name!r}; its tiers: {', '.join(names) or 'none'}")
+
+
+def read_textgrid(
+    path: str | Path,
+    utterance_id: str | None = None,
+    *,
+    tier: str = "phones",
+    gaps: Gaps = "refuse",
+    sampling_rate: int = 16_000,
+    duration: int | None = None,
+) -> Alignment:
+    """Read one tier of a TextGrid file (UTF-8).
+
+    An empty interval is a segment with the label "", which ARPAbet phone sets fold into silence, or with
+    ``gaps="unlabelled"`` no segment at all.
+
+    Args:
+        path: the TextGrid.
+        utterance_id: how errors call the utterance; the file by default.
+        tier: which tier.
+        gaps: what time between two intervals means that the file leaves out against Praat's rules; see
+            :meth:`Alignment.from_seconds`.
+        sampling_rate: samples per second that the alignment counts.
+        duration: samples of the audio; the TextGrid's own end by default.
+
+    Raises:
+        AlignmentError: with file and line, if it is UTF-16 or no TextGrid, lacks the tier, or has overlapping or gappy
+            intervals; if it spans a time that differs from the audio's by more than 0.1 s.
+    """
+    grid = parse_textgrid(read_text(Path(path)), str(path))
+    return textgrid_alignment(
+        grid, utterance_id or str(path), tier=tier, gaps=gaps, sampling_rate=sampling_rate, duration=duration
+    )
+
+
+def textgrid_alignment(
+    grid: TextGrid, utterance_id: str, *, tier: str, gaps: Gaps, sampling_rate: int, duration: int | None
+) -> Alignment:
+    """The alignment of one tier of a parsed TextGrid (see :func:`read_textgrid`)."""
+    if duration is not None and abs(grid.end - duration / sampling_rate) > DURATION_TOLERANCE:
+        raise AlignmentError(
+            f"{grid.name}: ends at {grid.end:.3f} s, but the audio of {utterance_id} is {duration / sampling_rate:.3f} s "
+            "long; the TextGrid probably belongs to another file"
+        )
+    chosen = grid.tier(tier)
+    _check_intervals(grid, chosen, gaps)
+    kept = [i for i, label in enumerate(chosen.labels) if label.strip() or gaps != "unlabelled"]
+    if not kept:
+        raise AlignmentError(f"{grid.name}: its tier {tier!r} has no labelled interval")
+    return Alignment.from_seconds(
+        utterance_id,
+        [chosen.starts[i] for i in kept],
+        [chosen.ends[i] for i in kept],
+        [chosen.labels[i] for i in kept],
+        gaps=gaps,
+        sampling_rate=sampling_rate,
+        duration=round(grid.end * sampling_rate) if duration is None else duration,
+    )
+
+
+def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
+    position = None
+    for start, end, label, line in zip(tier.starts, tier.ends, tier.labels, tier.lines, strict=True):
+        where = f"{grid.name}, line {line} (tier {tier.name!r})"
+        if end <= start:
+            raise AlignmentError(f"{where}: {label!r} ends at {end:g} s, not after its start at {start:g} s")
+        if start < grid.start - _SAME_MOMENT or end > grid.end + _SAME_MOMENT:
+            raise AlignmentError(
+                f"{where}: {label!r} spans {start:g} to {end:g} s, but the file {grid.start:g} to {grid.end:g} s"
+            )
+        if position is not None and start < position - _SAME_MOMENT:
+            raise AlignmentError(
+                f"{where}: {label!r} starts at {start:g} s, but the one before ends at {position:g} s: overlap"
+            )
+        if position is not None and start > position + _SAME_MOMENT and gaps == "refuse":
+            raise AlignmentError(
+                f"{where}: nothing is labelled from {position:g} s to the start of {label!r} at {start:g} s: a gap"
+            )
+        position = end
+
+
+def parse_textgrid_bytes(content: bytes, name: str) -> TextGrid:
+    """Parse the bytes of a TextGrid file; ``name`` stands for it in errors."""
+    return parse_textgrid(decode_text(content, name), name)
+
+
+def parse_textgrid(text: str, name: str) -> TextGrid:
+    """Parse the text of a TextGrid, long or short; ``name`` stands for it in errors.
+
+    Raises:
+        AlignmentError: with the line, where the text is no TextGrid.
+    """
+    data = _Data(text, name)
+    if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
+        raise AlignmentError(
+            f"{name}: is no TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
+        )
+    start, end = data.number("the start"), data.number("the end")
+    if data.flag() == "<absent>":
+        return TextGrid(name, start, end, (), ())
+    tiers: list[IntervalTier] = []
+    points: list[str] = []
+    for _ in range(data.count("the number of tiers")):
+        kind, tier_name = data.text("a tier's class"), data.text("a tier's name")
+        data.number("a tier's start"), data.number("a tier's end")
+        rows = range(data.count(f"the number of entries of tier {tier_name!r}"))
+        if kind == "IntervalTier":
+            read = [data.interval() for _ in rows]
+            starts, ends, labels, lines = zip(*read, strict=True) if read else ((), (), (), ())
+            tiers.append(IntervalTier(tier_name, starts, ends, labels, lines))
+        elif kind == "TextTier":
+            for _ in rows:
+                data.number("a point's time"), data.text("a point's mark")
+            points.append(tier_name)
+        else:
+            raise data.error(f"tier class {kind!r} is neither IntervalTier nor TextTier")
+    return TextGrid(name, start, end, tuple(tiers), tuple(points))
+
+
+class _Data:
+    """The data of a Praat text file, one item after another."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._text = text
+        self._name = name
+        self._matches: Iterator[re.Match[str]] = (m for m in _DATA.finditer(text) if m[0][0] != "!")
+        self._position = 0
+        self._counted, self._line = 0, 1
+
+    def line(self) -> int:
+        self._line += self._text.count("\n", self._counted, self._position)
+        self._counted = self._position
+        return self._line
+
+    def error(self, problem: str) -> AlignmentError:
+        return AlignmentError(f"{self._name}, line {self.line()}: {problem}")
+
+    def _next(self, expected: str) -> str:
+        match = next(self._matches, None)
+        if match is None:
+            self._position = len(self._text)
+            raise self.error(f"the file ends where {expected} should be; it is cut off or no TextGrid")
+        self._position = match.start()
+        return match[0]
+
+    def text(self, expected: str) -> str:
+        item = self._next(expected)
+        if len(item) < 2 or item[0] != '"':
+            raise self.error(f"found {item} where {expected} should be in quotes")
+        return item[1:-1].replace('""', '"')
+
+    def number(self, expected: str) -> float:
+        item = self._next(expected)
+        if item[0] in '"<':
+            raise self.error(f"found {item} where {expected} should be a number")
+        return float(item)
+
+    def count(self, expected: str) -> int:
+        number = self.number(expected)
+        if number < 0 or number != int(number):
+            raise self.error(f"found {number:g} where {expected} should be a whole number")
+        return int(number)
+
+    def flag(self) -> str:
+        item = self._next("<exists>")
+        if item[0] != "<":
+            raise self.error(f"found {item} where <exists> should be")
+        return item
+
+    def interval(self) -> tuple[float, float, str, int]:
+        start = self.number("an interval's start")
+        line = self.line()
+        return start, self.number("an interval's end"), self.text("an interval's text"), line
+
+
+def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None = None) -> None:
+    """Write a TextGrid with the tiers ``words`` (if given) and ``phones``, UTF-8, in Praat's long format.
+
+    Times are written with as many digits as it takes to read back the same sample. Time that an alignment leaves out becomes
+    an empty interval, as a tier must be filled.
+
+    Args:
+        path: where to; the folder must exist.
+        phones: the phones; its duration, or its end, is the TextGrid's.
+        words: the words, on the same time axis.
+
+    Raises:
+        AlignmentError: if words count other samples, or end after the phones' audio.
+    """
+    end = max(phones.duration or 0, int(phones.ends[-1]))
+    if words is not None and (words.sampling_rate != phones.sampling_rate or words.ends[-1] > end):
+        raise AlignmentError(f"{phones.utterance_id}: words and phones do not span the same time")
+    named = [(name, tier) for name, tier in (("words", words), ("phones", phones)) if tier is not None]
+    header = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0",
+        f"xmax = {end / phones.sampling_rate!r}",
+    ]
+    lines = [*header, "tiers? <exists>", f"size = {len(named)}", "item []:"]
+    for number, (name, tier) in enumerate(named, start=1):
+        lines += [f"    item [{number}]:", *(f"        {line}" for line in _tier_lines(name, tier, end))]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _tier_lines(name: str, tier: Alignment, end: int) -> Sequence[str]:
+    rows: list[tuple[int, int, str]] = []
+    position = 0
+    for start, stop, label in zip(tier.starts.tolist(), tier.ends.tolist(), tier.labels, strict=True):
+        if start > position:
+            rows.append((position, start, ""))
+        rows.append((start, stop, label))
+        position = stop
+    if position < end:
+        rows.append((position, end, ""))
+    rate = tier.sampling_rate
+    lines = [
+        'class = "IntervalTier"',
+        f'name = "{name}"',
+        "xmin = 0",
+        f"xmax = {end / rate!r}",
+        f"intervals: size = {len(rows)}",
+    ]
+    for number, (start, stop, label) in enumerate(rows, start=1):
+        text = label.replace('"', '""')
+        lines += [
+            f"intervals [{number}]:",
+            f"    xmin = {start / rate!r}",
+            f"    xmax = {stop / rate!r}",
+            f'    text = "{text}"',
+        ]
+    return lines
