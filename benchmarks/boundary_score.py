@@ -2,8 +2,8 @@
 
     python benchmarks/boundary_score.py
 
-mir_eval's `onset.f_measure` finds a maximum matching too, but compares floating-point seconds: on a decimal grid it
-may lose pairs that lie exactly at the tolerance. The times here are continuous, so the number of hits must be equal, and the
+mir_eval's `onset.f_measure` finds a maximum matching too, but compares floating-point seconds: on a decimal grid
+it may lose pairs that lie exactly at the tolerance. The times here are continuous, so the hits must be equal, and the
 script fails if it is not. pyannote.metrics matches greedily, nearest pair first.
 """
 
