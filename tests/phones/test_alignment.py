@@ -50,7 +50,7 @@ def test_frame_labels_follow_the_centre_and_leave_q_unlabelled():
 
 
 def test_frame_labels_at_another_rate_are_refused():
-    with pytest.raises(AlignmentError, match="spk-1: .*16000 Hz samples, the frames 8000 Hz"):
+    with pytest.raises(AlignmentError, match=r"spk-1: .*16000 Hz samples, the frames 8000 Hz"):
         SPOKEN.frame_labels(phone_set("timit-39"), FrameGrid(80, 0.0, 8_000), 3)
 
 

@@ -34,8 +34,8 @@ class Alignment:
         duration: samples of audio, if known.
 
     Raises:
-        AlignmentError: if the arrays differ in length, a segment is empty or negative, two overlap, or the last one ends
-            more than 0.1 s after the audio.
+        AlignmentError: if the arrays differ in length, a segment is empty or negative, two overlap, or the last one
+            ends more than 0.1 s after the audio.
     """
 
     utterance_id: str
@@ -151,12 +151,12 @@ class Alignment:
         """Raise an AlignmentError if there is unlabelled time between two segments."""
         for i in np.flatnonzero(self.starts[1:] > self.ends[:-1])[:1]:
             raise self._error(
-                f"nothing is labelled from {self._seconds(self.ends[i])} (end of segment {i + 1}, {self.labels[i]!r}) to "
-                f"{self._seconds(self.starts[i + 1])}: the segments leave a gap"
+                f"nothing is labelled from {self._seconds(self.ends[i])} (end of segment {i + 1}, {self.labels[i]!r}) "
+                f"to {self._seconds(self.starts[i + 1])}: the segments leave a gap"
             )
 
     def with_silence_in_gaps(self) -> Alignment:
-        """The same alignment with a ``sil`` segment wherever nothing is labelled, up to the end of the audio if known."""
+        """The same alignment with ``sil`` wherever nothing is labelled, up to the end of the audio if known."""
         edge = int(self.ends[-1]) if self.duration is None else max(self.duration, int(self.ends[-1]))
         starts, ends, labels = [], [], []
         position = 0

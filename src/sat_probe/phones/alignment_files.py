@@ -123,8 +123,8 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16
         rows = found.setdefault(utterance, [])
         if rows and start < rows[-1][1] - 1e-3:
             raise AlignmentError(
-                f"{where}: {label!r} starts at {start:.4f} s, before the end of {rows[-1][2]!r} at {rows[-1][1]:.4f} s: "
-                f"the segments of {utterance} overlap"
+                f"{where}: {label!r} starts at {start:.4f} s, before the end of {rows[-1][2]!r} at "
+                f"{rows[-1][1]:.4f} s: the segments of {utterance} overlap"
             )
         rows.append((start, start + duration, label))
     alignments = {}

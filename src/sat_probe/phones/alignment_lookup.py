@@ -6,6 +6,7 @@ import os
 import zipfile
 from dataclasses import replace
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from sat_probe.audio import SAMPLING_RATE
@@ -25,7 +26,8 @@ def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
     """Alignments that do not lie beside their audio.
 
     Args:
-        place: a folder tree or a .zip of TextGrid or .phn files, a .ctm file, or a table (a .parquet file, a folder of them).
+        place: a folder tree or a .zip of TextGrid or .phn files, a .ctm file, or a table (a .parquet file or a folder
+            of them).
 
     Raises:
         AlignmentError: if there is no such place, or it holds no alignments.
@@ -41,7 +43,8 @@ def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
 class AlignmentLookup:
     """Finds the alignment file of each record in a tree, an archive or a CTM file.
 
-    A file belongs to the utterance whose audio has the same path (or the longest common tail of it) or whose id is its name.
+    A file belongs to the utterance whose audio has the same path, or the longest common tail of it, or whose id is its
+    name.
 
     Args:
         place: see :func:`open_alignments`.
@@ -52,23 +55,24 @@ class AlignmentLookup:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self._by_path: dict[str, str] = {}
-        self._by_stem: dict[str, list[str]] = {}
+        self._files: dict[
+            str, list[tuple[tuple[str, ...], str]]
+        ] = {}  # stem -> (path below the place, source)
+        self._taken: dict[str, str] = {}
         suffix = place.suffix.lower()
         if place.is_file() and suffix not in (".zip", ".ctm"):
             raise AlignmentError(f"{place}: is neither a folder, nor a .zip, .ctm or .parquet file")
         if suffix != ".ctm":
             self._index(_archive_members(place) if suffix == ".zip" else _tree_files(place))
-            if not self._by_path:
+            if not self._files:
                 raise AlignmentError(
                     f"{place}: holds no alignments (.TextGrid or .phn files, or a .parquet table)"
                 )
 
     def _index(self, files: dict[str, str]) -> None:
         for relative, source in files.items():
-            key = PurePosixPath(relative).with_suffix("")
-            self._by_path[key.as_posix()] = source
-            self._by_stem.setdefault(key.name, []).append(source)
+            parts = PurePosixPath(relative).with_suffix("").parts
+            self._files.setdefault(parts[-1], []).append((parts, source))
 
     def locate(self, record: Record) -> Record:
         """The record with the alignment that belongs to it here; without one, if there is none.
@@ -76,7 +80,7 @@ class AlignmentLookup:
         Raises:
             AlignmentError: if several files could be meant.
         """
-        if not self._by_path:
+        if not self._files:
             names = (record.id, Path(record.audio).stem)
             there = any(
                 name in _ctm(str(self.place), self.place.stat().st_mtime_ns, "unlabelled") for name in names
@@ -85,21 +89,27 @@ class AlignmentLookup:
         return replace(record, alignment=self._file_of(record))
 
     def _file_of(self, record: Record) -> str | None:
-        parts = Path(record.audio).with_suffix("").parts
-        tails = ["/".join(parts[start:]) for start in range(max(0, len(parts) - 6), len(parts))]
-        for key in (*tails, record.id):
-            if key in self._by_path:
-                return self._by_path[key]
-        for stem in (parts[-1], record.id):
-            found = self._by_stem.get(stem, [])
-            if len(found) > 1:
-                raise AlignmentError(
-                    f"{record.id}: {len(found)} alignments could be meant, {found[0]} and {found[1]} among them; "
-                    "lay them out like the audio"
-                )
-            if found:
-                return found[0]
-        return None
+        audio = Path(record.audio).with_suffix("").parts
+        found = self._files.get(audio[-1]) or self._files.get(PurePosixPath(record.id).name, [])
+        if not found:
+            return None
+        shared = [_common_tail(parts, audio) for parts, _ in found]
+        best = [source for (_, source), length in zip(found, shared, strict=True) if length == max(shared)]
+        if len(best) > 1:
+            raise AlignmentError(
+                f"{record.id}: {len(best)} alignments could be meant, {best[0]} and {best[1]} among them; "
+                "lay them out like the audio"
+            )
+        if self._taken.setdefault(best[0], record.audio) != record.audio:
+            raise AlignmentError(
+                f"{best[0]}: could belong to {self._taken[best[0]]} and to {record.audio}; lay alignments out like the audio"
+            )
+        return best[0]
+
+
+def _common_tail(left: tuple[str, ...], right: tuple[str, ...]) -> int:
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _tree_files(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Alignments as a table: one row per utterance with a list of phones (the schema of gilkeyio/librispeech-alignments)."""
+"""Alignments as a table: a row per utterance with a list of phones, the schema of gilkeyio/librispeech-alignments."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class AlignmentTable:
         return self._rows.get(utterance_id)
 
     def locate(self, record: Record) -> Record:
-        """The record with the row that belongs to it, by its id or the name of its audio; without one, if there is none."""
+        """The record with the row of its id or of its audio's name; without one, if there is none."""
         rows = (self.row_of(name) for name in (record.id, Path(record.audio).stem))
         return replace(record, alignment=None, table_row=next((row for row in rows if row is not None), None))
 

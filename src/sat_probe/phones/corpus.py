@@ -31,8 +31,9 @@ class Corpus:
         phone_set: the set its labels fold into.
 
     Attributes:
-        missing_alignments: utterances without alignment: of the whole corpus, or, when streaming, of the last complete pass
-            (None before one).
+        missing_alignments: utterances without alignment: of the whole corpus, or, when streaming, of the last complete
+            pass (None before one).
+        first_missing: the id of the first of them.
     """
 
     def __init__(self, name: str, split: str | None, dataset: Any, phone_set: PhoneSet) -> None:
@@ -60,8 +61,8 @@ class Corpus:
             return []
         total = f" of {len(self)}" if not self.is_streaming else ""
         return [
-            f"{self.missing_alignments}{total} utterances of {self.name} have no alignment (the first: {self.first_missing}); "
-            "relation maps and boundary scores leave them out"
+            f"{self.missing_alignments}{total} utterances of {self.name} have no alignment "
+            f"(the first: {self.first_missing}); relation maps and boundary scores leave them out"
         ]
 
     def __iter__(self) -> Iterator[Utterance]:
@@ -132,12 +133,12 @@ def load_corpus(
         data_dir: where a named corpus lies on disk; the Hub by default, where its licence allows it.
         split: which part; all of a folder, the default split on the Hub.
         limit: at most this many utterances.
-        alignments: a folder or .zip of TextGrids or .phn files, a .ctm file, a .parquet table, or "hub" for the table that
-            the configuration names. By default the files beside the audio; for a corpus on the Hub, "hub".
+        alignments: a folder or .zip of TextGrids or .phn files, a .ctm file, a .parquet table, or "hub" for the table
+            that the configuration names. By default the files beside the audio; for a corpus on the Hub, "hub".
         streaming: read utterances as they come and hold none, at the price of len() and indexing.
         phone_set: the set that labels fold into; the configuration's, else timit-39 for .phn files and arpabet-39.
-        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence". By default refused in
-            files, and silence in tables, which leave silence out.
+        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence". By default refused
+            in files, and silence in tables, which leave silence out.
         drop_sa: leave out TIMIT's SA sentences, which every speaker reads.
         num_proc: processes that read alignments.
 

@@ -1,11 +1,11 @@
-"""How corpora lie on disk: TIMIT, LibriSpeech, a folder with metadata, any folder; each layout yields sorted records."""
+"""How corpora lie on disk: TIMIT, LibriSpeech, a folder with metadata, any folder; each yields sorted records."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -122,20 +122,18 @@ def _scan_audiofolder(folder: Path, split: str | None) -> Iterator[Record]:
                 raise CorpusError(
                     f"{table}, line {number}: file_name {name!r} is no file below {table.parent}"
                 )
-            yield replace(
-                _described(row, audio.relative_to(table.parent)),
-                audio=str(audio),
-                alignment=alignment_beside(audio),
-            )
+            yield _described(row, audio, table.parent)
 
 
-def _described(row: dict[str, Any], audio: Path) -> Record:
+def _described(row: dict[str, Any], audio: Path, folder: Path) -> Record:
     return Record(
-        id=first_given(row, "id", "utterance", "utterance_id") or audio.with_suffix("").as_posix(),
+        id=first_given(row, "id", "utterance", "utterance_id")
+        or audio.relative_to(folder).with_suffix("").as_posix(),
         audio=str(audio),
         speaker=first_given(row, "speaker", "speaker_id"),
         gender=first_given(row, "gender", "sex"),
         text=first_given(row, "text", "transcription", "transcript", "sentence"),
+        alignment=alignment_beside(audio),
     )
 
 

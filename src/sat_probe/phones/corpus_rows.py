@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,13 +82,8 @@ def folder_rows(
         if alignment is not None:
             check_labels(alignment, known)
         audio = {"bytes": None, "path": record.audio}
-        yield {
-            "id": record.id,
-            "audio": audio,
-            "speaker": record.speaker,
-            "gender": record.gender,
-            "text": record.text,
-        } | (alignment_columns(alignment, samples))
+        described = {"speaker": record.speaker, "gender": record.gender, "text": record.text}
+        yield {"id": record.id, "audio": audio} | described | alignment_columns(alignment, samples)
 
 
 def load_folder_rows(
@@ -132,6 +128,9 @@ def load_folder_rows(
             folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers
         )
     except DatasetGenerationError as error:
+        if workers is not None:
+            # what a worker raises arrives as text: meet the same error here
+            deque(folder_rows(**arguments), maxlen=0)
         if isinstance(error.__cause__, SatProbeError):
             raise error.__cause__ from None
         raise

@@ -13,8 +13,8 @@ from sat_probe.errors import AlignmentError, ConfigurationError
 NaturalClass = Literal["vowel", "stop", "fricative", "affricate", "nasal", "approximant", "silence"]
 SILENCE = "sil"
 
-# TIMIT's 61 labels -> the 48 phones trained and the 39 scored by Lee & Hon, "Speaker-independent phone recognition using
-# hidden Markov models", IEEE Trans. ASSP 37(11), 1989, table II: closures, pauses and epinthetic silence become `sil`,
+# TIMIT's 61 labels -> the 48 phones trained and the 39 scored by Lee & Hon, "Speaker-independent phone recognition
+# using hidden Markov models", IEEE Trans. ASSP 37(11), 1989, table II: closures, pauses, epinthetic silence are `sil`,
 # the glottal stop `q` is deleted ("-"). Natural class: manner of articulation, + voiced or - voiceless; a closure is
 # silence here, voiced where voicing goes on behind it.
 _TIMIT = """
@@ -154,7 +154,8 @@ def phone_set(name: str) -> PhoneSet:
       ``timit-39`` (AO -> aa, ZH -> sh, silence -> sil), so that maps of corpora compare; its ``dx`` stays empty.
     - ``arpabet-40``: the 39 CMUdict phones as they are, and ``sil``.
 
-    Silence of an aligner (``sil``, ``sp``, an empty interval) is ``sil``; ``spn`` and other noise is deleted.
+    Silence of an aligner (``sil``, ``sp``, an empty interval) is ``sil`` in the ARPAbet sets, which delete ``spn`` and
+    other noise; the TIMIT sets delete empty intervals, because hand labels write their silence.
 
     Raises:
         ConfigurationError: if there is no such set.
@@ -177,7 +178,9 @@ def phone_set(name: str) -> PhoneSet:
     phones = set(folding.values()) - {None}
     if name == "arpabet-39":
         phones.add("dx")
-    if name.startswith("timit") and name != "timit-61":
+    if name.startswith("timit"):
+        folding[""] = None
+    if SILENCE in phones:
         folding[SILENCE] = SILENCE
     ordered = tuple(sorted(phone for phone in phones if phone is not None))
     kept = {phone: classes[phone] for phone in ordered}

@@ -1,4 +1,4 @@
-"""Praat TextGrids as the Montreal Forced Aligner writes them: read in the long and the short text format, written long."""
+"""Praat TextGrids as the Montreal Forced Aligner writes them: read in the long and short text format, written long."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def textgrid_alignment(
     """The alignment of one tier of a parsed TextGrid (see :func:`read_textgrid`)."""
     if duration is not None and abs(grid.end - duration / sampling_rate) > DURATION_TOLERANCE:
         raise AlignmentError(
-            f"{grid.name}: ends at {grid.end:.3f} s, but the audio of {utterance_id} is {duration / sampling_rate:.3f} s "
-            "long; the TextGrid probably belongs to another file"
+            f"{grid.name}: ends at {grid.end:.3f} s, but the audio of {utterance_id} is "
+            f"{duration / sampling_rate:.3f} s long; the TextGrid probably belongs to another file"
         )
     chosen = grid.tier(tier)
     _check_intervals(grid, chosen, gaps)
@@ -245,8 +245,8 @@ class _Data:
 def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None = None) -> None:
     """Write a TextGrid with the tiers ``words`` (if given) and ``phones``, UTF-8, in Praat's long format.
 
-    Times are written with as many digits as it takes to read back the same sample. Time that an alignment leaves out becomes
-    an empty interval, as a tier must be filled.
+    Times are written with as many digits as it takes to read back the same sample. Time that an alignment leaves out
+    becomes an empty interval, as a tier must be filled.
 
     Args:
         path: where to; the folder must exist.

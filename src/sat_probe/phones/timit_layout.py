@@ -68,7 +68,7 @@ def _regions(split: Path) -> set[str]:
 
 
 def _require_regions(folder: Path, roots: dict[str, Path]) -> None:
-    """Both of the LDC's splits hold all eight regions; a small copy may deal them out between train and test instead."""
+    """Both splits of the LDC hold all eight regions; a small copy may deal them out between train and test instead."""
     regions = {name: _regions(path) for name, path in roots.items()}
     if len(regions) == 2 and not regions["train"] & regions["test"]:
         regions = {"TRAIN and TEST": regions["train"] | regions["test"]}
