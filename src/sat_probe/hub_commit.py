@@ -1,0 +1,171 @@
+"""One atomic commit on the Hugging Face Hub, sent again until its fate is known.
+
+`huggingface_hub.HfApi.create_commit` is atomic for readers, but its last request is never retried, and when the
+connection breaks the caller cannot tell whether the commit landed. So: transport errors, 409, 412, 429 and 5xx
+mean "unknown". Then the branch is read again; if it holds the files, the work is done; if it has moved, the
+commit is built anew on what is there; if it has not, the same commit is sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+
+from .errors import HubError
+from .hub_failures import ATTEMPTS, HUB_FAILURES, explained, is_unknown, limit_waiting, one_line, wait
+
+Content = bytes | Path | None
+"""What a path in the repository shall hold: bytes, the content of a file, or nothing (delete it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The content of one commit.
+
+    Attributes:
+        own: files that this commit alone decides; they tell afterwards whether it landed.
+        shared: files that other commits write too, such as the card of a repository with many reports.
+    """
+
+    own: Mapping[str, Content]
+    shared: Mapping[str, Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where something was published: repository, commit, its address, and the pull request if it is one."""
+
+    repo_id: str
+    commit: str
+    url: str
+    pull_request: str | None = None
+
+
+def publish(
+    api: HfApi,
+    repo_id: str,
+    repo_type: str,
+    build: Callable[[str], Change],
+    message: str,
+    create_pr: bool = False,
+) -> Published:
+    """Commit a change to `main`, or offer it as a pull request; it is there as a whole or not at all.
+
+    Args:
+        build: makes the change on top of the commit it is given; called again when someone else was faster.
+        message: title of the commit; of a pull request too, which is recognised by it.
+
+    Raises:
+        HubError: refused, or its fate is still unknown after `ATTEMPTS` tries.
+    """
+    limit_waiting()
+    sent: Change | None = None
+    sent_parent = ""
+    failure: BaseException = HubError(repo_id)
+    for attempt in range(ATTEMPTS + 1):
+        if attempt:
+            time.sleep(wait(attempt, failure))
+        try:
+            parent = str(api.repo_info(repo_id, repo_type=repo_type).sha)
+            if sent is not None:
+                landed = _landed(api, repo_id, repo_type, sent, sent_parent, parent, message, create_pr)
+                if landed is not None:
+                    return landed
+            if attempt == ATTEMPTS:
+                break
+            if sent is None or parent != sent_parent:
+                sent, sent_parent = build(parent), parent
+            done = api.create_commit(
+                repo_id,
+                _operations({**sent.own, **sent.shared}),
+                commit_message=message,
+                repo_type=repo_type,
+                parent_commit=parent,
+                create_pr=create_pr,
+            )
+            return Published(repo_id, str(done.oid), str(done.commit_url), done.pr_url)
+        except HUB_FAILURES as error:
+            if not is_unknown(error):
+                raise explained(error, repo_id) from error
+            failure = error
+    else:
+        raise HubError(
+            f"{repo_id}: the Hub did not answer in {ATTEMPTS} tries ({one_line(failure)}); the commit is there as a "
+            "whole or not at all, push again to be sure"
+        ) from failure
+    raise HubError(
+        f"{repo_id}: the Hub did not accept the commit in {ATTEMPTS} tries ({one_line(failure)}); "
+        "nothing of it is there, push again later"
+    ) from failure
+
+
+def signed_in(token: str | bool | None) -> HfApi:
+    """A client with a token to write with.
+
+    Raises:
+        HubError: if there is none.
+    """
+    if not isinstance(token, str) and (token is False or get_token() is None):
+        raise HubError("no Hugging Face token: run `hf auth login`, or set HF_TOKEN, then push again")
+    return HfApi(token=token)
+
+
+def remote_hash(content: bytes | Path, large: bool) -> str:
+    """The hash by which the Hub knows a file: sha256 if it is stored as a large file, else git's sha1."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    if large:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _landed(
+    api: HfApi,
+    repo_id: str,
+    repo_type: str,
+    sent: Change,
+    sent_parent: str,
+    parent: str,
+    message: str,
+    create_pr: bool,
+) -> Published | None:
+    """What an earlier try published after all, if it did."""
+    if not create_pr:
+        if parent == sent_parent or not _holds(api, repo_id, repo_type, parent, sent.own):
+            return None
+        prefix = "" if repo_type == "model" else f"{repo_type}s/"
+        return Published(repo_id, parent, f"{api.endpoint}/{prefix}{repo_id}/commit/{parent}")
+    for offered in api.get_repo_discussions(repo_id, repo_type=repo_type):
+        if not (offered.is_pull_request and offered.title == message and offered.status == "open"):
+            continue
+        head = str(api.repo_info(repo_id, repo_type=repo_type, revision=f"refs/pr/{offered.num}").sha)
+        if _holds(api, repo_id, repo_type, head, sent.own):
+            return Published(repo_id, head, offered.url, offered.url)
+    return None
+
+
+def _holds(api: HfApi, repo_id: str, repo_type: str, revision: str, files: Mapping[str, Content]) -> bool:
+    """Whether a revision has exactly this content at these paths."""
+    rows = api.get_paths_info(repo_id, list(files), repo_type=repo_type, revision=revision)
+    there = {row.path: row for row in rows}
+    for path, content in files.items():
+        row = there.get(path)
+        if (row is None) != (content is None):
+            return False
+        if row is not None and content is not None:
+            large = getattr(row, "lfs", None)
+            known = large.sha256 if large else getattr(row, "blob_id", None)
+            if known != remote_hash(content, large=bool(large)):
+                return False
+    return True
+
+
+def _operations(files: Mapping[str, Content]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    return [
+        CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
+        for path, content in files.items()
+    ]
