@@ -14,12 +14,6 @@ os.environ.update(
     MPLBACKEND="Agg",
 )
 
-import shutil
-from pathlib import Path
-
-import pytest
-import torch
-
 torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
