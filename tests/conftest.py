@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
 
 from tests import local_hub
 

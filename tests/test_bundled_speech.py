@@ -21,33 +21,6 @@ RATE = 16_000
 STRIDENT = {"s", "sh", "z", "zh", "ch", "jh"}
 VOWELS = frozenset("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw".split())
 CONSONANTS = frozenset("b ch d dh f g hh jh k l m n ng p r s sh t th v w y z zh".split())
-    [
-        "b",
-        "ch",
-        "d",
-        "dh",
-        "f",
-        "g",
-        "hh",
-        "jh",
-        "k",
-        "l",
-        "m",
-        "n",
-        "ng",
-        "p",
-        "r",
-        "s",
-        "sh",
-        "t",
-        "th",
-        "v",
-        "w",
-        "y",
-        "z",
-        "zh",
-    ]
-)
 
 
 def read_phn(path: Path) -> list[tuple[int, int, str]]:
