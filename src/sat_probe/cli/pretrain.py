@@ -52,6 +52,7 @@ def pretrain(
     from sat_probe.studies.pretraining_recipe import load_recipe, recipe_commit
 
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     recipe = load_recipe(config)
     corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
     with tqdm(total=len(corpus), unit="file", desc="features", leave=False, delay=1.0) as bar:

@@ -7,7 +7,6 @@ masked together (Yang et al. 2020 call the models of C_num 3, 6, 9 M3, M6, M9).
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,8 +66,8 @@ def pretrain(
 ) -> PretrainingResult:
     """Pre-train one model and save it as a folder that `AutoProbedModel` loads.
 
-    A run killed at any moment continues with `resume=True` from its last checkpoint and ends with the loss curve and the
-    weights of an unbroken one: each batch and its masks depend on the seed and the step alone.
+    A run killed at any moment continues with `resume=True` from its last checkpoint and ends with the loss curve and
+    the weights of an unbroken one: each batch and its masks depend on the seed and the step alone.
 
     Args:
         corpus: utterances to train on; labels are not read.
@@ -134,7 +133,8 @@ def pretrain(
     first_step, began = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0, time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     run |= _outcome(trainer, first_step, time.perf_counter() - began)
-    save_run(output, trainer.model, extractor, run)
+    if trainer.is_world_process_zero():
+        save_run(output, trainer.model, extractor, run)
     return PretrainingResult(
         output, run["steps"], run["loss"], run["held_out_loss"], run["frames_per_second"]
     )
@@ -210,6 +210,10 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
     path = output / RUN_FILE
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
+        if "finished" in before:
+            raise ConfigurationError(
+                f"the run in {output} is finished ({before['steps']} steps); nothing to resume"
+            )
         changed = sorted(
             name for name, value in _settings(run).items() if _settings(before).get(name) != value
         )
@@ -221,7 +225,7 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:

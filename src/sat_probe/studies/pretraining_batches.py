@@ -1,4 +1,4 @@
-"""Batches of pre-training: each is a function of the seed and the batch's number alone, so a resumed run repeats nothing."""
+"""Batches of pre-training: each is a function of the seed and its number alone, so that runs resume exactly."""
 
 from __future__ import annotations
 

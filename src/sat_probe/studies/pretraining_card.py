@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +21,10 @@ license: apache-2.0
 
 # {title}
 
-A Mockingjay (Liu et al. 2020): a {num_hidden_layers}-layer transformer encoder with {num_attention_heads} heads per layer,
-hidden size {hidden_size}, {parameters:,} parameters, pre-trained to reconstruct masked rows of {feature_size}-dimensional
-{feature_kind} frames. {downsample_rate} frames (R) are stacked into one row; C_num = {c_num} consecutive frames are masked
-together. It is meant for looking at attention heads, not for downstream accuracy.
+A Mockingjay (Liu et al. 2020): a transformer of {num_hidden_layers} layers x {num_attention_heads} heads, hidden
+size {hidden_size}, {parameters:,} parameters, pre-trained to reconstruct masked rows of {feature_size}-dimensional
+{feature_kind} frames. R = {downsample_rate} frames are stacked into one row; C_num = {c_num} consecutive frames are
+masked together. It is meant for looking at attention heads, not for downstream accuracy.
 
 ```python
 from sat_probe import AutoProbedModel
@@ -80,7 +79,7 @@ def save_run(folder: Path, model: Any, extractor: Any, run: Mapping[str, Any]) -
         plot_curve(folder / "loss.csv", Path(partial, "loss.png"))
         Path(partial, "README.md").write_text(model_card(run), encoding="utf-8")
         for path in sorted(Path(partial).iterdir()):
-            os.replace(path, folder / path.name)
+            path.replace(folder / path.name)
 
 
 def model_card(run: Mapping[str, Any]) -> str:

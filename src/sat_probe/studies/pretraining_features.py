@@ -76,8 +76,8 @@ def feature_store(
 ) -> FeatureStore:
     """Open the features of these utterances, computing them if this is the first time.
 
-    The file's name is a hash of the audio files (path, size, time of change), the extractor's settings and the versions of
-    what computed it; it appears only when it is complete.
+    The file's name is a hash of the audio files (path, size, time of change), of the extractor's settings and of the
+    versions that computed it; it appears only when it is complete.
 
     Args:
         utterances: what to featurise.

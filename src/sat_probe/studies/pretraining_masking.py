@@ -24,7 +24,7 @@ def draw_blocks(
         share: of the rows to cover.
 
     Returns:
-        (blocks * width,) row indices, with repetitions where blocks overlap; empty if the utterance is too short for one.
+        (blocks * width,) row indices, repeated where blocks overlap; none if the utterance is too short for a block.
     """
     last_start = max(rows - width - 1, 0)
     starts = generator.permutation(last_start + 1)[: round(rows * share / width)]
@@ -36,8 +36,8 @@ def mask_rows(
 ) -> NDArray[np.bool_]:
     """Corrupt one utterance in place, as Mockingjay does (Liu et al. 2020, section 2.2; the authors' later code).
 
-    One die per utterance: in 80 % of them all chosen rows become zero, in 10 % they are replaced by equally many rows of
-    randomly drawn blocks of the same utterance, in 10 % they stay. The loss looks at the chosen rows in all three cases.
+    One die per utterance: in 80 % of them all chosen rows become zero, in 10 % they are replaced by equally many rows
+    of randomly drawn blocks of the same utterance, in 10 % they stay. The loss looks at the chosen rows in all cases.
 
     Args:
         stacked: (rows, size * R), changed in place.

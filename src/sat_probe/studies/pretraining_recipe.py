@@ -60,7 +60,7 @@ class PretrainingRecipe:
         held_out_share: of the utterances, never trained on; their loss is followed beside the training loss.
         precision: float32, or mixed precision on a device that has it.
         log_steps: every so many steps a point of the curve.
-        checkpoint_steps: every so many steps a checkpoint (a multiple of log_steps, so that a resumed curve is the same).
+        checkpoint_steps: every so many steps a checkpoint; a multiple of log_steps.
         seed: of weights, order, crops, masks and dropout.
         data: whose speech it is meant for; the model card repeats it.
     """
@@ -113,7 +113,8 @@ class PretrainingRecipe:
             )
         if self.longest_frames < self.model.downsample_rate:
             raise ConfigurationError(
-                f"longest_frames ({self.longest_frames}) is less than one stacked row ({self.model.downsample_rate} frames)"
+                f"longest_frames ({self.longest_frames}) is less than one stacked row "
+                f"({self.model.downsample_rate} frames)"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def load_recipe(name_or_path: str | Path) -> PretrainingRecipe:
 
 
 def recipe_commit(name_or_path: str | Path) -> str | None:
-    """The git commit that last changed a configuration file; None if it is not under version control or was edited since."""
+    """The git commit that last changed a configuration file; None if git does not know the file as it is."""
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         path = config_folder("pretraining") / f"{name_or_path}.yaml"
@@ -156,7 +157,7 @@ def block_width(c_num: int, downsample_rate: int) -> int:
     """
     if c_num < 1 or c_num % downsample_rate:
         raise ConfigurationError(
-            f"--c-num must be a positive multiple of {downsample_rate}, got {c_num}: {downsample_rate} frames are stacked "
-            "into one row and rows are masked whole"
+            f"--c-num must be a positive multiple of {downsample_rate}, got {c_num}: {downsample_rate} frames "
+            "are stacked into one row and rows are masked whole"
         )
     return c_num // downsample_rate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -140,7 +139,7 @@ class LossCurve(TrainerCallback):
             writer = csv.DictWriter(file, CURVE_COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(curve_points(state.log_history))
-        os.replace(partial, self.path)
+        partial.replace(self.path)
 
 
 def curve_points(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
