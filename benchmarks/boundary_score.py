@@ -21,7 +21,7 @@ from pyannote.metrics.segmentation import SegmentationPrecision, SegmentationRec
 
 from sat_probe.measures.boundary_score import boundary_scores
 
-UTTERANCES, BOUNDARIES, TOLERANCE, REPEATS = 1000, 40, 0.02, 3
+UTTERANCES, BOUNDARIES, TOLERANCE, REPEATS = 1000, 40, 0.02, 7
 Result = TypeVar("Result")
 
 

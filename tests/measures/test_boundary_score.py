@@ -175,3 +175,9 @@ def test_counting_must_be_named():
         result["accuracy"]
     with pytest.raises(AlignmentError, match="2 utterance ids for 1"):
         BoundaryScoreAccumulator(counting="strict").update([[0.1]], [[0.1]], ["a", "b"])
+
+
+def test_times_of_many_long_recordings_do_not_overflow():
+    times = [[1.0, 5e7]] * 300
+    assert boundary_scores(times, times, 1e7, counting="strict").hits == 600
+    assert boundary_scores(times, times, 1e300, counting="rasanen").hits == 600

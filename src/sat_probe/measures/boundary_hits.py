@@ -22,64 +22,72 @@ def count_boundaries(
     """Components per utterance, (utterances, 4) int64 in the order of :data:`COMPONENTS`; all utterances at once."""
     reference_ticks, reference_lengths = _ticks(references, "references")
     prediction_ticks, prediction_lengths = _ticks(predictions, "predictions")
-    reach = round(min(tolerance, 1e9) * NANOSECONDS)
-    reference_owners = np.repeat(np.arange(len(reference_lengths)), reference_lengths)
-    prediction_owners = np.repeat(np.arange(len(prediction_lengths)), prediction_lengths)
+    latest = max((int(ticks.max()) for ticks in (reference_ticks, prediction_ticks) if ticks.size), default=0)
+    reach = latest if tolerance * NANOSECONDS > latest else round(tolerance * NANOSECONDS)
+    utterances = len(reference_lengths)
+    reference_owners = np.repeat(np.arange(utterances), reference_lengths)
+    prediction_owners = np.repeat(np.arange(utterances), prediction_lengths)
     # utterances are laid out one after the other on one line, too far apart to reach each other
-    ends = np.zeros(len(reference_lengths) + 1, np.int64)
-    np.maximum.at(ends, reference_owners + 1, reference_ticks)
-    np.maximum.at(ends, prediction_owners + 1, prediction_ticks)
-    ends[1:] += 2 * reach + 1
-    origins = np.cumsum(ends)[:-1]
+    room = np.zeros(utterances + 1, np.int64)
+    np.maximum.at(room, reference_owners + 1, reference_ticks)
+    np.maximum.at(room, prediction_owners + 1, prediction_ticks)
+    room[1:] += 2 * reach + 1
+    if room.sum(dtype=np.float64) > 2**61:
+        half = utterances // 2
+        parts = ((references[:half], predictions[:half]), (references[half:], predictions[half:]))
+        return np.concatenate([count_boundaries(*part, tolerance, counting) for part in parts])
+    origins = np.cumsum(room)[:-1]
     reference_ticks += origins[reference_owners]
     prediction_ticks += origins[prediction_owners]
-    found, finders = _hits(reference_ticks, prediction_ticks, reach, counting)
-    hits = np.bincount(reference_owners[found], minlength=len(reference_lengths))
-    finds = (
-        np.bincount(prediction_owners[finders], minlength=len(reference_lengths))
-        if counting == "lenient"
-        else hits
-    )
-    return np.stack([reference_lengths, prediction_lengths, hits, finds], axis=1).astype(np.int64)
+    found, finders = hit_indices(reference_ticks, prediction_ticks, reach, counting)
+    hits = np.bincount(reference_owners[found], minlength=utterances)
+    prediction_hits = np.bincount(prediction_owners[finders], minlength=utterances)
+    return np.stack([reference_lengths, prediction_lengths, hits, prediction_hits], axis=1)
 
 
-def _hits(references: np.ndarray, predictions: np.ndarray, reach: int, counting: Counting) -> tuple[Any, Any]:
-    """Indices of the references hit, and under "lenient" of the predictions that hit; times ascending int64."""
+def hit_indices(
+    references: np.ndarray, predictions: np.ndarray, reach: int, counting: Counting
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which references are found and which predictions find one: ascending indices. Times are ascending integers."""
+    if not len(references) or not len(predictions):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if counting == "rasanen":
         # with t the midpoint of neighbours a and b, p <= t is 2 p <= a + b: no rounding
         nearest = np.searchsorted(references[:-1] + references[1:], 2 * predictions)
-        within = (
-            np.abs(references[nearest] - predictions) <= reach if len(references) else nearest.astype(bool)
-        )
-        return np.unique(nearest[within]), None
+        inside = np.flatnonzero(np.abs(references[nearest] - predictions) <= reach)
+        found, first_inside = np.unique(nearest[inside], return_index=True)
+        return found, inside[first_inside]
     first = np.searchsorted(predictions, references - reach)
     last = np.searchsorted(predictions, references + reach, side="right")
-    candidates = np.flatnonzero(last > first)
+    found = np.flatnonzero(last > first)
     if counting == "strict":
-        return candidates[_match(first[candidates], last[candidates])], None
+        partners = _match(first[found], last[found])
+        return found[partners >= 0], partners[partners >= 0]
     lower = np.searchsorted(references, predictions - reach)
     upper = np.searchsorted(references, predictions + reach, side="right")
-    return candidates, np.flatnonzero(upper > lower)
+    return found, np.flatnonzero(upper > lower)
 
 
 def _match(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Which references get a partner in the largest one-to-one matching, (references,) bool.
+    """Partner of each reference in the largest one-to-one matching, (references,) int64, -1 for none.
 
     Reference i may take predictions first[i] .. last[i] - 1, both bounds ascending: then giving each reference in turn
     the earliest free prediction is optimal.
     """
-    matched = np.ones(len(first), dtype=bool)
-    # references that share no prediction with a neighbour are served; the rest take their turn
+    partners = first.astype(np.int64)
+    # references that share no prediction with a neighbour take their first; the rest wait their turn
     shares = last[:-1] > first[1:]
     contested = np.flatnonzero(np.append(shares, False) | np.insert(shares, 0, False))
-    free, served = 0, []
+    free, taken = 0, []
     for lowest, stop in zip(first[contested].tolist(), last[contested].tolist(), strict=True):
         partner = lowest if lowest > free else free
-        served.append(partner < stop)
         if partner < stop:
             free = partner + 1
-    matched[contested] = served
-    return matched
+            taken.append(partner)
+        else:
+            taken.append(-1)
+    partners[contested] = taken
+    return partners
 
 
 def by_utterance(
