@@ -33,6 +33,8 @@ class MockingjayConfig(PreTrainedConfig):
         Whether the embedding has such a normalisation too (pre-LN only; it had none before s3prl).
     share_layers (`bool`, defaults to `False`):
         AudioALBERT: one set of weights for all layers.
+    zero_padding_positions (`bool`, defaults to `False`):
+        Give padding no position, as the legacy code did; true frames never notice.
     chunk_length (`int`, *optional*):
         If set, longer utterances are cut into near-equal chunks of at most this many (stacked) positions that do
         not see each other, as s3prl does at inference. `None` encodes any length in one piece.
@@ -60,6 +62,7 @@ class MockingjayConfig(PreTrainedConfig):
     pre_layer_norm: bool = False
     normalize_embedding_state: bool = True
     share_layers: bool = False
+    zero_padding_positions: bool = False
     chunk_length: int | None = None
     # transformers ties weights only under this name; here it ties the layers when `share_layers` is set.
     tie_word_embeddings: bool = True

@@ -170,6 +170,7 @@ def _configuration(
         pre_layer_norm=bool(settings.get("pre_layer_norm", False)),
         normalize_embedding_state=len(final_norms) != len(layers),
         share_layers=bool(settings.get("share_layer", False)),
+        zero_padding_positions=original.generation == "legacy",
         chunk_length=chunk_length,
     )
     return config, features

@@ -94,16 +94,15 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
             raise ValueError(f"expected one channel of shape (samples,), got shape {waveform.shape}")
-        if recipe.frame_count(max(len(waveform), recipe.window_length)) < self.downsample_rate or (
-            len(waveform) < recipe.least_samples
-        ):
+        samples = len(waveform)
+        if samples < recipe.least_samples or recipe.frame_count(samples) < self.downsample_rate:
             raise ValueError(
-                f"{len(waveform)} samples ({1000 * len(waveform) / self.sampling_rate:.1f} ms) are too short for "
-                f"{kind} features stacked by {self.downsample_rate}"
+                f"{samples} samples ({1000 * samples / self.sampling_rate:.1f} ms) are too short for {kind} features "
+                f"stacked by {self.downsample_rate}"
             )
         if not np.isfinite(waveform).all():
             raise ValueError("the waveform holds NaN or infinite samples")
-        frames = recipe.frame_count(len(waveform)) // self.downsample_rate * self.downsample_rate
+        frames = recipe.frame_count(samples) // self.downsample_rate * self.downsample_rate
         # The statistics cover every frame, as in the originals; the rows that fill no stack are dropped afterwards.
         return spectral_features(waveform, recipe, self.sampling_rate, self.do_normalize)[:frames]
 

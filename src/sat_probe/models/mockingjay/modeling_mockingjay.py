@@ -48,6 +48,7 @@ class MockingjayEmbeddings(nn.Module):
 
     def __init__(self, config: MockingjayConfig):
         super().__init__()
+        self.zero_padding_positions = config.zero_padding_positions
         self.projection = nn.Linear(config.feature_size * config.downsample_rate, config.hidden_size)
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -58,12 +59,17 @@ class MockingjayEmbeddings(nn.Module):
         """The first `length` rows of the position table, in dtype and on device of `like`."""
         table = self._positions
         if table is None or len(table) < length or table.device != like.device or table.dtype != like.dtype:
-            self._positions = table = sinusoid_positions(max(length, 1024), like.shape[-1]).to(like)
+            with torch.inference_mode(False):  # kept for later passes, which may train
+                table = sinusoid_positions(max(length, 1024), like.shape[-1])
+                self._positions = table = table.to(device=like.device, dtype=like.dtype)
         return table[:length]
 
-    def forward(self, stacked: torch.Tensor) -> torch.Tensor:
+    def forward(self, stacked: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         projected = self.projection(stacked)
-        return self.dropout(self.layer_norm(projected + self.positions(projected.shape[1], projected)))
+        positions = self.positions(projected.shape[1], projected)
+        if self.zero_padding_positions and attention_mask is not None:
+            positions = positions * attention_mask[..., None]
+        return self.dropout(self.layer_norm(projected + positions))
 
 
 class MockingjayAttention(nn.Module):
@@ -235,7 +241,7 @@ class MockingjayModel(MockingjayPreTrainedModel):
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutput:
         """The transformer over stacked rows (batch, rows, feature_size * R) with their mask (batch, rows)."""
-        hidden_states = self.embeddings(stacked)
+        hidden_states = self.embeddings(stacked, attention_mask)
         attention_mask = create_bidirectional_mask(
             config=self.config, inputs_embeds=hidden_states, attention_mask=attention_mask
         )
