@@ -46,16 +46,9 @@ def draw(references: np.ndarray, predictions: np.ndarray, tolerance: float, coun
     found, finders = hit_indices(*ticks, reach, counting)
     for times, hits, low, high in ((references, found, 0.04, 1), (predictions, finders, -1, -0.04)):
         hit = np.isin(np.arange(len(times)), hits)
-        axes.vlines(times[hit], low, high, color=FOUND, linewidth=2, label="hit" if low > 0 else None)
-        axes.vlines(
-            times[~hit],
-            low,
-            high,
-            color=MISSED,
-            linewidth=2,
-            linestyle="dotted",
-            label="miss" if low > 0 else None,
-        )
+        for kind, of_kind, colour, style in (("hit", hit, FOUND, "solid"), ("miss", ~hit, MISSED, "dotted")):
+            label = kind if low > 0 else None
+            axes.vlines(times[of_kind], low, high, color=colour, linestyle=style, linewidth=2, label=label)
     for time in references:
         axes.axvspan(time - tolerance, time + tolerance, ymin=0.5, color="0.9", zorder=0)
     axes.axhline(0, color="0.3", linewidth=0.8)
