@@ -10,9 +10,13 @@ plain map weighted by the share of each stacked frame that a phone covers, so no
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 Array = NDArray[np.float64]
 

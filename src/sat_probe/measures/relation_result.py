@@ -117,9 +117,10 @@ class RelationMaps:
         """What each head does, named (section 6): the table `operations` of a report, strongest first per head.
 
         A head attends "to X" when X's concentration is at least `attends` (+1: twice what uniform attention would
-        give it), and "not to X" when it is at most `avoids` (-0.5: half of it). "identity" and "not identity" apply
-        the same two thresholds to the contrast between a phone's own cell and the rest of its column. The 95 %
-        interval must also lie on that side of 0, so that one rare phone or one speaker names nothing.
+        give it), and "not to X" when it is at most `avoids` (-0.5: half of it). X must also stand that far from the
+        head's median phone: a head that only looks at silence gives little to every other phone, and avoids none.
+        "identity" and "not identity" apply the thresholds to the contrast between a phone's own cell and the rest of
+        its column. The 95 % interval must lie on that side of 0 too, so that no rare phone or single speaker decides.
         """
         import pandas as pd
 
@@ -127,8 +128,16 @@ class RelationMaps:
         score = np.concatenate([self.concentration, self.identity[..., None]], axis=-1)
         low = np.concatenate([self.concentration_low, self.identity_low[..., None]], axis=-1)
         high = np.concatenate([self.concentration_high, self.identity_high[..., None]], axis=-1)
+        filled = np.where(np.isnan(self.concentration), np.inf, self.concentration)
+        count = np.maximum((~np.isnan(self.concentration)).sum(axis=-1), 1)
+        middle = np.take_along_axis(np.sort(filled, axis=-1), (count // 2)[..., None], axis=-1)
+        typical = np.repeat(
+            1 + middle, len(named), axis=-1
+        )  # the median phone's attention, as a ratio to uniform
+        typical[..., -1] = 1.0
         with np.errstate(invalid="ignore"):
-            attended, avoided = (score >= attends) & (low > 0), (score <= avoids) & (high < 0)
+            attended = (score >= attends) & (low > 0) & (1 + score >= (1 + attends) * typical)
+            avoided = (score <= avoids) & (high < 0) & (1 + score <= (1 + avoids) * typical)
         rows = [
             (
                 layer,

@@ -21,6 +21,13 @@ def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axe
     return figure.add_subplot()
 
 
+def figure_of(ax: Axes) -> Figure:
+    """The outermost figure that `ax` belongs to."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def tidy(ax: Axes) -> Axes:
     """Take away the frame lines that carry no scale, and draw the grid behind the data."""
     ax.spines[["top", "right"]].set_visible(False)
@@ -34,8 +41,9 @@ def write_figure(ax: Axes, path: str | Path, dpi: int = 160) -> list[Path]:
 
     Text stays text in the SVG, so that it can be searched, copied and read aloud.
     """
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not again for each format
     written = []
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sat-probe"}):
         for suffix in FORMATS:

@@ -42,14 +42,13 @@ def plot_categories(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, 1.9 + 0.36 * columns, 1.3 + 0.36 * layers)
     image = np.ones((layers, columns, 4))
     size = float(np.clip(90 / max(layers, columns), 5, 9))
-    for row in heads.itertuples():
-        stability = float(getattr(row, "category_stability", 1.0))
-        strength = 0.35 + 0.65 * stability if np.isfinite(stability) else 1.0
-        colour = np.array(to_rgba(CATEGORY_COLOURS[row.category]))
-        image[row.layer, row.head] = strength * colour + (1 - strength) * np.ones(4)
-        ink = CATEGORY_INK[row.category] if strength > 0.75 else "#000000"
-        letter = CATEGORY_LETTERS[row.category]
-        ax.text(row.head, row.layer, letter, ha="center", va="center", color=ink, fontsize=size)
+    agreement = heads["category_stability"] if "category_stability" in heads else pd.Series(1.0, heads.index)
+    strengths = (0.35 + 0.65 * agreement).fillna(1.0)
+    cells = zip(heads["layer"], heads["head"], heads["category"], strengths, strict=True)
+    for layer, head, category, strength in cells:
+        image[layer, head] = 1 - strength * (1 - np.asarray(to_rgba(CATEGORY_COLOURS[category]), dtype=float))
+        ink = CATEGORY_INK[category] if strength > 0.75 else "#000000"
+        ax.text(head, layer, CATEGORY_LETTERS[category], ha="center", va="center", color=ink, fontsize=size)
     ax.imshow(image, origin="lower", aspect="equal", interpolation="nearest")
     for position in np.arange(0.5, columns - 1):
         ax.axvline(position, color="white", linewidth=1)
@@ -72,9 +71,8 @@ def plot_distribution(
     ax = tidy(axes_or_new(ax, 4.6, 4.0))
     for name in CATEGORIES:
         part = heads[heads["category"] == name]
-        errors = {f"{side}err": _bars(part, column) for side, column in (("x", x), ("y", y))}
         ax.errorbar(
-            part[x], part[y], **errors, fmt=CATEGORY_MARKERS[name], color=CATEGORY_COLOURS[name], label=name,
+            part[x], part[y], xerr=_bars(part, x), yerr=_bars(part, y), fmt=CATEGORY_MARKERS[name], color=CATEGORY_COLOURS[name], label=name,
             markersize=5, markeredgecolor="black", markeredgewidth=0.4, elinewidth=0.7, alpha=0.9,
         )  # fmt: skip
     ax.set(xlabel=AXIS_NAMES.get(x, x), ylabel=AXIS_NAMES.get(y, y))
