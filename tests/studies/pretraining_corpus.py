@@ -1,0 +1,69 @@
+"""A toy corpus: tones that step from note to note, so that the past and the future tell what is masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sat_probe.studies.pretraining_recipe import ModelShape, PretrainingRecipe
+
+TINY = PretrainingRecipe(
+    model=ModelShape(
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        feature_size=20,
+        target_size=20,
+        hidden_dropout_prob=0.1,
+    ),
+    steps=24,
+    batch_frames=600,
+    learning_rate=3e-3,
+    held_out_share=0.1,
+    random_phase=True,
+    log_steps=2,
+    checkpoint_steps=4,
+    seed=7,
+)
+
+
+def tiny(**changes: object) -> PretrainingRecipe:
+    """The tiny recipe with some values changed."""
+    return replace(TINY, **changes)
+
+
+@dataclass(frozen=True)
+class ToyUtterance:
+    id: str
+    audio: Path
+
+
+class ToyCorpus:
+    """As much of a corpus as pre-training reads: a name, a length, utterances with audio."""
+
+    name = "toy"
+
+    def __init__(self, folder: Path) -> None:
+        self.utterances = [ToyUtterance(path.stem, path) for path in sorted(folder.glob("*.wav"))]
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self):
+        return iter(self.utterances)
+
+
+def write_toy_corpus(folder: Path, count: int = 20) -> ToyCorpus:
+    """Write `count` files of 0.5 to 1.5 s."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        notes = generator.uniform(200, 4000, generator.integers(4, 12))
+        pitch = np.repeat(notes, 2000)
+        tone = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / 16_000) + 0.01 * generator.normal(size=len(pitch))
+        soundfile.write(folder / f"{number:02d}.wav", tone.astype(np.float32), 16_000)
+    return ToyCorpus(folder)
