@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli import convert_mockingjay
 from sat_probe.errors import SatProbeError
 
 app = typer.Typer(
@@ -46,6 +47,9 @@ def _teach(
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers.activations import ACT2FN
 
 from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.checkpoint_features import CheckpointFeatures, checkpoint_features
@@ -147,6 +148,9 @@ def _configuration(
     if promised != len(layers):
         raise ValueError(f"the settings promise {promised} layers, the weights hold {len(layers)}")
     final_norms = {name for name in original.encoder if re.match(r"encoder\.LayerNorm\.\d+\.weight", name)}
+    hidden_act = str(settings.get("hidden_act", "gelu"))
+    if hidden_act not in ACT2FN:
+        raise ValueError(f"unknown activation {hidden_act!r}")
     chunk_length = original.task.get("sequence_length") if chunked else None
     if chunked and not isinstance(chunk_length, int):
         raise ValueError("chunked inference was asked for, but the file does not say its sequence length")
@@ -162,7 +166,7 @@ def _configuration(
         num_hidden_layers=len(layers),
         num_attention_heads=int(settings["num_attention_heads"]),
         intermediate_size=intermediate_size,
-        hidden_act=str(settings.get("hidden_act", "gelu")),
+        hidden_act=hidden_act,
         hidden_dropout_prob=float(settings.get("hidden_dropout_prob", 0.1)),
         attention_probs_dropout_prob=float(settings.get("attention_probs_dropout_prob", 0.1)),
         initializer_range=float(settings.get("initializer_range", 0.02)),

@@ -72,7 +72,7 @@ def load_restricted(path: str | Path) -> Any:
         with safe_globals(stubs):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"(GLOBAL|Unsupported|Trying to)[^.\n]*(\.[\w.]+)?", str(error))
+        found = re.search(r"(GLOBAL|Unsupported (global|class)|Trying to)[^.\n]*(\.[\w.]+)?", str(error))
         if found is None:
             raise _damaged(path, error) from error
         raise ModelError(
