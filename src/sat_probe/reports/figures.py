@@ -12,13 +12,22 @@ from matplotlib.figure import Figure
 FORMATS = ("svg", "png")
 
 
-def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axes:
-    """The axes given, or those of a new figure of `width` x `height` inches that pyplot knows nothing of."""
+def axes_or_new(
+    ax: Axes | None,
+    width: float = 6.0,
+    height: float = 4.0,
+    box: tuple[float, float, float, float] | None = None,
+) -> Axes:
+    """The axes given, or those of a new figure of `width` x `height` inches that pyplot knows nothing of.
+
+    `box` (left, bottom, width, height, in shares of the figure) leaves room for panels around the axes; without it the
+    axes fill the figure.
+    """
     if ax is not None:
         return ax
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=None if box else "constrained")
     FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    return figure.add_axes(box) if box else figure.add_subplot()
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -42,8 +51,9 @@ def write_figure(ax: Axes, path: str | Path, dpi: int = 160) -> list[Path]:
     Text stays text in the SVG, so that it can be searched, copied and read aloud.
     """
     figure = figure_of(ax)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, not again for each format
+    if (engine := figure.get_layout_engine()) is not None:  # laid out once, not again for each format
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     written = []
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sat-probe"}):
         for suffix in FORMATS:

@@ -72,8 +72,9 @@ def plot_distribution(
     for name in CATEGORIES:
         part = heads[heads["category"] == name]
         ax.errorbar(
-            part[x], part[y], xerr=_bars(part, x), yerr=_bars(part, y), fmt=CATEGORY_MARKERS[name], color=CATEGORY_COLOURS[name], label=name,
-            markersize=5, markeredgecolor="black", markeredgewidth=0.4, elinewidth=0.7, alpha=0.9,
+            part[x], part[y], xerr=_bars(part, x), yerr=_bars(part, y),
+            fmt=CATEGORY_MARKERS[name], color=CATEGORY_COLOURS[name], label=name, markersize=5,
+            markeredgecolor="black", markeredgewidth=0.4, elinewidth=0.7, alpha=0.9,
         )  # fmt: skip
     ax.set(xlabel=AXIS_NAMES.get(x, x), ylabel=AXIS_NAMES.get(y, y))
     ax.legend(frameon=False, fontsize=8)

@@ -80,7 +80,7 @@ def plot_head(
     weights, times = np.asarray(weights, dtype=float), np.asarray(times, dtype=float)
     if weights.shape != (len(times), len(times)):
         raise ReportError(f"a map of {weights.shape} does not fit {len(times)} frame times")
-    ax = axes_or_new(ax, 7.0, 6.4)
+    ax = axes_or_new(ax, 7.4, 6.2, box=(0.09, 0.09, 0.6, 0.716))
     hop = times[1] - times[0] if len(times) > 1 else 1.0
     low, high = times[0] - hop / 2, times[-1] + hop / 2
     # a few single peaks would leave the rest of the map dark
@@ -113,7 +113,7 @@ def plot_head(
         above.set_xlim(low, high)
         beside.set_ylim(high, low)
         offset += 0.155
-    bar = figure_of(ax).colorbar(image, ax=ax, fraction=0.04, pad=0.03 + offset * 1.25, shrink=0.7)
+    bar = figure_of(ax).colorbar(image, cax=ax.inset_axes((1.04 + offset, 0.2, 0.03, 0.6)))
     bar.set_label("attention weight", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     if title:
@@ -124,14 +124,17 @@ def plot_head(
 def log_spectrogram(
     waveform: ArrayLike, sampling_rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Times (s), frequencies (Hz) and levels (dB, the lowest 60 dB below the highest) of 25 ms windows every 5 ms."""
+    """Times (s), frequencies (Hz) and levels (dB, the lowest 50 dB below the highest) of 25 ms windows every 5 ms."""
     waveform = np.asarray(waveform, dtype=float)
+    waveform = np.append(
+        waveform[:1], waveform[1:] - 0.97 * waveform[:-1]
+    )  # lifts the high frequencies of speech
     width = min(int(0.025 * sampling_rate), len(waveform))
     hertz, seconds, power = signal.spectrogram(
         waveform, sampling_rate, "hann", width, width - int(0.005 * sampling_rate) if width > 160 else 0
     )
     level = 10 * np.log10(np.maximum(power, 1e-30))
-    return seconds, hertz, np.maximum(level, level.max() - 60)
+    return seconds, hertz, np.maximum(level, level.max() - 50)
 
 
 def average_down(image: NDArray[np.generic], longest: int) -> NDArray[np.float64]:

@@ -68,21 +68,24 @@ def plot_concentration(
     Args:
         heads: the head table.
         concentration: the table `concentration` (layer, head, phone, concentration, low, high).
-        zoom: the inset shows |concentration| up to this; None leaves it out.
+        zoom: a second panel shows |concentration| up to this, on a figure of its own; None leaves it out.
     """
     extreme = extreme_concentration(concentration)
     points = heads.merge(extreme, on=["layer", "head"])
-    ax = tidy(axes_or_new(ax, 6.4, 4.6))
+    near = points[points["concentration"].abs() <= zoom] if zoom is not None else points.iloc[:0]
+    beside = None
+    if ax is None and 1 < len(near) < len(points):
+        ax = axes_or_new(None, 8.6, 4.4, box=(0.08, 0.12, 0.52, 0.82))
+        beside = tidy(figure_of(ax).add_axes((0.66, 0.12, 0.32, 0.82)))
+    ax = tidy(axes_or_new(ax, 6.4, 4.4))
     _draw_extremes(ax, points, label_above=float(points["concentration"].abs().quantile(0.6)))
     ax.set(xlabel="verticality (nats)", ylabel="strongest focus (+) or neglect (−)")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
-    near = points[points["concentration"].abs() <= zoom] if zoom is not None else points.iloc[:0]
-    if zoom is not None and 1 < len(near) < len(points):
-        inset = ax.inset_axes((1.08, 0.0, 0.62, 1.0))
-        _draw_extremes(tidy(inset), near, label_above=0.0)
-        inset.set_title(f"within ±{zoom:g}", fontsize=8)
-        inset.tick_params(labelsize=7)
-        ax.indicate_inset_zoom(inset, edgecolor="#808080")
+    ax.legend(frameon=False, fontsize=8)
+    if beside is not None:
+        _draw_extremes(beside, near, label_above=0.0)
+        beside.set(xlabel="verticality (nats)")
+        beside.set_title(f"within ±{zoom:g}", fontsize=9)
+        ax.axhspan(near["concentration"].min(), near["concentration"].max(), color="#f2f2f2", zorder=-1)
     return ax
 
 
