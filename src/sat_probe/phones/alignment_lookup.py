@@ -102,7 +102,8 @@ class AlignmentLookup:
             )
         if self._taken.setdefault(best[0], record.audio) != record.audio:
             raise AlignmentError(
-                f"{best[0]}: could belong to {self._taken[best[0]]} and to {record.audio}; lay alignments out like the audio"
+                f"{best[0]}: could belong to {self._taken[best[0]]} and to {record.audio}; "
+                "lay alignments out like the audio"
             )
         return best[0]
 

@@ -29,6 +29,7 @@ class Corpus:
         split: which part, None for all of it.
         dataset: a `datasets.Dataset` or `datasets.IterableDataset` with the columns of `corpus_rows.row_features`.
         phone_set: the set its labels fold into.
+        folder: where it lies on disk, if it does.
 
     Attributes:
         missing_alignments: utterances without alignment: of the whole corpus, or, when streaming, of the last complete
@@ -36,11 +37,14 @@ class Corpus:
         first_missing: the id of the first of them.
     """
 
-    def __init__(self, name: str, split: str | None, dataset: Any, phone_set: PhoneSet) -> None:
+    def __init__(
+        self, name: str, split: str | None, dataset: Any, phone_set: PhoneSet, folder: Path | None = None
+    ) -> None:
         self.name = name
         self.split = split
         self.dataset = dataset
         self.phone_set = phone_set
+        self.folder = folder
         self.missing_alignments: int | None = None
         self.first_missing: str | None = None
         if not self.is_streaming:
@@ -109,7 +113,7 @@ class Corpus:
         return self._with(self.dataset.select(range(index, len(self), count)))
 
     def _with(self, dataset: Any) -> Corpus:
-        return Corpus(self.name, self.split, dataset, self.phone_set)
+        return Corpus(self.name, self.split, dataset, self.phone_set, self.folder)
 
 
 def load_corpus(
@@ -144,7 +148,6 @@ def load_corpus(
 
     Raises:
         CorpusError: if there is no such corpus, split or file, or it holds no audio.
-        AudioError: if a file is no audio.
         AlignmentError: if an alignment is malformed, does not fit its audio, or has labels the phone set does not know.
         ConfigurationError: if a configuration is malformed or the phone set unknown.
         HubError: if the Hub cannot be read.
@@ -173,7 +176,7 @@ def load_corpus(
         raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
     chosen = chosen or ("timit-39" if (first.alignment or "").lower().endswith(".phn") else "arpabet-39")
     dataset = load_folder_rows(scan, chosen, between, streaming, num_proc)
-    return Corpus(name, split, dataset, find_phone_set(chosen))
+    return Corpus(name, split, dataset, find_phone_set(chosen), folder)
 
 
 def _folder(name: str, data_dir: str | Path | None, config: DatasetConfig | None) -> Path | None:

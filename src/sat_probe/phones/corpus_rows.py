@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sat_probe.audio import SAMPLING_RATE, audio_duration
-from sat_probe.errors import AlignmentError, CorpusError, SatProbeError
+from sat_probe.audio import MINIMUM_SECONDS, SAMPLING_RATE, audio_duration
+from sat_probe.errors import AlignmentError, AudioError, CorpusError, SatProbeError
 
 from .alignment import Alignment, Gaps
 from .alignment_lookup import read_alignment
@@ -72,13 +72,12 @@ def folder_rows(
         version: the same for this code.
 
     Raises:
-        AudioError: if a file is no audio.
         AlignmentError: if an alignment is malformed, does not fit its audio, or has unknown labels.
     """
     known = phone_set(phone_set_name)
     for record in records:
-        samples = round(audio_duration(record.audio) * SAMPLING_RATE)
-        alignment = read_alignment(record, samples, gaps, table)
+        samples = samples_of(record.audio)
+        alignment = None if samples is None else read_alignment(record, samples, gaps, table)
         if alignment is not None:
             check_labels(alignment, known)
         audio = {"bytes": None, "path": record.audio}
@@ -104,7 +103,6 @@ def load_folder_rows(
 
     Raises:
         CorpusError: if two utterances have the same id.
-        AudioError: if a file is no audio.
         AlignmentError: as :func:`folder_rows`.
     """
     from datasets import Audio, Dataset, IterableDataset
@@ -155,7 +153,16 @@ def _stamp(records: list[Record]) -> str:
     return digest.hexdigest()
 
 
-def alignment_columns(alignment: Alignment | None, samples: int) -> dict[str, Any]:
+def samples_of(audio: str | bytes) -> int | None:
+    """Samples at 16 kHz; None for audio that cannot be decoded, which is refused by name where it is read."""
+    try:
+        samples = round(audio_duration(audio) * SAMPLING_RATE)
+    except AudioError:
+        return None
+    return samples if samples >= MINIMUM_SECONDS * SAMPLING_RATE else None
+
+
+def alignment_columns(alignment: Alignment | None, samples: int | None) -> dict[str, Any]:
     """The columns of a row that hold its alignment."""
     return {
         "samples": samples,

@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sat_probe.audio import SAMPLING_RATE, audio_duration
 from sat_probe.errors import CorpusError, HubError
 
 from .alignment import Gaps
 from .alignment_table import AlignmentTable, alignment_from_phones
-from .corpus_rows import alignment_columns, check_labels, row_features
+from .corpus_rows import alignment_columns, check_labels, row_features, samples_of
 from .dataset_config import HubTable
 from .phone_set import phone_set
 
@@ -163,11 +162,12 @@ def _hub_row(
     path = encoded.get("path")
     utterance_id = str(_cell(row, columns, "id") or (Path(path).stem if path else f"{index:08d}"))
     source = encoded["bytes"] if encoded.get("bytes") is not None else path
-    samples = round(audio_duration(source, name=utterance_id) * SAMPLING_RATE)
-    if table is not None:
+    samples = samples_of(source)
+    alignment = None
+    if samples is not None and table is not None:
         position = table.row_of(utterance_id)
         alignment = None if position is None else table.read(position, utterance_id, samples, gaps)
-    else:
+    elif samples is not None:
         named = {"phone": "phoneme"} | columns
         alignment = alignment_from_phones(_cell(row, columns, "phones"), utterance_id, samples, gaps, named)
     if alignment is not None:
