@@ -1,0 +1,141 @@
+"""What does analysis cost? Plain SDPA forward, analysis by sat-probe, and `output_attentions=True` + reductions, side by side.
+
+    python benchmarks/attention.py --seconds 10 30 120
+
+Random weights in the size of wav2vec2-base, one core. Times are medians of rounds that run the three one after the other, so that a
+noisy machine hits all alike; peak memory is measured in a process of its own for each. Only ratios mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from transformers import Wav2Vec2Config
+
+from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
+from sat_probe.models.auto import ProbedWav2Vec2Model
+
+VARIANTS = ("sdpa", "analysis", "output_attentions")
+
+
+def build() -> ProbedWav2Vec2Model:
+    """wav2vec2-base with random weights, its queries and keys scaled up so that attention is peaked."""
+    torch.manual_seed(0)
+    model = ProbedWav2Vec2Model(Wav2Vec2Config()).eval()
+    for module in model.attention_modules:
+        module.q_proj.weight.data.mul_(5)
+        module.k_proj.weight.data.mul_(5)
+    return model
+
+
+def plain(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> None:
+    """The forward pass alone, as anybody would run it."""
+    (inputs,) = model.prepare([waveform])
+    with torch.inference_mode():
+        model(**inputs.tensors)
+
+
+def analysis(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> np.ndarray:
+    """All head metrics by sat-probe."""
+    metrics = HeadMetricsAccumulator(model.num_probed_layers, model.num_probed_heads)
+    metrics.begin(["utterance"])
+    model.encode([waveform], observers=[metrics])
+    metrics.end()
+    return metrics.sums[:3]
+
+
+def reductions(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> np.ndarray:
+    """The three metrics of the paper from the maps that eager attention keeps."""
+    (inputs,) = model.prepare([waveform])
+    model.set_attn_implementation("eager")
+    with torch.inference_mode():
+        outputs = super(type(model).__mro__[1], model).forward(**inputs.tensors, output_attentions=True)
+        results = []
+        for maps in outputs.attentions:
+            frames = maps.shape[-1]
+            position = torch.arange(frames, dtype=maps.dtype)
+            distance = (position[:, None] - position).abs()
+            mean_row = maps[0].mean(1)
+            results.append(
+                torch.stack(
+                    [
+                        torch.special.entr(maps[0]).sum(-1).mean(-1),
+                        -torch.special.entr(mean_row).sum(-1),
+                        -(maps[0] * distance).sum((-1, -2)) / frames**2,
+                    ]
+                )
+            )
+    model.set_attn_implementation("sdpa")
+    return torch.stack(results, dim=1).numpy()
+
+
+RUN: dict[str, Callable[[ProbedWav2Vec2Model, np.ndarray], object]] = {
+    "sdpa": plain,
+    "analysis": analysis,
+    "output_attentions": reductions,
+}
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(int(16_000 * seconds)).astype(np.float32)
+
+
+def high_water_mark() -> float:
+    """GB of resident memory at this process's peak; unlike getrusage's, not inherited from the parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e6
+
+
+def peak_memory(variant: str, seconds: float) -> float:
+    """GB at the peak of a fresh process that loads the model and runs one variant once."""
+    command = [sys.executable, __file__, "--measure-memory", variant, "--seconds", str(seconds)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[30.0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure-memory", choices=VARIANTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = build()
+    if arguments.measure_memory:
+        RUN[arguments.measure_memory](model, noise(arguments.seconds[0]))
+        print(high_water_mark())
+        return
+    difference = np.abs(analysis(model, noise(5)) - reductions(model, noise(5))).max()
+    print(f"largest difference between the metrics of both ways, 5 s: {difference:.1e}")
+    print("| seconds | analysis / SDPA | analysis / output_attentions | peak memory: analysis / SDPA | output_attentions / SDPA |")
+    print("|---|---|---|---|---|")
+    for seconds in arguments.seconds:
+        waveform = noise(seconds)
+        times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+        for _ in range(arguments.rounds):
+            for variant in VARIANTS:
+                start = time.perf_counter()
+                RUN[variant](model, waveform)
+                times[variant].append(time.perf_counter() - start)
+        sdpa, probed, kept = (median(times[variant]) for variant in VARIANTS)
+        print(f"# {seconds:g} s: " + ", ".join(f"{v} {median(times[v]):.2f} s" for v in VARIANTS), file=sys.stderr)
+        memory = {variant: peak_memory(variant, seconds) for variant in VARIANTS}
+        print(
+            f"| {seconds:g} | {probed / sdpa:.2f} | {probed / kept:.2f} "
+            f"| {memory['analysis'] / memory['sdpa']:.2f} | {memory['output_attentions'] / memory['sdpa']:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

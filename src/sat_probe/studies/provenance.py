@@ -1,0 +1,25 @@
+"""What a result was made with."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+PACKAGES = ("sat-probe", "transformers", "torch", "datasets", "numpy", "soundfile")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def model_revision(model: Any, revision: str | None) -> str | None:
+    """The commit a Hub model was loaded from, as the local cache knows it; None for folders and models in memory."""
+    if not isinstance(model, str) or Path(model).is_dir():
+        return None
+    cached = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else revision
