@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import convert_mockingjay
+from sat_probe.cli import analyze, convert_mockingjay
 from sat_probe.errors import SatProbeError
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def _teach(
         typer.echo(context.get_help())
 
 
+app.command("analyze")(analyze.analyze)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
 
 

@@ -27,10 +27,11 @@ class HeadReport:
     """What each head of a model does, and how that was measured.
 
     Attributes:
-        heads: one row per head: `layer` and `head` (counted from 0), `category` ("global", "vertical" or "diagonal"),
-            `category_stability` (share of bootstrap replicates that agree), the metrics `globalness`, `verticality` (nats)
-            and `diagonality` (share of T) with their `_rank` (1 = highest), `max_weight`, `mean_offset_ms`, `spread_ms`,
-            `globalness_per_log_length`, `verticality_per_log_length`, `sink_share`; all with `_low` and `_high` (95 %).
+        heads: one row per head: `layer` and `head` (counted from 0), `category` ("global", "vertical" or "diagonal") and
+            `category_stability` (share of bootstrap replicates that agree); the metrics `globalness`, `verticality`
+            (nats) and `diagonality` (share of T) with their `_rank` (1 = highest), `max_weight`, `mean_offset_ms`,
+            `spread_ms`, `globalness_per_log_length`, `verticality_per_log_length` and `sink_share`, each with its 95 %
+            interval in `_low` and `_high`.
         provenance: model and revision, corpus and split, counts, versions, device, seed, date.
         tables: further tables by name ("relation_maps", "concentration", "operations", "segmentation", ...).
         examples: one utterance with its attention maps, as `sat_probe.reports.example` makes it; may be empty.
@@ -190,6 +191,10 @@ class HeadReport:
             and self.examples.keys() == other.examples.keys()
             and all(np.array_equal(value, other.examples[key]) for key, value in self.examples.items())
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Provenance and heads as plain values that JSON can hold; NaN becomes None."""
+        return report_folder.plain({"provenance": self.provenance, "heads": self.heads.to_dict("records")})
 
     def _table(self, name: str, why: str) -> pd.DataFrame:
         if name not in self.tables:

@@ -1,0 +1,127 @@
+"""`sat-probe analyze`: which attention heads of a model are global, vertical or diagonal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def analyze(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model on the Hugging Face Hub (org/name) or a folder [default: the bundled Mockingjay].",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            help="Any folder of audio (WAV, FLAC, OGG, MP3, SPHERE), or a corpus by name [default: the bundled speech].",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the report [default: sat-probe-report, when run without --json].",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="cpu, cuda, cuda:1, mps [default: a GPU if there is one].", show_default=False
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first unusable file instead of skipping it.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with a run that was interrupted: same arguments, same --output."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON; write a folder only with --output.")
+    ] = False,
+) -> None:
+    """Which attention heads are [bold]global[/bold], [bold]vertical[/bold] or [bold]diagonal[/bold]?
+
+    Runs speech through the model once and reports on each head: its category, how sure it is, where it looks and how far.
+    With phone alignments beside the audio (TextGrid, .phn, CTM) also which phones it follows.
+
+    [bold]Examples[/bold]
+
+    [dim]# the bundled model on the bundled speech, no network needed[/dim]
+    sat-probe analyze
+
+    [dim]# a model of the Hub on a folder of recordings[/dim]
+    sat-probe analyze facebook/hubert-base-ls960 --dataset recordings/ --output hubert
+
+    [dim]# the numbers for another program[/dim]
+    sat-probe analyze --limit 8 --json | jq '.heads[0]'
+
+    A report folder holds [bold]report.html[/bold] to look at, [bold]heads.parquet[/bold] to compute with, figures, and where
+    it all comes from. In Python: [bold]HeadReport.load("hubert").heads[/bold]
+    """
+    from sat_probe.reports.report_folder import check_destination
+
+    if resume and output is None and as_json:
+        raise typer.BadParameter(
+            "needs --output, where the interrupted run was to write", param_hint="--resume"
+        )
+    folder = output if output is not None or as_json else Path("sat-probe-report")
+    if folder is not None:
+        check_destination(folder)  # before the work, not after it
+
+    from rich.console import Console
+
+    from sat_probe.studies.head_analysis import analyze_model
+
+    report = analyze_model(
+        model,
+        dataset,
+        data_dir=data_dir,
+        split=split,
+        limit=limit,
+        device=device,
+        strict=strict,
+        progress=sys.stderr.isatty(),
+        seed=seed,
+        revision=revision,
+        output=folder,
+        resume=resume,
+    )
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
+        return
+    Console().print(report)
+    if folder is not None:
+        typer.echo(f"\nReport: {folder}")
