@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
+from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.mockingjay import MockingjayConfig, MockingjayForPreTraining, MockingjayModel
-from sat_probe.models.mockingjay.frame_stacking import reconstruction_loss, sinusoid_positions
+from sat_probe.models.mockingjay.frame_stacking import reconstruction_loss, sinusoid_positions, stack_mask
 
 SMALL = {
     "feature_size": 5, "target_size": 7, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3,
@@ -178,6 +179,37 @@ def test_attention_maps_of_cut_input_lie_on_the_diagonal():
     assert isinstance(model(features, return_dict=False), tuple)
 
 
+def test_heads_of_shared_layers_are_masked_one_by_one(tmp_path):
+    small(MockingjayForPreTraining, share_layers=True).save_pretrained(tmp_path)
+    own = MockingjayForPreTraining.from_pretrained(tmp_path, share_layers=False)
+    state = MockingjayForPreTraining.from_pretrained(tmp_path).state_dict()
+    own.load_state_dict(state)
+    own.save_pretrained(tmp_path / "own")
+    probed = AutoProbedModel.from_pretrained(tmp_path)
+    features, mask = padded_batch([30, 21])
+    head_mask = torch.ones(3, 3)
+    head_mask[1, 2] = 0
+    masked = probed(features, attention_mask=mask, head_mask=head_mask).last_hidden_state
+    other = AutoProbedModel.from_pretrained(tmp_path / "own")
+    with torch.no_grad():
+        other.layers[1].attention.out_proj.weight[:, 16:] = 0
+    wanted = other(features, attention_mask=mask).last_hidden_state
+    true = stack_mask(mask, 3)
+    torch.testing.assert_close(masked[true], wanted[true], atol=1e-5, rtol=0)
+    assert (masked - probed(features, attention_mask=mask).last_hidden_state)[true].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "kind, hop, centre", [("online_log_mel", 160, 0.0), ("legacy_mel", 200, 0.0), ("kaldi_fbank", 160, 200.0)]
+)
+def test_frame_times_follow_from_the_features(tmp_path, kind, hop, centre):
+    config = MockingjayConfig(feature_kind=kind)
+    assert (config.hop_length, config.first_frame_centre) == (hop, centre)
+    config = MockingjayConfig(feature_kind=kind, hop_length=80)
+    config.save_pretrained(tmp_path)
+    assert MockingjayConfig.from_pretrained(tmp_path).hop_length == 80
+
+
 @pytest.mark.parametrize("selected", [None, "rows", "columns"])
 def test_the_loss_is_one_mean_over_what_is_selected(selected):
     model = small(MockingjayForPreTraining)
@@ -244,3 +276,23 @@ def test_features_of_another_size_are_refused():
         model(torch.zeros(1, 9, 6))
     with pytest.raises(ValueError, match="2 frames are fewer than one row of 3"):
         model(torch.zeros(1, 2, 5))
+
+
+@pytest.mark.parametrize(
+    "settings, encoder, head",
+    [  # Liu et al. 2020, table 1: BASE 21.4 M and LARGE 85.4 M; then s3prl's Base and Large
+        (
+            {"num_hidden_layers": 3, "downsample_rate": 1, "feature_size": 160, "target_size": 160},
+            21_388_800,
+            715_168,
+        ),
+        ({"downsample_rate": 3, "feature_size": 160, "target_size": 1025}, 85_425_408, 2_956_803),
+        ({"num_hidden_layers": 3, "downsample_rate": 1}, 21_327_360, 653_648),
+        ({"downsample_rate": 1, "target_size": 201}, 85_118_208, 746_697),
+    ],
+)
+def test_published_sizes(settings, encoder, head):
+    with torch.device("meta"):
+        model = MockingjayForPreTraining(MockingjayConfig(**settings))
+    assert model.mockingjay.num_parameters() == encoder
+    assert sum(parameter.numel() for parameter in model.head.parameters()) == head

@@ -1,5 +1,7 @@
 """Mockingjay model configuration."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -23,10 +25,10 @@ class MockingjayConfig(PreTrainedConfig):
         Which features the model reads (a key of `FEATURE_RECIPES`); `None` for features no recipe makes (fMLLR).
     target_kind (`str`, *optional*):
         Which features it reconstructs; `None` means those it reads.
-    hop_length (`int`, defaults to 160):
-        Samples between the centres of two input frames.
-    first_frame_centre (`float`, defaults to 0.0):
-        Centre of the first input frame, in samples.
+    hop_length (`int`, *optional*):
+        Samples between the centres of two input frames; by default what the recipe of `feature_kind` says.
+    first_frame_centre (`float`, *optional*):
+        Centre of the first input frame, in samples; by default what the recipe of `feature_kind` says.
     pre_layer_norm (`bool`, defaults to `False`):
         Layer normalisation before each block instead of after it; every hidden state then has one of its own.
     normalize_embedding_state (`bool`, defaults to `True`):
@@ -47,8 +49,8 @@ class MockingjayConfig(PreTrainedConfig):
     downsample_rate: int = 3
     feature_kind: str | None = "online_log_mel"
     target_kind: str | None = None
-    hop_length: int = 160
-    first_frame_centre: float | int = 0.0
+    hop_length: int | None = None
+    first_frame_centre: float | int | None = None
     sampling_rate: int = 16_000
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -66,6 +68,14 @@ class MockingjayConfig(PreTrainedConfig):
     chunk_length: int | None = None
     # transformers ties weights only under this name; here it ties the layers when `share_layers` is set.
     tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        recipe = FEATURE_RECIPES.get(self.feature_kind or "online_log_mel", FEATURE_RECIPES["online_log_mel"])
+        if self.hop_length is None:
+            self.hop_length = recipe.hop_length
+        if self.first_frame_centre is None:
+            self.first_frame_centre = recipe.first_centre
+        super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
         """Part of `@strict`-powered validation."""

@@ -26,6 +26,7 @@ def conversion_card(
         pipeline_tag="feature-extraction",
         tags=["sat-probe", "mockingjay", "speech", "self-supervised"],
     )
+    assert config.hop_length is not None  # the configuration fills it in
     extra = ", trust_remote_code=True" if with_code else ""
     need = (
         ""
