@@ -1,9 +1,10 @@
-"""What does analysis cost? Plain SDPA forward, analysis by sat-probe, and `output_attentions=True` + reductions, side by side.
+"""What does analysis cost, beside a plain SDPA forward and beside `output_attentions=True` + reductions?
 
     python benchmarks/attention.py --seconds 10 30 120
 
-Random weights in the size of wav2vec2-base, one core. Times are medians of rounds that run the three one after the other, so that a
-noisy machine hits all alike; peak memory is measured in a process of its own for each. Only ratios mean anything.
+Random weights in the size of wav2vec2-base, one core. Times are medians of rounds that run the three one after the
+other, so that a noisy machine hits all alike; peak memory is measured in a process of its own for each. Only ratios
+mean anything.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ def peak_memory(variant: str, seconds: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measure-memory", choices=VARIANTS, help=argparse.SUPPRESS)
@@ -117,7 +120,7 @@ def main() -> None:
         return
     difference = np.abs(analysis(model, noise(5)) - reductions(model, noise(5))).max()
     print(f"largest difference between the metrics of both ways, 5 s: {difference:.1e}")
-    print("| seconds | analysis / SDPA | analysis / output_attentions | peak memory: analysis / SDPA | output_attentions / SDPA |")
+    print("| seconds | time: analysis / SDPA | analysis / maps | memory: analysis / SDPA | maps / SDPA |")
     print("|---|---|---|---|---|")
     for seconds in arguments.seconds:
         waveform = noise(seconds)
@@ -128,7 +131,10 @@ def main() -> None:
                 RUN[variant](model, waveform)
                 times[variant].append(time.perf_counter() - start)
         sdpa, probed, kept = (median(times[variant]) for variant in VARIANTS)
-        print(f"# {seconds:g} s: " + ", ".join(f"{v} {median(times[v]):.2f} s" for v in VARIANTS), file=sys.stderr)
+        print(
+            f"# {seconds:g} s: " + ", ".join(f"{v} {median(times[v]):.2f} s" for v in VARIANTS),
+            file=sys.stderr,
+        )
         memory = {variant: peak_memory(variant, seconds) for variant in VARIANTS}
         print(
             f"| {seconds:g} | {probed / sdpa:.2f} | {probed / kept:.2f} "

@@ -25,8 +25,8 @@ def read_audio(
 ) -> NDArray[np.float32]:
     """Decode one file to mono at ``sampling_rate``.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3 and NIST SPHERE are told apart by their content, not by their suffix. Channels are
-    averaged; other sampling rates are resampled (soxr, high quality).
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3 and NIST SPHERE are told apart by their content, not by their suffix. Channels
+    are averaged; other sampling rates are resampled (soxr, high quality).
 
     Args:
         source: path, the file's bytes, or an open binary file.

@@ -1,7 +1,7 @@
 """Where a model's frames sit in time, and which phone a frame belongs to: one rule, used everywhere.
 
-Positions are in samples, as edges: sample ``i`` fills ``[i, i + 1)``. A frame is represented by the centre of its receptive
-field, and it belongs to the interval ``[start, end)`` that holds this centre.
+Positions are in samples, as edges: sample ``i`` fills ``[i, i + 1)``. A frame is represented by the centre of its
+receptive field, and it belongs to the interval ``[start, end)`` that holds this centre.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The bootstrap over utterances as sums that can be merged: every utterance draws its own Poisson weights.
 
-The Poisson bootstrap (Chamandy et al. 2012) gives each utterance an independent Poisson(1) count in each replicate, instead of
-drawing a fixed number with replacement. Here the counts follow from the utterance's id alone, so replicate sums of any parts of
-a corpus add up to those of the whole, in any order and on any number of machines.
+The Poisson bootstrap (Chamandy et al. 2012) gives each utterance an independent Poisson(1) count in each replicate,
+instead of drawing a fixed number with replacement. Here the counts follow from the utterance's id alone, so
+replicate sums of any parts of a corpus add up to those of the whole, in any order and on any number of machines.
 """
 
 from __future__ import annotations

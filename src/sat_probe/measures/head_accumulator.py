@@ -36,7 +36,8 @@ class HeadMetrics:
         high: upper ends.
         ranks: 1 = highest, for the three metrics of the paper.
         category: index into CATEGORIES.
-        category_stability: share of bootstrap replicates in which the head has the same category; NaN with one utterance.
+        category_stability: share of bootstrap replicates in which the head has the same category; NaN with one
+            utterance.
         utterances: how many were averaged.
     """
 
@@ -118,7 +119,8 @@ class _LayerSums:
 class HeadMetricsAccumulator:
     """Watches attention and sums the head metrics over utterances; memory does not grow with the corpus.
 
-    Call :meth:`begin` with the ids of a batch, let the model show its attention through :meth:`observe`, then :meth:`end`.
+    Call :meth:`begin` with the ids of a batch, let the model show its attention through :meth:`observe`, then
+    :meth:`end`.
 
     Args:
         layers: layers of the model.
@@ -160,7 +162,7 @@ class HeadMetricsAccumulator:
         """Add the finished batch to the sums."""
         self._close(lambda layer: True)
         for values, weights in zip(self._values, self._weights, strict=True):
-            defined = np.isfinite(values).all(axis=(1, 2))
+            defined = np.asarray(np.isfinite(values).all(axis=(1, 2)))
             values = np.where(defined[:, None, None], values, 0.0)
             self.utterances += 1
             self.sums += values
@@ -202,10 +204,9 @@ class HeadMetricsAccumulator:
             ValueError: if they belong to a model of another size or to another number of replicates.
         """
         for name, mine in self.state_dict().items():
-            if name not in state or np.shape(state[name]) != mine.shape:
-                raise ValueError(
-                    f"saved sums do not fit: {name!r} has shape {np.shape(state.get(name))}, not {mine.shape}"
-                )
+            found = np.shape(state[name]) if name in state else None
+            if found != mine.shape:
+                raise ValueError(f"saved sums do not fit: {name!r} has shape {found}, not {mine.shape}")
         self.utterances = int(state["utterances"])
         for name in ("sums", "counts", "replicate_sums", "replicate_counts"):
             getattr(self, name)[...] = state[name]

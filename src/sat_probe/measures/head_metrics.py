@@ -1,6 +1,7 @@
 """What kind of head is it? Globalness, verticality, diagonality (Yang et al. 2020, section 4), and categories by rank.
 
-Formulas on sums over the queries of one utterance; every metric is computed per utterance and then averaged over utterances,
+Formulas on sums over the queries of one utterance; every metric is computed per utterance and then averaged over
+utterances,
 as the paper does. The accumulator that makes the sums is in ``head_accumulator.py``.
 """
 

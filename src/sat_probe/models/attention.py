@@ -1,11 +1,11 @@
-"""The attention function that sat-probe registers with transformers: it shows every head's weights, and can silence heads.
+"""The attention function that transformers calls: it shows every head's weights, and can silence heads.
 
-For one utterance and a few heads it computes the softmax of a block of queries, hands the weights to observers, multiplies
-them with the values, and forgets them (``attention_blocks.py``): the T x T maps of a layer never exist at once, unless
-``output_attentions`` asks for them.
+For one utterance and a few heads it computes the softmax of a block of queries, hands the weights to observers,
+multiplies them with the values, and forgets them (``attention_blocks.py``): the T x T maps of a layer never exist at
+once, unless ``output_attentions`` asks for them.
 
-What a forward pass shall do is an :class:`AttentionProbe`, which :func:`attach` hangs on the model's attention modules. A
-module that carries none runs transformers' own SDPA, so two models never see each other.
+What a forward pass shall do is an :class:`AttentionProbe`, which :func:`attach` hangs on the model's attention
+modules. A module that carries none runs transformers' own SDPA, so two models never see each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from sat_probe.models.attention_blocks import AttentionProbe, attend
+from sat_probe.models.attention_blocks import attend
+from sat_probe.models.attention_probe import AttentionProbe
 
 IMPLEMENTATION = "sat_probe"  # names with "sdpa", "flash" or "/" mean something to transformers
 
@@ -73,7 +74,7 @@ def attention_forward(
     position_bias: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """The function behind ``attn_implementation="sat_probe"``, with the signature of transformers' attention interface."""
+    """What ``attn_implementation="sat_probe"`` calls, with the signature of transformers' attention interface."""
     attachment = attachment_of(module)
     if attachment is None:
         if position_bias is not None:

@@ -48,8 +48,8 @@ class AutoProbedModel:
     def from_pretrained(name_or_folder: Any, **kwargs: Any) -> ProbedModel:
         """The encoder of a checkpoint, in evaluation mode, float32 unless ``dtype`` says otherwise.
 
-        Checkpoints with a head (CTC, classification, pre-training) load too; the head is left out. Weights are read from
-        safetensors only, and code of the repository is never run, unless ``use_safetensors=False`` and
+        Checkpoints with a head (CTC, classification, pre-training) load too; the head is left out. Weights are read
+        from safetensors only, and code of the repository is never run, unless ``use_safetensors=False`` and
         ``trust_remote_code=True`` say so.
 
         Args:
@@ -85,7 +85,7 @@ class AutoProbedModel:
         missing = sorted(key for key in info["missing_keys"] if "masked_spec_embed" not in key)
         if missing:
             raise ModelError(
-                f"{name}: {len(missing)} weights of the encoder are missing from the checkpoint, the first is {missing[0]!r}"
+                f"{name}: lacks {len(missing)} weights of the encoder, the first is {missing[0]!r}"
             )
         return model
 

@@ -7,107 +7,39 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor, PreTrainedModel
 
-from sat_probe.errors import AudioError, ModelError
-from sat_probe.frames import FrameGrid
+from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
-from sat_probe.models.attention_blocks import AttentionProbe, Observer, SpanMode
-from sat_probe.models.families import Family, family_of
+from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
-
-if TYPE_CHECKING:
-    _Base = PreTrainedModel
-else:
-    _Base = object
+from sat_probe.models.waveform_encoder import WaveformEncoder
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
     WeakKeyDictionary()
 )  # not attributes: a lock cannot be copied
 
 
-class ProbedModel(_Base):
-    """Mixin over an encoder of transformers: attention maps under any implementation, head masks, limited spans, observers.
+class ProbedModel(WaveformEncoder):
+    """Mixin over an encoder of transformers that adds attention maps, head masks, limited spans and observers.
 
-    Outside :meth:`probe`, and when none of the arguments it adds is given, a probed model runs exactly as its base class.
+    Outside :meth:`probe`, and when none of the arguments it adds is given, a probed model runs exactly as its base
+    class.
     """
-
-    _preprocessor_source: tuple[str | Path, dict[str, Any]] | None = None
-    _preprocessor: Any = None
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         # a config may be shared with another model, which must not notice that this one is being probed
         super().__init__(deepcopy(config), *args, **kwargs)
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; the feature extractor of the checkpoint comes with it."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        hub = {
-            name: kwargs[name]
-            for name in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
-            if name in kwargs
-        }
-        model._preprocessor_source = (pretrained_model_name_or_path, hub)
-        model.eval()
-        return loaded
-
-    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """As in transformers, under the name of the base class, so that plain transformers loads the folder; with the feature extractor."""
-        super().save_pretrained(save_directory, *args, **kwargs)
-        config = deepcopy(self.config)
-        config.architectures = [base_class(type(self)).__name__]
-        config.save_pretrained(save_directory)
-        self.preprocessor.save_pretrained(save_directory)
-
-    @property
-    def family(self) -> Family:
-        """The row of the table of families that this model belongs to."""
-        return family_of(self.config.model_type)
-
-    @property
-    def preprocessor(self) -> Any:
-        """The feature extractor of the checkpoint, or its family's default one."""
-        if self._preprocessor is None:
-            self._preprocessor = self._load_preprocessor()
-        return self._preprocessor
-
-    def _load_preprocessor(self) -> Any:
-        if self._preprocessor_source is not None:
-            source, hub = self._preprocessor_source
-            try:
-                return AutoFeatureExtractor.from_pretrained(source, **hub)
-            except (OSError, ValueError):
-                pass  # many folders hold a model alone
-        return self.family.feature_extractor(self.config)
-
-    @property
-    def sampling_rate(self) -> int:
-        """Rate of the waveforms that :meth:`encode` takes, in Hz."""
-        return self.preprocessor.sampling_rate
-
-    @property
-    def frame_grid(self) -> FrameGrid:
-        """Where the encoder's frames sit in time."""
-        return self.family.grid(self.config, self.preprocessor)
-
-    @property
-    def upsampling_factor(self) -> int:
-        """R: how many input frames one encoder frame stands for (1 where none are stacked)."""
-        return self.family.stacking(self.config)
-
     @property
     def attention_modules(self) -> list[nn.Module]:
-        """The self-attention of each layer, from the input on; a module that serves several layers stands there several times."""
+        """The self-attention of each layer, from the input on; a shared module stands there once for each layer."""
         return [
             module
             for _, module in self.named_modules(remove_duplicate=False)
@@ -124,12 +56,6 @@ class ProbedModel(_Base):
         """Heads per layer."""
         return self.config.num_attention_heads
 
-    def frame_lengths(self, input_lengths: Sequence[int]) -> tuple[int, ...]:
-        """Encoder frames that hold speech, for inputs (samples or feature frames) of these lengths."""
-        lengths = torch.as_tensor(input_lengths)
-        count = getattr(self, "_get_feat_extract_output_lengths", None) or self.get_output_lengths
-        return tuple(int(length) for length in count(lengths))
-
     def forward(
         self,
         *args: Any,
@@ -144,7 +70,8 @@ class ProbedModel(_Base):
         Args:
             *args: as the base class.
             output_attentions: return ``attentions``, per layer (batch, heads, frames, frames), as the model used them.
-            head_mask: (layers, heads) factor on the weights of each head after the softmax; 1 keeps, 0 ablates, differentiable.
+            head_mask: (layers, heads) factor on the weights of each head after the softmax; 1 keeps, 0 ablates,
+                differentiable.
             attention_span: each query reaches keys at most this many frames away.
             span_mode: ``"zero"`` drops weights beyond the span after the softmax (the paper's), ``"mask"`` before it.
             **kwargs: as the base class.
@@ -182,8 +109,8 @@ class ProbedModel(_Base):
     ) -> Iterator[AttentionProbe]:
         """Every forward pass inside the block attends as asked, and shows its attention to the observers.
 
-        The implementation and the masks that were set before are set again on leaving, also after an exception. One thread at a
-        time probes a model; others wait. Blocks may be nested: the inner one adds to the outer one.
+        The implementation and the masks that were set before are set again on leaving, also after an exception. One
+        thread at a time probes a model; others wait. Blocks may be nested: the inner one adds to the outer one.
 
         Args:
             observers: see every block of attention weights, taken before masks.
@@ -195,7 +122,8 @@ class ProbedModel(_Base):
             first_utterance: what observers hear as index of the batch's first utterance.
 
         Raises:
-            ModelError: on leaving, if the model attended somewhere that was not seen; at once, for a wrong mask or span.
+            ModelError: on leaving, if the model attended somewhere that was not seen; at once, for a wrong mask or
+                span.
         """
         self._check_arguments(head_mask, attention_span, span_mode)
         modules = self.attention_modules
@@ -219,44 +147,6 @@ class ProbedModel(_Base):
         missed = set(range(len(modules))) - probe.seen
         if probe.seen and missed:
             raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
-
-    def prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> list[ModelInputs]:
-        """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
-
-        Args:
-            waveforms: each (samples,) at :attr:`sampling_rate`.
-
-        Raises:
-            AudioError: if a waveform is too short to give one frame.
-        """
-        alone = self.family.padding_changes_frames(self.config)
-        groups = [[waveform] for waveform in waveforms] if alone else [list(waveforms)]
-        return [self._prepare(group) for group in groups if group]
-
-    def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
-        try:
-            inputs = self.preprocessor(
-                waveforms,
-                sampling_rate=self.sampling_rate,
-                padding=True,
-                return_attention_mask=True,
-                return_tensors="pt",
-            )
-        except ValueError as error:
-            raise AudioError(str(error)) from error
-        mask = inputs["attention_mask"]
-        lengths = self.frame_lengths(mask.sum(-1).tolist())
-        if min(lengths) < 1:
-            shortest = min(len(waveform) for waveform in waveforms) / self.sampling_rate
-            raise AudioError(
-                f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
-            )
-        tensors = {
-            self.main_input_name: inputs[self.main_input_name].to(device=self.device, dtype=self.dtype)
-        }
-        if not bool(mask.all()):
-            tensors["attention_mask"] = mask.to(self.device)
-        return ModelInputs(tensors, lengths)
 
     @torch.inference_mode()
     def encode(
@@ -284,8 +174,9 @@ class ProbedModel(_Base):
             AudioError: if a waveform is too short to give one frame.
             ModelError: as :meth:`forward`.
         """
-        batches = [item if isinstance(item, ModelInputs) else None for item in waveforms]
-        prepared = batches if all(batches) else self.prepare(waveforms)
+        prepared = [item for item in waveforms if isinstance(item, ModelInputs)]
+        if not prepared:
+            prepared = self.prepare([item for item in waveforms if not isinstance(item, ModelInputs)])
         options = {
             name: True
             for name, wanted in (
@@ -313,10 +204,3 @@ class ProbedModel(_Base):
             raise ModelError(f"attention_span must be 0 or more frames, got {span}")
         if span_mode not in ("zero", "mask"):
             raise ModelError(f"span_mode must be 'zero' or 'mask', got {span_mode!r}")
-
-
-def base_class(probed: type) -> type[PreTrainedModel]:
-    """The class of transformers that a probed class extends."""
-    return next(
-        cls for cls in probed.__mro__ if issubclass(cls, PreTrainedModel) and not issubclass(cls, ProbedModel)
-    )

@@ -55,7 +55,7 @@ class AudioStream:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def windows(self, utterances: Iterable[Utterance]) -> Iterator[tuple[int, list[Batch]]]:
-        """The utterances in windows, each as (number of utterances consumed, batches); the next window is decoded meanwhile.
+        """Windows of the corpus: (utterances consumed, batches of the good ones); the next is decoded meanwhile.
 
         Raises:
             AudioError: at a bad file, if strict.

@@ -52,7 +52,7 @@ class Checkpoint:
                 )
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ class Checkpoint:
             ) from error
         if not same:
             raise ReportError(
-                f"{self.path}: belongs to a run with another model, corpus or options; delete it or choose another --output"
+                f"{self.path}: belongs to another model, corpus or options; delete it or choose another --output"
             )
         for name, one in accumulators.items():
             prefix = f"{name}/"

@@ -21,7 +21,8 @@ from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumula
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.measures.relation_map import RelationMapAccumulator
 from sat_probe.models.auto import AutoProbedModel
-from sat_probe.models.probed import ProbedModel, base_class
+from sat_probe.models.probed import ProbedModel
+from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.audio_stream import AudioStream, Batch, no_audio_left
@@ -93,7 +94,7 @@ def analyze_model(
         corpus.phone_set.phones,
         upsampling_factor=probed.upsampling_factor,
     )
-    provenance = {
+    provenance: dict[str, Any] = {
         "model": BUNDLED if model is None else _name_of(model, probed),
         "revision": model_revision(model, revision),
         "architecture": base_class(type(probed)).__name__,

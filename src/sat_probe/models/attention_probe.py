@@ -1,0 +1,68 @@
+"""What a forward pass shall do beside attending, and what its observers see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+SpanMode = Literal["zero", "mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionBlock:
+    """Attention of some queries of some heads of one utterance in one layer, seen once and then overwritten.
+
+    Attributes:
+        utterance: index in the batch.
+        layer: 0 is the layer next to the input.
+        heads: which heads of the layer.
+        first_query: index of the first query.
+        length: T, true frames of the utterance; padding is never shown.
+        weights: (heads, queries, T) softmax output before any masking, rows sum to 1. A view: read it, never keep it.
+        row_entropy: (heads, queries) entropy of each row in nats.
+        row_maximum: (heads, queries) largest weight of each row.
+    """
+
+    utterance: int
+    layer: int
+    heads: slice
+    first_query: int
+    length: int
+    weights: Tensor
+    row_entropy: Tensor
+    row_maximum: Tensor
+
+
+class Observer(Protocol):
+    """Anything that wants to see every block of attention once."""
+
+    def observe(self, block: AttentionBlock) -> None: ...
+
+
+@dataclass(slots=True)
+class AttentionProbe:
+    """What the attention of one forward pass shall do beside attending.
+
+    Attributes:
+        observers: see every block.
+        lengths: true frames of each utterance of the batch; None if nothing is padded.
+        head_mask: (layers, heads) factor on each head's weights after the softmax (1 keeps, 0 ablates); differentiable.
+        span: each query reaches keys at most this many frames away; None reaches all.
+        span_mode: ``zero`` drops weights after the softmax without re-normalising (the paper's span pruning),
+            ``mask`` never lets the softmax see them.
+        output_attentions: return the maps, as the model used them (after head_mask and span).
+        first_utterance: what observers hear as the index of the batch's first utterance.
+        seen: layers that attended so far.
+    """
+
+    observers: Sequence[Observer] = ()
+    lengths: Sequence[int] | None = None
+    head_mask: Tensor | None = None
+    span: int | None = None
+    span_mode: SpanMode = "zero"
+    output_attentions: bool = False
+    first_utterance: int = 0
+    seen: set[int] = field(default_factory=set)

@@ -1,0 +1,143 @@
+"""Encoders that take waveforms: the checkpoint's feature extractor comes with the model, and frames know their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoFeatureExtractor, PreTrainedModel
+
+from sat_probe.errors import AudioError
+from sat_probe.frames import FrameGrid
+from sat_probe.models.families import Family, family_of
+from sat_probe.models.probed_output import ModelInputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Base
+else:
+    _Base = object
+
+
+class WaveformEncoder(_Base):
+    """Mixin over an encoder of transformers: feature extraction, and where its frames sit in time."""
+
+    _preprocessor_source: tuple[str | Path, dict[str, Any]] | None = None
+    _preprocessor: Any = None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; the feature extractor of the checkpoint comes with it."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        hub = {
+            name: kwargs[name]
+            for name in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
+            if name in kwargs
+        }
+        model._preprocessor_source = (pretrained_model_name_or_path, hub)
+        model.eval()
+        return loaded
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, feature extractor included, under the name of the base class: plain transformers loads
+        it.
+        """
+        super().save_pretrained(save_directory, *args, **kwargs)
+        config = deepcopy(self.config)
+        config.architectures = [base_class(type(self)).__name__]
+        config.save_pretrained(save_directory)
+        self.preprocessor.save_pretrained(save_directory)
+
+    @property
+    def family(self) -> Family:
+        """The row of the table of families that this model belongs to."""
+        return family_of(self.config.model_type)
+
+    @property
+    def preprocessor(self) -> Any:
+        """The feature extractor of the checkpoint, or its family's default one."""
+        if self._preprocessor is None:
+            self._preprocessor = self._load_preprocessor()
+        return self._preprocessor
+
+    def _load_preprocessor(self) -> Any:
+        if self._preprocessor_source is not None:
+            source, hub = self._preprocessor_source
+            try:
+                return AutoFeatureExtractor.from_pretrained(source, **hub)
+            except (OSError, ValueError):
+                pass  # many folders hold a model alone
+        return self.family.feature_extractor(self.config)
+
+    @property
+    def sampling_rate(self) -> int:
+        """Rate of the waveforms that :meth:`encode` takes, in Hz."""
+        return self.preprocessor.sampling_rate
+
+    @property
+    def frame_grid(self) -> FrameGrid:
+        """Where the encoder's frames sit in time."""
+        return self.family.grid(self.config, self.preprocessor)
+
+    @property
+    def upsampling_factor(self) -> int:
+        """R: how many input frames one encoder frame stands for (1 where none are stacked)."""
+        return self.family.stacking(self.config)
+
+    def frame_lengths(self, input_lengths: Sequence[int]) -> tuple[int, ...]:
+        """Encoder frames that hold speech, for inputs (samples or feature frames) of these lengths."""
+        lengths = torch.as_tensor(input_lengths)
+        count = getattr(self, "_get_feat_extract_output_lengths", None) or self.get_output_lengths
+        return tuple(int(length) for length in count(lengths))
+
+    def prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> list[ModelInputs]:
+        """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
+
+        Args:
+            waveforms: each (samples,) at :attr:`sampling_rate`.
+
+        Raises:
+            AudioError: if a waveform is too short to give one frame.
+        """
+        alone = self.family.padding_changes_frames(self.config)
+        groups = [[waveform] for waveform in waveforms] if alone else [list(waveforms)]
+        return [self._prepare(group) for group in groups if group]
+
+    def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
+        try:
+            inputs = self.preprocessor(
+                waveforms,
+                sampling_rate=self.sampling_rate,
+                padding=True,
+                return_attention_mask=True,
+                return_tensors="pt",
+            )
+        except ValueError as error:
+            raise AudioError(str(error)) from error
+        mask = inputs["attention_mask"]
+        lengths = self.frame_lengths(mask.sum(-1).tolist())
+        if min(lengths) < 1:
+            shortest = min(len(waveform) for waveform in waveforms) / self.sampling_rate
+            raise AudioError(
+                f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
+            )
+        tensors = {
+            self.main_input_name: inputs[self.main_input_name].to(device=self.device, dtype=self.dtype)
+        }
+        if not bool(mask.all()):
+            tensors["attention_mask"] = mask.to(self.device)
+        return ModelInputs(tensors, lengths)
+
+
+def base_class(probed: type) -> type[PreTrainedModel]:
+    """The class of transformers that a probed class extends."""
+    return next(
+        cls
+        for cls in probed.__mro__
+        if issubclass(cls, PreTrainedModel) and not issubclass(cls, WaveformEncoder)
+    )
