@@ -1,4 +1,4 @@
-"""A toy corpus: tones that step from note to note, so that the past and the future tell what is masked."""
+"""A toy corpus: noise that grows louder, so that position and neighbours tell what is masked."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def write_toy_corpus(folder: Path, count: int = 20) -> ToyCorpus:
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     for number in range(count):
-        notes = generator.uniform(200, 4000, generator.integers(4, 12))
-        pitch = np.repeat(notes, 2000)
-        tone = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / 16_000) + 0.01 * generator.normal(size=len(pitch))
-        soundfile.write(folder / f"{number:02d}.wav", tone.astype(np.float32), 16_000)
+        samples = int(generator.integers(8_000, 24_000))
+        level = 10.0 ** np.linspace(-4, -1, samples)
+        noise = level * generator.normal(size=samples).clip(-3, 3)
+        soundfile.write(folder / f"{number:02d}.wav", noise.astype(np.float32), 16_000)
     return ToyCorpus(folder)

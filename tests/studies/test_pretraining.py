@@ -1,0 +1,228 @@
+"""Pre-training as a whole: it learns, survives SIGKILL, and refuses what cannot work."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sat_probe.errors import ConfigurationError, ModelError
+from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayForPreTraining
+from sat_probe.studies.pretraining import pretrain
+from sat_probe.studies.pretraining_batches import MaskedBatches
+from sat_probe.studies.pretraining_recipe import ModelShape, block_width, load_recipe, recipe_commit
+from sat_probe.studies.pretraining_trainer import newest_checkpoint
+
+from .pretraining_corpus import TINY, ToyCorpus, tiny, write_toy_corpus
+
+_KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from sat_probe.studies.pretraining import pretrain
+from sat_probe.studies.pretraining_batches import MaskedBatches
+from tests.studies.pretraining_corpus import TINY, ToyCorpus
+
+audio, output, cache, last = sys.argv[1:]
+plain = MaskedBatches.__getitem__
+
+def deadly(batches, number):
+    if number == int(last) and batches.count == TINY.steps:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(batches, number)
+
+MaskedBatches.__getitem__ = deadly
+pretrain(ToyCorpus(Path(audio)), TINY, 3, Path(output), cache=Path(cache))
+"""
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> ToyCorpus:
+    return write_toy_corpus(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def unbroken(corpus: ToyCorpus, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pretrain(corpus, TINY, 3, tmp_path_factory.mktemp("runs") / "unbroken", cache=cache).folder
+
+
+def curve(folder: Path) -> list[list[float | None]]:
+    with (folder / "loss.csv").open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["step", "loss", "held_out_loss", "learning_rate", "gradient_norm"]
+    return [[float(value) if value else None for value in row] for row in rows[1:]]
+
+
+def test_a_killed_run_resumes_to_the_same_curve_and_weights(
+    corpus: ToyCorpus, cache: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    last = 15  # between two checkpoints, and between two points of the curve
+    audio = corpus.utterances[0].audio.parent
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_RUN, str(audio), str(tmp_path / "run"), str(cache), str(last)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    newest = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    (newest.parent / "checkpoint-999").mkdir()  # as if it had died while writing one
+
+    result = pretrain(corpus, TINY, 3, tmp_path / "run", resume=True, cache=cache)
+    assert result.steps == TINY.steps
+    for row, expected in zip(curve(result.folder), curve(unbroken), strict=True):
+        assert row == pytest.approx(expected, abs=1e-6)
+    expected = load_file(unbroken / "model.safetensors")
+    for name, weights in load_file(result.folder / "model.safetensors").items():
+        torch.testing.assert_close(weights, expected[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus: ToyCorpus) -> None:
+    model = MockingjayForPreTraining.from_pretrained(unbroken)
+    assert model.config.feature_size == 20
+    extractor = MockingjayFeatureExtractor.from_pretrained(unbroken)
+    assert (extractor.feature_size, extractor.downsample_rate) == (20, 3)
+    run = json.loads((unbroken / "run.json").read_text(encoding="utf-8"))
+    assert run["c_num"] == 3
+    assert run["steps"] == TINY.steps
+    assert run["data"]["utterances"] == len(corpus)
+    assert run["data"]["held_out_utterances"] == 2
+    assert run["loss"] == curve(unbroken)[-1][1]
+    card = (unbroken / "README.md").read_text(encoding="utf-8")
+    assert f"{run['loss']:.4f}" in card
+    assert f"{run['parameters']:,} parameters" in card
+    assert "C_num = 3" in card
+    assert (unbroken / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in unbroken.iterdir()} == {
+        "README.md", "checkpoints", "config.json", "loss.csv", "loss.png", "model.safetensors",
+        "preprocessor_config.json", "run.json",
+    }  # fmt: skip
+
+
+def test_the_loss_goes_down(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+    recipe = tiny(steps=100, learning_rate=5e-3, log_steps=10, checkpoint_steps=50)
+    pretrain(corpus, recipe, 3, tmp_path / "run", cache=cache)
+    points = curve(tmp_path / "run")
+    training = [row[1] for row in points if row[1] is not None]
+    held_out = [row[2] for row in points if row[2] is not None]
+    assert training[-1] < 0.7 * training[0]
+    assert held_out[-1] < 0.7 * held_out[0]
+
+
+def test_a_larger_c_num_masks_wider_blocks(
+    corpus: ToyCorpus, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+    plain = MaskedBatches.__init__
+    monkeypatch.setattr(
+        MaskedBatches,
+        "__init__",
+        lambda self, *args, **settings: widths.append(settings["width"]) or plain(self, *args, **settings),
+    )
+    pretrain(corpus, tiny(steps=2), 9, tmp_path / "run", cache=cache)
+    assert set(widths) == {3}
+
+
+def test_training_starts_from_the_seed_alone(
+    corpus: ToyCorpus, cache: Path, tmp_path: Path, unbroken: Path
+) -> None:
+    torch.manual_seed(99)
+    again = pretrain(corpus, TINY, 3, tmp_path / "again", cache=cache)
+    assert curve(again.folder) == curve(unbroken)
+    other = pretrain(corpus, replace(TINY, seed=8), 3, tmp_path / "other", cache=cache)
+    assert curve(other.folder) != curve(unbroken)
+
+
+def test_a_folder_is_never_mixed_up(corpus: ToyCorpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="already holds a pre-training run; continue it with --resume"
+    ):
+        pretrain(corpus, TINY, 3, unbroken, cache=cache)
+    with pytest.raises(ConfigurationError, match="is finished"):
+        pretrain(corpus, TINY, 3, unbroken, resume=True, cache=cache)
+    with pytest.raises(ConfigurationError, match="holds no pre-training run to resume"):
+        pretrain(corpus, TINY, 3, tmp_path / "new", resume=True, cache=cache)
+    assert not (tmp_path / "new").exists()
+    facts = json.loads((unbroken / "run.json").read_text(encoding="utf-8"))
+    started = {name: facts[name] for name in ("c_num", "recipe", "data", "configuration_commit")}
+    (tmp_path / "run.json").write_text(json.dumps(started), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"differs in c_num, recipe\.learning_rate"):
+        pretrain(corpus, tiny(learning_rate=1e-3), 6, tmp_path, resume=True, cache=cache)
+
+
+def test_a_diverged_run_says_so(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+    recipe = tiny(learning_rate=1e30, clip_norm=1e30, warmup_share=0.0)
+    with pytest.raises(ModelError, match=r"the training has diverged; lower learning_rate or clip_norm"):
+        pretrain(corpus, recipe, 3, tmp_path / "run", cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive, got -1"),
+        ({"warmup_share": 1.0}, r"warmup_share must be in \[0, 1\), got 1"),
+        ({"checkpoint_steps": 5}, r"checkpoint_steps \(5\) must be a multiple of log_steps \(2\)"),
+        ({"longest_frames": 2}, "less than one stacked row"),
+        ({"seed": -1}, "must not be negative"),
+    ],
+)
+def test_impossible_recipes(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        tiny(**changes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (ModelShape(hidden_size=100, num_attention_heads=6), "must be a multiple of num_attention_heads"),
+        (ModelShape(feature_kind="online_log_mell"), "unknown feature kind 'online_log_mell'"),
+        (ModelShape(feature_size=40, target_size=80), "target_kind must be set"),
+    ],
+)
+def test_impossible_models(shape: ModelShape, message: str, corpus: ToyCorpus, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        pretrain(corpus, tiny(model=shape), 3, tmp_path / "run", cache=tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_c_num_counts_whole_rows() -> None:
+    assert [block_width(c_num, 3) for c_num in (3, 6, 9)] == [1, 2, 3]
+    for wrong in (0, -3, 4):
+        with pytest.raises(
+            ConfigurationError, match=f"--c-num must be a positive multiple of 3, got {wrong}"
+        ):
+            block_width(wrong, 3)
+
+
+def test_recipe_files(tmp_path: Path) -> None:
+    small = load_recipe("small")
+    assert small.data is not None
+    assert small.model.num_hidden_layers == 6
+    path = tmp_path / "own.yaml"
+    path.write_text("model: {hiden_size: 5}\nsteps: 5\nbatch_frames: 10\nlearning_rate: 1e-3\n")
+    with pytest.raises(
+        ConfigurationError, match=r"unknown key model\.hiden_size; did you mean model\.hidden_size"
+    ):
+        load_recipe(path)
+    path.write_text("model: {}\nsteps: many\nbatch_frames: 10\nlearning_rate: 1e-3\n")
+    with pytest.raises(ConfigurationError, match="steps must be a whole number, found 'many'"):
+        load_recipe(path)
+    assert recipe_commit(path) is None
