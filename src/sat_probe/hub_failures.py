@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -96,7 +97,8 @@ def explained(error: BaseException, repo_id: str) -> HubError:
             f"{repo_id}: no permission to write there ({one_line(cause)}): use a token with write access to it, "
             "another name, or open a pull request"
         )
-    if isinstance(cause, (httpx.TransportError, ConnectionError)) and status(cause) == 0:
+    unreachable = (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)
+    if isinstance(cause, unreachable) and status(cause) == 0:
         return HubError(f"{repo_id}: the Hub cannot be reached ({one_line(cause)})")
     return HubError(f"{repo_id}: {one_line(cause)}")
 

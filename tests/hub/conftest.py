@@ -30,12 +30,14 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits the Hub client would have slept, in seconds; it does not sleep them."""
+    """The waits the Hub client and the retry around it would have slept, in seconds; nobody sleeps them."""
     waits: list[float] = []
     shim = SimpleNamespace(**{name: getattr(time, name) for name in ("time", "monotonic", "perf_counter")})
     shim.sleep = waits.append
     monkeypatch.setattr("huggingface_hub.utils._http.time", shim)
     monkeypatch.setattr("huggingface_hub.file_download.time", shim)
+    monkeypatch.setattr("sat_probe.hub_commit.time", shim)
+    monkeypatch.setattr("sat_probe.hub_failures.time", shim)
     return waits
 
 

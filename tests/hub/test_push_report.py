@@ -1,0 +1,191 @@
+"""Push reports to the local Hub with the real clients, and read them back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from huggingface_hub import DatasetCard, HfApi
+
+from sat_probe.errors import HubError
+from sat_probe.reports.hub_reading import pull_report
+from tests.hub.made_reports import REVISION, assert_same, made_report, push
+from tests.local_hub import STRANGER, LocalHub
+
+FOLDER = f"reports/org__model/{REVISION}"
+
+
+def frames(repo_id: str, table: str) -> pd.DataFrame:
+    return datasets.load_dataset(repo_id, table, split="train").to_pandas()
+
+
+def test_a_report_comes_back_to_the_last_bit(hub: LocalHub, lane: str) -> None:
+    report = made_report()
+    done = push(report, "me/heads")
+    assert done.commit == HfApi().repo_info("me/heads", repo_type="dataset").sha
+    assert done.url == f"{hub.url}/datasets/me/heads/commit/{done.commit}"
+    assert_same(pull_report("me/heads", model="org/model", revision=REVISION), report)
+    assert_same(pull_report("me/heads"), report)
+
+
+def test_push_is_one_commit(hub: LocalHub) -> None:
+    push(made_report(), "me/heads")
+    assert [commit.title for commit in hub.state.history("dataset", "me/heads")] == [
+        f"Head report of org/model at {REVISION[:12]} on bundled",
+        "initial commit",
+    ]
+    assert f"{FOLDER}/report.json" in hub.state.snapshot("dataset", "me/heads")
+
+
+def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
+    first, second = made_report("org/one", seed=1), made_report("org/two", "b" * 40, seed=2)
+    third = made_report("local-folder", None, seed=3)
+    for report in (first, second, third):
+        push(report, "me/heads")
+    assert_same(pull_report("me/heads", "org/one"), first)
+    assert_same(pull_report("me/heads", "org/two", "bbbb"), second)
+    assert_same(pull_report("me/heads", "local-folder"), third)
+    for table in ("heads", "relation_maps"):
+        loaded = frames("me/heads", table)
+        for report in (first, second, third):
+            expected = report.heads if table == "heads" else report.tables[table]
+            rows = loaded[loaded["model"] == report.provenance["model"]].reset_index(drop=True)
+            assert set(rows["revision"]) == {report.provenance["revision"] or "unversioned"}
+            pd.testing.assert_frame_equal(
+                rows.drop(columns=["model", "revision"]), expected, check_exact=True, check_dtype=False
+            )
+    with pytest.raises(
+        HubError, match=r"not unique, say which model and revision: local-folder at unversioned, org/one"
+    ):
+        pull_report("me/heads")
+    with pytest.raises(HubError, match=r"has no report of org/three; it has local-folder"):
+        pull_report("me/heads", "org/three")
+
+
+def test_tables_of_different_versions_load_together(hub: LocalHub) -> None:
+    old, new = made_report("org/old"), made_report("org/new")
+    new.heads["entropy"] = np.linspace(0, 1, 6)
+    old.heads = old.heads.drop(columns="category_stability")
+    new.tables["importance"] = pd.DataFrame({"layer": [0], "score": [0.5]})
+    push(old, "me/heads")
+    push(new, "me/heads")
+    loaded = frames("me/heads", "heads").set_index("model")
+    assert loaded.loc["org/old", "entropy"].isna().all()
+    assert loaded.loc["org/old", "category_stability"].isna().all()
+    assert loaded.loc["org/new", "entropy"].tolist() == new.heads["entropy"].tolist()
+    assert frames("me/heads", "importance")["model"].tolist() == ["org/new"]
+
+
+def test_the_card(hub: LocalHub) -> None:
+    push(made_report("org/one"), "me/heads")
+    push(made_report("org/two"), "me/heads")
+    card = DatasetCard.load("me/heads")
+    card.validate()
+    header = card.data.to_dict()
+    assert header["license"] == "cc-by-4.0"
+    assert [config["config_name"] for config in header["configs"]] == ["heads", "relation_maps"]
+    assert header["configs"][0]["default"] is True
+    for text in (
+        "[org/one](reports/org__one/",
+        "[org/two](reports/org__two/",
+        "| 40 | 93.25 | 6 | 2 | 2 | 2 |",
+        "bibtex",
+    ):
+        assert text in card.text
+    assert 'load_dataset("me/heads", "heads", split="train")' in card.text
+
+
+def test_pushing_again_changes_nothing(hub: LocalHub) -> None:
+    first = push(made_report(), "me/heads")
+    again = push(made_report(), "me/heads")
+    assert again.commit == first.commit
+    assert len(hub.state.history("dataset", "me/heads")) == 2
+
+
+def test_a_new_report_replaces_the_whole_folder(hub: LocalHub) -> None:
+    with_maps, without = made_report(), made_report(seed=5)
+    without.tables.clear()
+    push(with_maps, "me/heads")
+    push(without, "me/heads")
+    assert f"{FOLDER}/relation_maps.parquet" not in hub.state.snapshot("dataset", "me/heads")
+    assert_same(pull_report("me/heads"), without)
+
+
+def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) -> None:
+    mine, other = made_report(), made_report(corpus="timit", split="test", seed=1)
+    push(mine, "me/heads")
+    with pytest.raises(HubError, match=r"measured on bundled.*, this one is on timit test: .*--replace"):
+        push(other, "me/heads")
+    assert_same(pull_report("me/heads"), mine)
+    push(other, "me/heads", replace=True)
+    assert_same(pull_report("me/heads"), other)
+
+
+def test_a_lost_index_is_rebuilt(hub: LocalHub) -> None:
+    push(made_report("org/one"), "me/heads")
+    HfApi().delete_file("reports/index.json", "me/heads", repo_type="dataset")
+    push(made_report("org/two"), "me/heads")
+    index = json.loads(hub.state.snapshot("dataset", "me/heads")["reports/index.json"])
+    assert [row["model"] for row in index["reports"]] == ["org/one", "org/two"]
+    assert set(frames("me/heads", "heads")["model"]) == {"org/one", "org/two"}
+
+
+def test_private_pull_request_and_organization(hub: LocalHub, lane: str) -> None:
+    push(made_report("org/one"), "team/heads", private=True)
+    assert hub.state.repositories["dataset", "team/heads"].private
+    with pytest.raises(HubError, match="no such repository, or it is private"):
+        pull_report("team/heads", token=STRANGER)
+    push(made_report("org/one"), "me/open")
+    offered = push(made_report("org/two"), "me/open", create_pr=True, token=STRANGER)
+    assert offered.pull_request == f"{hub.url}/datasets/me/open/discussions/1"
+    assert set(frames("me/open", "heads")["model"]) == {"org/one"}
+    HfApi().merge_pull_request("me/open", 1, repo_type="dataset")
+    assert_same(pull_report("me/open", "org/two"), made_report("org/two"))
+
+
+def test_a_name_without_owner_is_mine(hub: LocalHub) -> None:
+    assert push(made_report(), "heads").repo_id == "me/heads"
+
+
+def test_a_folder_is_pushed_and_not_touched(hub: LocalHub, tmp_path: Path) -> None:
+    made_report().save(tmp_path / "out", pictures=False)
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()
+    }
+    push(tmp_path / "out", "me/heads")
+    after = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert before == after
+    pushed = hub.state.snapshot("dataset", "me/heads")
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in before} == {
+        path.removeprefix(f"{FOLDER}/") for path in pushed if path.startswith(FOLDER)
+    }
+
+
+def test_offline_reads_the_cache_only(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = made_report()
+    push(report, "me/heads")
+    pull_report("me/heads")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with hub.counted() as requests:
+        assert_same(pull_report("me/heads", "org/model"), report)
+    assert requests == []
+    with pytest.raises(HubError, match="offline mode is on and it is not in the cache"):
+        pull_report("me/other")
+    with pytest.raises(HubError, match="offline mode is on"):
+        push(report, "me/heads")
+
+
+def test_header_is_plain_yaml(hub: LocalHub) -> None:
+    push(made_report(), "me/heads")
+    text = hub.state.snapshot("dataset", "me/heads")["README.md"].decode()
+    header = yaml.safe_load(text.split("---")[1])
+    features = {column["name"]: column["dtype"] for column in header["dataset_info"][0]["features"]}
+    assert list(features)[:4] == ["model", "revision", "layer", "head"]
+    assert (features["layer"], features["globalness"], features["category"]) == ("int64", "float64", "string")
