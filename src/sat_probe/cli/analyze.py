@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.quiet import quiet
+
 
 def analyze(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
-            help="A model on the Hugging Face Hub (org/name) or a folder [default: the bundled Mockingjay].",
+            metavar="MODEL",
+            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
             show_default=False,
         ),
     ] = None,
@@ -25,7 +27,7 @@ def analyze(
             "--dataset",
             "-d",
             metavar="DIR|NAME",
-            help="Any folder of audio (WAV, FLAC, OGG, MP3, SPHERE), or a corpus by name [default: the bundled speech].",
+            help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
             show_default=False,
         ),
     ] = None,
@@ -44,14 +46,14 @@ def analyze(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for the report [default: sat-probe-report, when run without --json].",
+            help="Folder for the report; sat-probe-report if left out.",
             show_default=False,
         ),
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(
-            "--device", help="cpu, cuda, cuda:1, mps [default: a GPU if there is one].", show_default=False
+            "--device", help="cpu, cuda, cuda:1, mps; a GPU if left out and there is one.", show_default=False
         ),
     ] = None,
     revision: Annotated[
@@ -74,8 +76,8 @@ def analyze(
 ) -> None:
     """Which attention heads are [bold]global[/bold], [bold]vertical[/bold] or [bold]diagonal[/bold]?
 
-    Runs speech through the model once and reports on each head: its category, how sure it is, where it looks and how far.
-    With phone alignments beside the audio (TextGrid, .phn, CTM) also which phones it follows.
+    Runs speech through the model once and reports on each head: its category and how sure it is, where it looks and
+    how far. With phone alignments beside the audio (TextGrid, .phn, CTM) also which phones it follows.
 
     [bold]Examples[/bold]
 
@@ -88,8 +90,8 @@ def analyze(
     [dim]# the numbers for another program[/dim]
     sat-probe analyze --limit 8 --json | jq '.heads[0]'
 
-    A report folder holds [bold]report.html[/bold] to look at, [bold]heads.parquet[/bold] to compute with, figures, and where
-    it all comes from. In Python: [bold]HeadReport.load("hubert").heads[/bold]
+    The report folder holds [bold]report.html[/bold] to look at, [bold]heads.parquet[/bold] to compute with, figures,
+    and where it all comes from. In Python: [bold]HeadReport.load("hubert").heads[/bold]
     """
     from sat_probe.reports.report_folder import check_destination
 
@@ -100,6 +102,8 @@ def analyze(
     folder = output if output is not None or as_json else Path("sat-probe-report")
     if folder is not None:
         check_destination(folder)  # before the work, not after it
+
+    quiet()
 
     from rich.console import Console
 

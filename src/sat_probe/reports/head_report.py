@@ -27,8 +27,8 @@ class HeadReport:
     """What each head of a model does, and how that was measured.
 
     Attributes:
-        heads: one row per head: `layer` and `head` (counted from 0), `category` ("global", "vertical" or "diagonal") and
-            `category_stability` (share of bootstrap replicates that agree); the metrics `globalness`, `verticality`
+        heads: one row per head: `layer` and `head` (counted from 0), `category` ("global", "vertical" or "diagonal")
+            and `category_stability` (share of bootstrap replicates that agree); the metrics `globalness`, `verticality`
             (nats) and `diagonality` (share of T) with their `_rank` (1 = highest), `max_weight`, `mean_offset_ms`,
             `spread_ms`, `globalness_per_log_length`, `verticality_per_log_length` and `sink_share`, each with its 95 %
             interval in `_low` and `_high`.
@@ -85,9 +85,11 @@ class HeadReport:
             save_example(self.examples, folder)
         figures: list[Path] = []
         if pictures:
+            from sat_probe.reports.html import write_page
             from sat_probe.reports.plots import save_figures
 
             figures = save_figures(self, folder / "figures")
+            write_page(self, folder / "report.html")
         shown = [path.relative_to(folder).as_posix() for path in figures if path.suffix == ".png"]
         (folder / "README.md").write_text(report_card(self, shown), encoding="utf-8")
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 STABLE = 0.9  # categories that fewer bootstrap replicates agree on are shown as uncertain, in lower case
 SHOWN = 5  # heads listed per category
 _OPTIONAL = {
-    "mean_offset_ms": "offset (ms)",
-    "spread_ms": "spread (ms)",
-    "max_weight": "max weight",
+    "mean_offset_ms": "offset ms",
+    "spread_ms": "spread ms",
+    "max_weight": "max",
     "sink_share": "sinks",
 }
 _NOTE = "Capital letter: at least 90 % of bootstrap replicates over utterances agree on the category."
@@ -121,8 +121,8 @@ def _legend(report: HeadReport) -> str:
 def _clearest(heads: pd.DataFrame) -> Table:
     extra = {column: title for column, title in _OPTIONAL.items() if column in heads}
     title = f"Clearest heads of each category (up to {SHOWN})"
-    table = Table(box=None, padding=(0, 1), title=title, title_justify="left", title_style="")
-    table.add_column("category", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), title=title, title_justify="left", title_style="")
+    table.add_column("", no_wrap=True)
     for heading in ("layer", "head", "metric", "95 % interval", *extra.values()):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, metric in zip(CATEGORIES, RANKED, strict=True):
@@ -132,7 +132,7 @@ def _clearest(heads: pd.DataFrame) -> Table:
                 Text(name, style=CATEGORY_COLOURS[name]),
                 str(row["layer"]),
                 str(row["head"]),
-                f"{metric} {row[metric]:.3f}",
+                f"{row[metric]:.3f}",
                 f"{low:.3f} .. {high:.3f}" if math.isfinite(low) else "",
                 *(f"{row[column]:{'+.1f' if column == 'mean_offset_ms' else '.2f'}}" for column in extra),
             )

@@ -1,0 +1,15 @@
+"""Progress bars and notes of libraries that would drown what a command says itself."""
+
+from __future__ import annotations
+
+import os
+
+
+def quiet() -> None:
+    """Silence transformers and datasets, but neither their errors nor the progress of downloads."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
