@@ -213,6 +213,7 @@ def test_c_num_counts_whole_rows() -> None:
 
 
 def test_recipe_files(tmp_path: Path) -> None:
+    assert load_recipe("large").model.num_attention_heads == 12
     small = load_recipe("small")
     assert small.data is not None
     assert small.model.num_hidden_layers == 6
