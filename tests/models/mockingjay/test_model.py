@@ -63,6 +63,16 @@ def test_a_partly_filled_last_row_counts_as_true():
     assert model.get_output_lengths(torch.tensor([12, 7])).tolist() == [4, 3]
 
 
+def test_output_lengths_are_the_rows_that_exist():
+    model = small()
+    lengths = torch.tensor([62, 50, 31])
+    assert model.get_output_lengths(lengths).tolist() == [20, 17, 11]
+    assert model.get_output_lengths(lengths, frames=64).tolist() == [21, 17, 11]
+    assert model.get_output_lengths(lengths[1:2]).tolist() == [16]
+    features, mask = padded_batch([62, 50, 31])
+    assert model(features, mask).last_hidden_state.shape[1] == 20
+
+
 def test_trailing_frames_that_fill_no_row_are_dropped():
     model = small()
     features, _ = padded_batch([11])

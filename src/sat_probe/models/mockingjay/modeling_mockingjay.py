@@ -194,9 +194,15 @@ class MockingjayModel(MockingjayPreTrainedModel):
             self._tied_weights_keys = {r"layers\.(?!0\.)\d+\.": r"layers\.0\."}
         self.post_init()
 
-    def get_output_lengths(self, input_lengths: torch.Tensor) -> torch.Tensor:
-        """Encoder positions that hold speech, for utterances of `input_lengths` frames in a long enough batch."""
-        return (input_lengths + self.config.downsample_rate - 1) // self.config.downsample_rate
+    def get_output_lengths(self, input_lengths: torch.Tensor, frames: int | None = None) -> torch.Tensor:
+        """Encoder positions that hold speech, for utterances of `input_lengths` frames, (batch,).
+
+        frames: frames of the padded batch, by default those of its longest utterance. A partly filled row counts
+        where it exists; the batch's own last frames may fill none.
+        """
+        rate = self.config.downsample_rate
+        rows = (int(input_lengths.max()) if frames is None else frames) // rate
+        return ((input_lengths + rate - 1) // rate).clamp(max=rows)
 
     def forward(
         self,
