@@ -13,7 +13,7 @@ _BURSTS = {("tcl", "ch"), ("dcl", "jh"), *_CLOSURES.items()}
 
 
 def with_whole_stops(alignment: Alignment) -> Alignment:
-    """TIMIT labels with each closure joined to its burst, as dictionaries know stops: ``tcl t`` and ``tcl`` -> ``t``."""
+    """TIMIT labels with closures joined to their bursts, as dictionaries know stops: ``tcl t`` and ``tcl`` -> ``t``."""
     starts, ends, labels = [], [], []
     previous = None
     for start, end, label in zip(alignment.starts, alignment.ends, alignment.labels, strict=True):
@@ -33,8 +33,8 @@ def boundary_errors(
     """Predicted minus reference time of every boundary that both alignments have, in seconds.
 
     Both are folded and neighbours of one phone merged; the two sequences are then matched at the least cost (1 for a
-    phone inserted, deleted or exchanged, 1/2 if the exchanged ones are of one natural class). A boundary is shared if the
-    phones on both of its sides are matched with each other.
+    phone inserted, deleted or exchanged, 1/2 if the exchanged ones are of one natural class). A boundary is shared if
+    the phones on both of its sides are matched with each other.
 
     Args:
         reference: the trusted one.

@@ -24,7 +24,7 @@ def read_text(path: Path) -> str:
 
 def decode_text(content: bytes, name: str) -> str:
     """Decode UTF-8, refusing UTF-16 and everything else by name (see :func:`read_text`)."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:80]:
         raise AlignmentError(
             f"{name}: is UTF-16 text; save it as UTF-8 (in Praat: Text writing preferences, UTF-8)"
         )

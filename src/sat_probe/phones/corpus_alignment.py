@@ -30,7 +30,8 @@ class AlignmentRun:
         present: utterances whose TextGrid was there already.
         failed: utterance id -> why it has none.
         audio_seconds: seconds of audio aligned.
-        elapsed_seconds: seconds it took.
+        cpu_seconds: processor time that aligning them took, in all processes together.
+        elapsed_seconds: time from start to end.
         num_proc: processes that worked.
     """
 
@@ -40,12 +41,13 @@ class AlignmentRun:
     present: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     audio_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     elapsed_seconds: float = 0.0
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of one process per second of audio; None if nothing was aligned."""
-        return self.elapsed_seconds * self.num_proc / self.audio_seconds if self.audio_seconds else None
+        """Seconds of one core per second of audio; None if nothing was aligned."""
+        return self.cpu_seconds / self.audio_seconds if self.audio_seconds else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class _Task:
     audio: Path | bytes
     text: str
     output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    utterance_id: str
+    cpu_seconds: float
+    audio_seconds: float = 0.0
+    problem: str | None = None
 
 
 def align_corpus(
@@ -101,12 +111,13 @@ def align_corpus(
             tick(1)
         else:
             todo.append(_Task(utterance.id, utterance.audio, utterance.text or "", target))
-    for utterance_id, seconds, problem in _results(todo, lexicon, num_proc):
-        if problem is None:
+    for result in _results(todo, lexicon, num_proc):
+        if result.problem is None:
             run.aligned += 1
-            run.audio_seconds += seconds
+            run.audio_seconds += result.audio_seconds
         else:
-            run.failed[utterance_id] = problem
+            run.failed[result.utterance_id] = result.problem
+        run.cpu_seconds += result.cpu_seconds
         tick(1)
     run.elapsed_seconds = time.perf_counter() - started
     return run
@@ -130,9 +141,6 @@ def _check_texts(corpus: Corpus, aligner: ForcedAligner) -> None:
         raise CorpusError(f"{corpus.name}: no utterance has text; alignment needs what is said")
     if unknown:
         raise AlignmentError(f"{corpus.name}: {unknown_words_message(list(unknown))}")
-
-
-_Result = tuple[str, float, "str | None"]  # utterance id, seconds of audio, what went wrong
 
 
 def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> Iterator[_Result]:
@@ -168,16 +176,18 @@ def _align_in_worker(task: _Task) -> _Result:
 
 
 def _align(task: _Task, aligner: ForcedAligner) -> _Result:
+    started = time.process_time()
     try:
         waveform = read_audio(task.audio, name=task.utterance_id)
         found = aligner.align(task.utterance_id, waveform, task.text)
     except SatProbeError as error:
-        return task.utterance_id, 0.0, str(error).removeprefix(f"{task.utterance_id}: ")
+        problem = str(error).removeprefix(f"{task.utterance_id}: ")
+        return _Result(task.utterance_id, time.process_time() - started, problem=problem)
     task.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = task.output.with_name(f".{task.output.name}.{os.getpid()}")
     write_textgrid(unfinished, found.phones, found.words)
     unfinished.replace(task.output)
-    return task.utterance_id, len(waveform) / SAMPLING_RATE, None
+    return _Result(task.utterance_id, time.process_time() - started, len(waveform) / SAMPLING_RATE)
 
 
 def failures(run: AlignmentRun, most: int = 10) -> Iterable[str]:

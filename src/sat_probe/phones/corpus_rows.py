@@ -81,7 +81,7 @@ def folder_rows(
         if alignment is not None:
             check_labels(alignment, known)
         audio = {"bytes": None, "path": record.audio}
-        described = {"speaker": record.speaker, "gender": record.gender, "text": record.text}
+        described = {"speaker": record.speaker, "gender": gender_letter(record.gender), "text": record.text}
         yield {"id": record.id, "audio": audio} | described | alignment_columns(alignment, samples)
 
 
@@ -160,6 +160,11 @@ def samples_of(audio: str | bytes) -> int | None:
     except AudioError:
         return None
     return samples if samples >= MINIMUM_SECONDS * SAMPLING_RATE else None
+
+
+def gender_letter(gender: str | None) -> str | None:
+    """"f" and "m" however a corpus writes them; anything else as it is."""
+    return {"female": "f", "male": "m"}.get(gender.lower(), gender.lower()) if gender else None
 
 
 def alignment_columns(alignment: Alignment | None, samples: int | None) -> dict[str, Any]:

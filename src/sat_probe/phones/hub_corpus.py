@@ -10,7 +10,7 @@ from sat_probe.errors import CorpusError, HubError
 
 from .alignment import Gaps
 from .alignment_table import AlignmentTable, alignment_from_phones
-from .corpus_rows import alignment_columns, check_labels, row_features, samples_of
+from .corpus_rows import alignment_columns, check_labels, gender_letter, row_features, samples_of
 from .dataset_config import HubTable
 from .phone_set import phone_set
 
@@ -174,6 +174,7 @@ def _hub_row(
         check_labels(alignment, phone_set(phone_set_name))
     texts = {name: _cell(row, columns, name) for name in ("speaker", "gender", "text")}
     described = {name: None if value is None else str(value) for name, value in texts.items()}
+    described["gender"] = gender_letter(described["gender"])
     converted = {"id": utterance_id} | described | alignment_columns(alignment, samples)
     return converted | {"audio": {"bytes": encoded.get("bytes"), "path": path}} if audio else converted
 

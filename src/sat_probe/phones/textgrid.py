@@ -137,13 +137,11 @@ def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
             raise AlignmentError(
                 f"{where}: {label!r} spans {start:g} to {end:g} s, but the file {grid.start:g} to {grid.end:g} s"
             )
-        if position is not None and start < position - _SAME_MOMENT:
+        late = 0.0 if position is None else start - position
+        if late < -_SAME_MOMENT or (late > _SAME_MOMENT and gaps == "refuse"):
             raise AlignmentError(
-                f"{where}: {label!r} starts at {start:g} s, but the one before ends at {position:g} s: overlap"
-            )
-        if position is not None and start > position + _SAME_MOMENT and gaps == "refuse":
-            raise AlignmentError(
-                f"{where}: nothing is labelled from {position:g} s to the start of {label!r} at {start:g} s: a gap"
+                f"{where}: {label!r} starts at {start:g} s, but the interval before it ends at {position:g} s: "
+                f"they {'overlap' if late < 0 else 'leave a gap'}"
             )
         position = end
 
@@ -170,19 +168,20 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
     tiers: list[IntervalTier] = []
     points: list[str] = []
     for _ in range(data.count("the number of tiers")):
-        kind, tier_name = data.text("a tier's class"), data.text("a tier's name")
+        kind = data.text("a tier's class")
+        if kind not in ("IntervalTier", "TextTier"):
+            raise data.error(f"tier class {kind!r} is neither IntervalTier nor TextTier")
+        tier_name = data.text("a tier's name")
         data.number("a tier's start"), data.number("a tier's end")
         rows = range(data.count(f"the number of entries of tier {tier_name!r}"))
         if kind == "IntervalTier":
             read = [data.interval() for _ in rows]
             starts, ends, labels, lines = zip(*read, strict=True) if read else ((), (), (), ())
             tiers.append(IntervalTier(tier_name, starts, ends, labels, lines))
-        elif kind == "TextTier":
+        else:
             for _ in rows:
                 data.number("a point's time"), data.text("a point's mark")
             points.append(tier_name)
-        else:
-            raise data.error(f"tier class {kind!r} is neither IntervalTier nor TextTier")
     return TextGrid(name, start, end, tuple(tiers), tuple(points))
 
 
