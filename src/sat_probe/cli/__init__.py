@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import analyze, convert_mockingjay
+from sat_probe.cli import analyze, convert_mockingjay, pretrain
 from sat_probe.errors import SatProbeError
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def _teach(
 
 app.command("analyze")(analyze.analyze)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
+app.command("pretrain")(pretrain.pretrain)
 
 
 def run(arguments: list[str] | None = None) -> int:
