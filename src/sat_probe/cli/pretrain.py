@@ -65,7 +65,7 @@ def pretrain(
             cache=cache,
             strict=strict,
             commit=recipe_commit(config),
-            on_features=lambda count: bar.update(count) and None,
+            on_features=bar.update,
             progress=True,
         )
     if as_json:

@@ -21,12 +21,12 @@ from sat_probe.errors import ConfigurationError
 
 from .pretraining_batches import MaskedBatches
 from .pretraining_features import FeatureStore, feature_store
-from .pretraining_recipe import ModelShape, PretrainingRecipe, block_width
+from .pretraining_model import feature_extractor, model_config, new_model
+from .pretraining_recipe import PretrainingRecipe, block_width
 
 if TYPE_CHECKING:
     from transformers import Trainer
 
-    from sat_probe.models.mockingjay import MockingjayConfig, MockingjayFeatureExtractor
     from sat_probe.phones.corpus import Corpus
 
 RUN_FILE, CURVE_FILE, CHECKPOINTS = "run.json", "loss.csv", "checkpoints"
@@ -61,7 +61,7 @@ def pretrain(
     cache: Path | None = None,
     strict: bool = False,
     commit: str | None = None,
-    on_features: Callable[[int], None] = lambda count: None,
+    on_features: Callable[[int], object] = lambda count: None,
     progress: bool = False,
 ) -> PretrainingResult:
     """Pre-train one model and save it as a folder that `AutoProbedModel` loads.
@@ -94,7 +94,7 @@ def pretrain(
     checkpoint = newest_checkpoint(output / CHECKPOINTS) if _may_continue(output, resume) else None
     store = feature_store(corpus, extractor, cache, strict, on_features)
     train, held_out = split_utterances(store, recipe.held_out_share, recipe.seed)
-    run = {
+    run: dict[str, Any] = {
         "c_num": c_num,
         "recipe": recipe.as_dict(),
         "data": {
@@ -138,51 +138,6 @@ def pretrain(
     return PretrainingResult(
         output, run["steps"], run["loss"], run["held_out_loss"], run["frames_per_second"]
     )
-
-
-def model_config(shape: ModelShape) -> MockingjayConfig:
-    """The transformers configuration of a network.
-
-    Raises:
-        ConfigurationError: its sizes do not fit together.
-    """
-    from dataclasses import asdict
-
-    from huggingface_hub.errors import StrictDataclassError
-
-    from sat_probe.models.mockingjay import MockingjayConfig, feature_recipe
-
-    try:
-        recipe = feature_recipe(shape.feature_kind)
-        return MockingjayConfig(
-            **asdict(shape), hop_length=recipe.hop_length, first_frame_centre=recipe.first_centre
-        )
-    except (ValueError, StrictDataclassError) as error:
-        raise ConfigurationError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
-
-
-def feature_extractor(config: MockingjayConfig) -> MockingjayFeatureExtractor:
-    """The extractor a configuration asks for.
-
-    Raises:
-        ConfigurationError: no known features have its sizes.
-    """
-    from sat_probe.models.mockingjay import MockingjayFeatureExtractor
-
-    try:
-        return MockingjayFeatureExtractor.for_config(config)
-    except ValueError as error:
-        raise ConfigurationError(f"model: {error}") from error
-
-
-def new_model(config: MockingjayConfig, seed: int) -> Any:
-    """A `MockingjayForPreTraining` with weights that depend on the seed alone."""
-    from transformers import set_seed
-
-    from sat_probe.models.mockingjay import MockingjayForPreTraining
-
-    set_seed(seed)
-    return MockingjayForPreTraining(config)
 
 
 def split_utterances(

@@ -46,7 +46,7 @@ class LengthBuckets:
             generator = np.random.default_rng([self.seed, _ORDER, number])
             shaken = self.lengths * generator.uniform(1 - self.jitter, 1 + self.jitter, len(self.lengths))
             batches = self._cut(np.argsort(shaken, kind="stable"))
-            generator.shuffle(batches)  # type: ignore[arg-type]
+            generator.shuffle(batches)
             self._epoch = (number, batches)
         return self._epoch[1]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 STORE_VERSION = 1  # counts up when the columns change, so that an older file is not read
 _ROWS_IN_MEMORY = 64
+
+
+class Utterances(Protocol):
+    """What is read of a corpus: any sized iterable of utterances."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Utterance]: ...
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,11 @@ def cache_root() -> Path:
 
 
 def feature_store(
-    utterances: Sequence[Utterance],
+    utterances: Utterances,
     extractor: MockingjayFeatureExtractor,
     cache: Path | None = None,
     strict: bool = False,
-    on_progress: Callable[[int], None] = lambda count: None,
+    on_progress: Callable[[int], object] = lambda count: None,
 ) -> FeatureStore:
     """Open the features of these utterances, computing them if this is the first time.
 
@@ -111,7 +119,7 @@ def feature_store(
     )
 
 
-def _key(utterances: Sequence[Utterance], extractor: MockingjayFeatureExtractor) -> str:
+def _key(utterances: Utterances, extractor: MockingjayFeatureExtractor) -> str:
     from sat_probe import __version__
 
     digest = hashlib.sha256()
@@ -135,10 +143,10 @@ def _key(utterances: Sequence[Utterance], extractor: MockingjayFeatureExtractor)
 
 def _write(
     path: Path,
-    utterances: Sequence[Utterance],
+    utterances: Utterances,
     extractor: MockingjayFeatureExtractor,
     strict: bool,
-    on_progress: Callable[[int], None],
+    on_progress: Callable[[int], object],
 ) -> None:
     from datasets import Features, List, Value
     from datasets.arrow_writer import ArrowWriter
