@@ -30,10 +30,19 @@ def test_phn_round_trip_is_exact(tmp_path_factory, steps):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("0 100 h#\n90 200 b\n", r"line 2: 'b' starts at sample 90, but 'h#' ends at 100: the segments overlap"),
-        ("0 100 h#\n\n110 200 b\n", r"line 3: 'b' starts at sample 110, but 'h#' ends at 100: the segments leave a gap"),
+        (
+            "0 100 h#\n90 200 b\n",
+            r"line 2: 'b' starts at sample 90, but 'h#' ends at 100: the segments overlap",
+        ),
+        (
+            "0 100 h#\n\n110 200 b\n",
+            r"line 3: 'b' starts at sample 110, but 'h#' ends at 100: the segments leave a gap",
+        ),
         ("0 100 h#\n100 100 b\n", r"line 2: 'b' ends at sample 100, not after its start at 100"),
-        ("0 100 h#\n100 0.5 b\n", r"line 2: expected 'start end label' with times in samples, found '100 0.5 b'"),
+        (
+            "0 100 h#\n100 0.5 b\n",
+            r"line 2: expected 'start end label' with times in samples, found '100 0.5 b'",
+        ),
         ("0 100\n", r"line 1: expected 'start end label'"),
         ("", "holds no segment"),
     ],
@@ -78,7 +87,10 @@ def test_ctm_groups_segments_by_utterance(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a 1 0.12 0.1 B", r"line 7: 'B' starts at 0.1200 s, before the end of 'AH0' at 0.1500 s: the segments of a overlap"),
+        (
+            "a 1 0.12 0.1 B",
+            r"line 7: 'B' starts at 0.1200 s, before the end of 'AH0' at 0.1500 s: the segments of a overlap",
+        ),
         ("a 1 0.15 0 B", r"line 7: 'B' starts at 0.15 s and lasts 0 s"),
         ("a 1 0.15 nan B", r"line 7: 'B' starts at 0.15 s and lasts nan s"),
         ("a 1 -0.15 1 B", r"line 7: 'B' starts at -0.15 s"),

@@ -136,10 +136,10 @@ def test_a_byte_order_mark_is_skipped(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("            xmin = 0.25\n", "            xmin = 0.2\n", r"line 34 \(tier 'phones'\): 'AY1' starts at 0.2 s.* overlap"),
+        ("            xmin = 0.25\n", "            xmin = 0.2\n", r"line 34 \(tier 'phones'\): 'AY1' .*overlap"),
         ("            xmin = 0.25\n", "            xmin = 0.3\n", r"line 34 .* 'AY1' starts at 0.3 s.* leave a gap"),
         ("            xmax = 0.25\n", "            xmax = -1\n", r"line 30 .* 'HH' ends at -1 s, not after its start"),
-        ("            xmax = 0.9\n            text", "            xmax = 1.9\n            text", "spans 0.5 to 1.9 s, but the file"),
+        ("xmax = 0.9\n            text", "xmax = 1.9\n            text", "spans 0.5 to 1.9 s, but the file"),
         ('name = "phones"', 'name = "Phonemes"', "has no tier 'phones'; its tiers: words, Phonemes"),
         ('name = "words"', 'name = "phones"', "has 2 tiers called 'phones'"),
         ('class = "IntervalTier"', 'class = "Table"', r"line 10: tier class 'Table' is neither"),
@@ -163,9 +163,18 @@ def test_a_tier_of_points_is_no_alignment(tmp_path):
 
 @pytest.mark.parametrize("samples", [14400 - 1601, 14400 + 1601])
 def test_a_textgrid_of_another_file_is_refused(tmp_path, samples):
-    with pytest.raises(AlignmentError, match=r"ends at 0.900 s, but the audio of u is .* probably belongs to another file"):
+    with pytest.raises(
+        AlignmentError, match=r"ends at 0.900 s, but the audio of u is .* probably belongs to another file"
+    ):
         read_textgrid(write(tmp_path, LONG), "u", duration=samples)
-    assert len(read_textgrid(write(tmp_path, LONG), "u", duration=samples - 1 if samples > 14400 else samples + 1)) == 3
+    assert (
+        len(
+            read_textgrid(
+                write(tmp_path, LONG), "u", duration=samples - 1 if samples > 14400 else samples + 1
+            )
+        )
+        == 3
+    )
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -231,7 +240,9 @@ def test_what_praatio_writes_is_read(tmp_path):
 
 def test_words_beyond_the_phones_are_refused(tmp_path):
     with pytest.raises(AlignmentError, match="u: words and phones do not span the same time"):
-        write_textgrid(tmp_path / "u.TextGrid", Alignment("u", [0], [10], ("B",)), Alignment("u", [0], [11], ("be",)))
+        write_textgrid(
+            tmp_path / "u.TextGrid", Alignment("u", [0], [10], ("B",)), Alignment("u", [0], [11], ("be",))
+        )
 
 
 def test_a_grid_without_tiers_is_read():

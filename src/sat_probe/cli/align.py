@@ -49,7 +49,7 @@ def align(
             lexicon=lexicon,
             num_proc=num_proc,
             overwrite=overwrite,
-            progress=lambda count: bar.update(count),
+            progress=bar.update,
         )
     for line in failures(run):
         typer.echo(f"Not aligned: {line}", err=True)
@@ -60,15 +60,14 @@ def align(
             "present": run.present,
             "failed": run.failed,
             "audio_seconds": round(run.audio_seconds, 3),
+            "cpu_seconds": round(run.cpu_seconds, 3),
             "elapsed_seconds": round(run.elapsed_seconds, 3),
             "num_proc": run.num_proc,
             "real_time_factor": run.real_time_factor,
         }
         typer.echo(json.dumps(result, indent=2))
         return
-    speed = (
-        f", {run.real_time_factor:.3f} x real time per process" if run.real_time_factor is not None else ""
-    )
+    speed = f", {run.real_time_factor:.3f} x real time per core" if run.real_time_factor is not None else ""
     typer.echo(
         f"{run.aligned} aligned, {run.present} there already, {len(run.failed)} failed{speed}: {run.output}"
     )

@@ -14,17 +14,25 @@ _BURSTS = {("tcl", "ch"), ("dcl", "jh"), *_CLOSURES.items()}
 
 def with_whole_stops(alignment: Alignment) -> Alignment:
     """TIMIT labels with closures joined to their bursts, as dictionaries know stops: ``tcl t`` and ``tcl`` -> ``t``."""
-    starts, ends, labels = [], [], []
+    rows: list[tuple[int, int, str]] = []
     previous = None
-    for start, end, label in zip(alignment.starts, alignment.ends, alignment.labels, strict=True):
-        if (previous, label) in _BURSTS and start == ends[-1]:
-            ends[-1], labels[-1] = end, label
+    for start, end, label in zip(
+        alignment.starts.tolist(), alignment.ends.tolist(), alignment.labels, strict=True
+    ):
+        if (previous, label) in _BURSTS and start == rows[-1][1]:
+            rows[-1] = (rows[-1][0], end, label)
         else:
-            starts.append(start), ends.append(end), labels.append(_CLOSURES.get(label, label))
+            rows.append((start, end, _CLOSURES.get(label, label)))
         previous = label
+    starts, ends, labels = zip(*rows, strict=True)
     return Alignment(
-        alignment.utterance_id, starts, ends, tuple(labels), alignment.sampling_rate, alignment.duration
-    )  # type: ignore[arg-type]
+        alignment.utterance_id,
+        np.array(starts),
+        np.array(ends),
+        labels,
+        alignment.sampling_rate,
+        alignment.duration,
+    )
 
 
 def boundary_errors(

@@ -157,22 +157,20 @@ class Alignment:
     def with_silence_in_gaps(self) -> Alignment:
         """The same alignment with ``sil`` wherever nothing is labelled, up to the end of the audio if known."""
         edge = int(self.ends[-1]) if self.duration is None else max(self.duration, int(self.ends[-1]))
-        starts, ends, labels = [], [], []
+        rows: list[tuple[int, int, str]] = []
         position = 0
-        for start, end, label in (*zip(self.starts, self.ends, self.labels, strict=True), (edge, edge, None)):
+        for start, end, label in zip(self.starts.tolist(), self.ends.tolist(), self.labels, strict=True):
             if start > position:
-                starts.append(position), ends.append(start), labels.append(SILENCE)
-            if label is not None:
-                starts.append(start), ends.append(end), labels.append(label)
+                rows.append((position, start, SILENCE))
+            rows.append((start, end, label))
             position = end
-        return Alignment(
-            self.utterance_id,
-            np.array(starts),
-            np.array(ends),
-            tuple(labels),
-            self.sampling_rate,
-            self.duration,
-        )
+        if edge > position:
+            rows.append((position, edge, SILENCE))
+        starts, ends, labels = zip(*rows, strict=True)
+        return self._with(np.array(starts), np.array(ends), labels)
+
+    def _with(self, starts: NDArray[np.int64], ends: NDArray[np.int64], labels: tuple[str, ...]) -> Alignment:
+        return Alignment(self.utterance_id, starts, ends, labels, self.sampling_rate, self.duration)
 
     def boundaries(self, edges: bool = False) -> NDArray[np.float64]:
         """Ascending moments where a segment starts or ends, in seconds.
@@ -194,9 +192,7 @@ class Alignment:
         kept = [(i, phone) for i, phone in enumerate(self._fold(phone_set)) if phone is not None]
         index = np.array([i for i, _ in kept], dtype=np.int64)
         labels = tuple(phone for _, phone in kept)
-        return Alignment(
-            self.utterance_id, self.starts[index], self.ends[index], labels, self.sampling_rate, self.duration
-        )
+        return self._with(self.starts[index], self.ends[index], labels)
 
     def merged(self) -> Alignment:
         """Neighbours that touch and carry the same label joined into one segment."""
@@ -204,9 +200,7 @@ class Alignment:
         new = np.r_[True, ~(np.array(same, dtype=bool) & (self.starts[1:] == self.ends[:-1]))]
         labels = tuple(label for label, first in zip(self.labels, new, strict=True) if first)
         last = np.r_[new[1:], True]
-        return Alignment(
-            self.utterance_id, self.starts[new], self.ends[last], labels, self.sampling_rate, self.duration
-        )
+        return self._with(self.starts[new], self.ends[last], labels)
 
     def frame_labels(self, phone_set: PhoneSet, grid: FrameGrid, count: int) -> NDArray[np.int64]:
         """Which phone each frame belongs to: the one whose segment holds the frame's centre.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from sat_probe.errors import AlignmentError
 
 from .alignment import Alignment, Gaps
@@ -54,7 +56,9 @@ def read_phn(
         AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
     """
     path = Path(path)
-    starts, ends, labels = [], [], []
+    starts: list[int] = []
+    ends: list[int] = []
+    labels: list[str] = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
@@ -78,7 +82,8 @@ def read_phn(
         starts.append(start)
         ends.append(end)
         labels.append(fields[2])
-    return Alignment(utterance_id or str(path), starts, ends, tuple(labels), sampling_rate, duration)  # type: ignore[arg-type]
+    name = utterance_id or str(path)
+    return Alignment(name, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration)
 
 
 def write_phn(alignment: Alignment, path: str | Path) -> None:

@@ -73,7 +73,7 @@ def align_corpus(
     lexicon: str | Path | None = None,
     num_proc: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> AlignmentRun:
     """Align every utterance of a corpus that has no TextGrid yet.
 

@@ -163,7 +163,7 @@ def samples_of(audio: str | bytes) -> int | None:
 
 
 def gender_letter(gender: str | None) -> str | None:
-    """"f" and "m" however a corpus writes them; anything else as it is."""
+    """ "f" and "m" however a corpus writes them; anything else as it is."""
     return {"female": "f", "male": "m"}.get(gender.lower(), gender.lower()) if gender else None
 
 

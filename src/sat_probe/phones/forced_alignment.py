@@ -53,8 +53,8 @@ class ForcedAligner:
             raise AlignmentError(
                 "forced alignment needs PocketSphinx; install it with: pip install 'sat-probe[align]'"
             ) from error
-        # A best path through the word lattice may drop the final pause, and the second pass then fails. Such beams prune
-        # nothing: on the grammar of one text the exact search costs little, and no odd phone of a learner ends it.
+        # A best path through the word lattice may drop the final pause, and the second pass then fails. These beams
+        # prune nothing: on the grammar of one text an exact search costs little, and no odd phone of a learner ends it.
         self._decoder: Any = Decoder(
             lm=None, bestpath=False, beam=1e-200, pbeam=1e-200, wbeam=1e-200, loglevel="FATAL"
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,8 @@ from sat_probe.errors import AlignmentError
 
 from .alignment import DURATION_TOLERANCE, Alignment, Gaps
 from .alignment_files import decode_text, read_text
+from .praat_text import PraatData
 
-# Praat's own rule: quoted text, free-standing numbers and flags are data; everything else ("xmin =", "item [1]:") is
-# decoration, which makes the long and the short format one grammar.
-_DATA = re.compile(r'"(?:[^"]|"")*"|<exists>|<absent>|(?<!\S)[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\S)|!.*|"')
 _SAME_MOMENT = 1e-3  # seconds
 
 
@@ -157,7 +154,7 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
     Raises:
         AlignmentError: with the line, where the text is no TextGrid.
     """
-    data = _Data(text, name)
+    data = PraatData(text, name)
     if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
         raise AlignmentError(
             f"{name}: is no TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
@@ -183,62 +180,6 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
                 data.number("a point's time"), data.text("a point's mark")
             points.append(tier_name)
     return TextGrid(name, start, end, tuple(tiers), tuple(points))
-
-
-class _Data:
-    """The data of a Praat text file, one item after another."""
-
-    def __init__(self, text: str, name: str) -> None:
-        self._text = text
-        self._name = name
-        self._matches: Iterator[re.Match[str]] = (m for m in _DATA.finditer(text) if m[0][0] != "!")
-        self._position = 0
-        self._counted, self._line = 0, 1
-
-    def line(self) -> int:
-        self._line += self._text.count("\n", self._counted, self._position)
-        self._counted = self._position
-        return self._line
-
-    def error(self, problem: str) -> AlignmentError:
-        return AlignmentError(f"{self._name}, line {self.line()}: {problem}")
-
-    def _next(self, expected: str) -> str:
-        match = next(self._matches, None)
-        if match is None:
-            self._position = len(self._text)
-            raise self.error(f"the file ends where {expected} should be; it is cut off or no TextGrid")
-        self._position = match.start()
-        return match[0]
-
-    def text(self, expected: str) -> str:
-        item = self._next(expected)
-        if len(item) < 2 or item[0] != '"':
-            raise self.error(f"found {item} where {expected} should be in quotes")
-        return item[1:-1].replace('""', '"')
-
-    def number(self, expected: str) -> float:
-        item = self._next(expected)
-        if item[0] in '"<':
-            raise self.error(f"found {item} where {expected} should be a number")
-        return float(item)
-
-    def count(self, expected: str) -> int:
-        number = self.number(expected)
-        if number < 0 or number != int(number):
-            raise self.error(f"found {number:g} where {expected} should be a whole number")
-        return int(number)
-
-    def flag(self) -> str:
-        item = self._next("<exists>")
-        if item[0] != "<":
-            raise self.error(f"found {item} where <exists> should be")
-        return item
-
-    def interval(self) -> tuple[float, float, str, int]:
-        start = self.number("an interval's start")
-        line = self.line()
-        return start, self.number("an interval's end"), self.text("an interval's text"), line
 
 
 def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None = None) -> None:
