@@ -15,9 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
 from .errors import HubError
-from .hub_failures import ATTEMPTS, HUB_FAILURES, explained, is_unknown, limit_waiting, one_line, wait
+from .hub_failures import (
+    ATTEMPTS,
+    HUB_FAILURES,
+    explained,
+    is_unknown,
+    limit_waiting,
+    one_line,
+    patiently,
+    wait,
+)
 
 Content = bytes | Path | None
 """What a path in the repository shall hold: bytes, the content of a file, or nothing (delete it)."""
@@ -115,6 +126,63 @@ def signed_in(token: str | bool | None) -> HfApi:
     return HfApi(token=token)
 
 
+def prepare_repository(
+    api: HfApi, repo_id: str, repo_type: str, private: bool | None, create_pr: bool
+) -> str:
+    """Make sure that a repository exists to push to, and give its full name.
+
+    Raises:
+        HubError: if it cannot be made, is of another type, or is public although `private` was asked for.
+    """
+    if "/" not in repo_id:
+        repo_id = f"{patiently(lambda: api.whoami()['name'], repo_id)}/{repo_id}"
+    try:
+        validate_repo_id(repo_id)
+    except ValueError as error:
+        raise explained(error, repo_id) from error
+    try:
+        info = patiently(lambda: api.repo_info(repo_id, repo_type=repo_type), repo_id)
+    except HubError as error:
+        if not isinstance(error.__cause__, RepositoryNotFoundError):
+            raise
+    else:
+        if private and not info.private:
+            raise HubError(f"{repo_id}: already exists and is public, but a private repository was asked for")
+        return repo_id
+    for other in {"model", "dataset", "space"} - {repo_type}:
+        if _exists(api, repo_id, other):
+            raise HubError(
+                f"{repo_id}: is a {other} repository; choose another name for a {repo_type} repository"
+            )
+    if create_pr:
+        raise HubError(
+            f"{repo_id}: does not exist, or this token may not see it: there is nothing to open a pull request on"
+        )
+    patiently(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True), repo_id)
+    return repo_id
+
+
+def publish_folder(
+    folder: Path,
+    repo_id: str,
+    repo_type: str,
+    message: str,
+    private: bool | None = None,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+) -> Published:
+    """Publish the files of a folder, without its sub-folders and hidden files, in one commit.
+
+    Raises:
+        HubError: see `publish` and `prepare_repository`.
+    """
+    api = signed_in(token)
+    repo_id = prepare_repository(api, repo_id, repo_type, private, create_pr)
+    visible = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    files: dict[str, Content] = {path.name: path for path in visible}
+    return publish(api, repo_id, repo_type, lambda parent: Change(files, {}), message, create_pr)
+
+
 def remote_hash(content: bytes | Path, large: bool) -> str:
     """The hash by which the Hub knows a file: sha256 if it is stored as a large file, else git's sha1."""
     data = content.read_bytes() if isinstance(content, Path) else content
@@ -169,3 +237,10 @@ def _operations(files: Mapping[str, Content]) -> list[CommitOperationAdd | Commi
         CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
         for path, content in files.items()
     ]
+
+
+def _exists(api: HfApi, repo_id: str, repo_type: str) -> bool:
+    try:
+        return bool(api.repo_exists(repo_id, repo_type=repo_type))
+    except HUB_FAILURES:
+        return False

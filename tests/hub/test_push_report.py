@@ -59,9 +59,7 @@ def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
             pd.testing.assert_frame_equal(
                 rows.drop(columns=["model", "revision"]), expected, check_exact=True, check_dtype=False
             )
-    with pytest.raises(
-        HubError, match=r"not unique, say which model and revision: local-folder at unversioned, org/one"
-    ):
+    with pytest.raises(HubError, match=r"not unique, say which .*: local-folder at unversioned, org/one"):
         pull_report("me/heads")
     with pytest.raises(HubError, match=r"has no report of org/three; it has local-folder"):
         pull_report("me/heads", "org/three")
@@ -90,12 +88,9 @@ def test_the_card(hub: LocalHub) -> None:
     assert header["license"] == "cc-by-4.0"
     assert [config["config_name"] for config in header["configs"]] == ["heads", "relation_maps"]
     assert header["configs"][0]["default"] is True
-    for text in (
-        "[org/one](reports/org__one/",
-        "[org/two](reports/org__two/",
-        "| 40 | 93.25 | 6 | 2 | 2 | 2 |",
-        "bibtex",
-    ):
+    for model in ("one", "two"):
+        assert f"[org/{model}](reports/org__{model}/" in card.text
+    for text in ("| 40 | 93.25 | 6 | 2 | 2 | 2 |", "bibtex"):
         assert text in card.text
     assert 'load_dataset("me/heads", "heads", split="train")' in card.text
 

@@ -19,6 +19,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
+from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.waveform_encoder import WaveformEncoder
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
@@ -26,7 +27,7 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
 )  # not attributes: a lock cannot be copied
 
 
-class ProbedModel(WaveformEncoder):
+class ProbedModel(PublishedModel, WaveformEncoder):
     """Mixin over an encoder of transformers that adds attention maps, head masks, limited spans and observers.
 
     Outside :meth:`probe`, and when none of the arguments it adds is given, a probed model runs exactly as its base

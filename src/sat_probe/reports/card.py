@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import yaml
-from huggingface_hub import CardData, DatasetCardData, EvalResultEntry, eval_result_entries_to_yaml
+from huggingface_hub import DatasetCardData, EvalResultEntry, eval_result_entries_to_yaml
 
-from sat_probe.configs import config_folder
+from sat_probe.cards import render_card
 from sat_probe.errors import ReportError
 
 if TYPE_CHECKING:
@@ -29,14 +28,6 @@ MEANINGS = {
     "segmentation_curve": "precision and recall of the boundaries over thresholds.",
     "importance": "what is lost when heads are removed, or see only near frames.",
 }
-CITATION = """@inproceedings{yang20_sat,
-  title     = {Understanding Self-Attention of Self-Supervised Audio Transformers},
-  author    = {Shu-wen Yang and Andy T. Liu and Hung-yi Lee},
-  booktitle = {Proc. Interspeech},
-  year      = {2020},
-  eprint    = {2006.03265},
-  archiveprefix = {arXiv}
-}"""
 _TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
 _FACTS = {
     "model": "model",
@@ -77,6 +68,8 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
     return render_card(
         "head_reports",
         data,
+        meanings=MEANINGS,
+        license=LICENSE,
         repo_id=repo_id,
         pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
         entries=entries,
@@ -98,6 +91,8 @@ def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
     return render_card(
         "head_report",
         data,
+        meanings=MEANINGS,
+        license=LICENSE,
         model=model,
         heads=len(heads),
         facts=_facts(provenance),
@@ -107,22 +102,6 @@ def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
         figures=list(figures),
         tables={name: list(table.columns) for name, table in {"heads": heads, **report.tables}.items()},
     )
-
-
-def render_card(template: str, data: CardData, **values: Any) -> str:
-    """A card from a template of `hub_configs/templates`, its header from `data`."""
-    folder = config_folder("templates")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        undefined=jinja2.ChainableUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = _cell
-    environment.filters["code"] = lambda name: f"`{name}`"
-    method = environment.get_template("method.md").render()
-    common = {"meanings": MEANINGS, "citation": CITATION, "license": LICENSE, "method": method}
-    text = environment.get_template(f"{template}.md").render(card_data=data.to_yaml(), **{**common, **values})
-    return text.strip() + "\n"
 
 
 def evaluation_results(report: HeadReport, repo_id: str, commit: str) -> str:
@@ -199,8 +178,3 @@ def _strongest(heads: pd.DataFrame, category: str, metric: str, count: int = 5) 
         }
         for _, row in rows.iterrows()
     ]
-
-
-def _cell(value: Any) -> str:
-    """Text that does not break a Markdown table."""
-    return " ".join(str(value).split()).replace("|", "\\|")

@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
 from huggingface_hub import HfApi
-from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id
 
+from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import HubError
-from sat_probe.hub_commit import Change, Published, publish, signed_in
-from sat_probe.hub_failures import HUB_FAILURES, explained, patiently
-from sat_probe.phones.dataset_config import find_config
+from sat_probe.hub_commit import Change, Published, prepare_repository, publish, signed_in
 from sat_probe.reports.card import repository_card
 from sat_probe.reports.hub_layout import (
     CARD,
@@ -86,46 +84,12 @@ def push_report(
     return publish(api, repo_id, "dataset", build, _message(entry), create_pr)
 
 
-def prepare_repository(
-    api: HfApi, repo_id: str, repo_type: str, private: bool | None, create_pr: bool
-) -> str:
-    """Make sure that a repository exists to push to, and give its full name.
-
-    Raises:
-        HubError: if it cannot be made, is of another type, or is public although `private` was asked for.
-    """
-    if "/" not in repo_id:
-        repo_id = f"{patiently(lambda: api.whoami()['name'], repo_id)}/{repo_id}"
-    try:
-        validate_repo_id(repo_id)
-    except ValueError as error:
-        raise explained(error, repo_id) from error
-    try:
-        info = patiently(lambda: api.repo_info(repo_id, repo_type=repo_type), repo_id)
-    except HubError as error:
-        if not isinstance(error.__cause__, RepositoryNotFoundError):
-            raise
-    else:
-        if private and not info.private:
-            raise HubError(f"{repo_id}: already exists and is public, but a private repository was asked for")
-        return repo_id
-    for other in {"model", "dataset", "space"} - {repo_type}:
-        if _exists(api, repo_id, other):
-            raise HubError(
-                f"{repo_id}: is a {other} repository; choose another name for a {repo_type} repository"
-            )
-    if create_pr:
-        raise HubError(
-            f"{repo_id}: does not exist, or this token may not see it: there is nothing to open a pull request on"
-        )
-    patiently(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True), repo_id)
-    return repo_id
-
-
 def may_publish_audio(corpus: object) -> bool:
     """Whether the licence of a corpus is known to let anyone pass its audio on."""
-    config = find_config(str(corpus))
-    return config is not None and (config.license or "").startswith(("CC0", "CC-BY-4", "CC-BY-SA-4"))
+    if corpus not in available_configs("datasets"):
+        return False
+    config = yaml.safe_load((config_folder("datasets") / f"{corpus}.yaml").read_text(encoding="utf-8"))
+    return str(config["license"]).startswith(("CC0", "CC-BY-4", "CC-BY-SA-4"))
 
 
 def _files_of(report: HeadReport | str | Path, example: bool | None, pictures: bool) -> dict[str, bytes]:
@@ -197,10 +161,3 @@ def _message(entry: Entry) -> str:
 
 def _is_data(name: str) -> bool:
     return name.endswith((".parquet", ".json"))
-
-
-def _exists(api: HfApi, repo_id: str, repo_type: str) -> bool:
-    try:
-        return bool(api.repo_exists(repo_id, repo_type=repo_type))
-    except HUB_FAILURES:
-        return False

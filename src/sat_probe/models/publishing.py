@@ -1,0 +1,111 @@
+"""Publish a probed model: weights, feature extractor and card in one commit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import ModelCardData
+
+from sat_probe.cards import render_card
+from sat_probe.hub_commit import Published, publish_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel as _Base
+else:
+    _Base = object
+
+CHANGES = "sat_probe_"  # keys of a configuration that begin so say how the attention of a model was changed
+
+
+class PublishedModel(_Base):
+    """Mixin over a model of transformers: `push_to_hub` in one atomic commit, with a card that says what is needed."""
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        create_pr: bool = False,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+        license: str | None = None,
+        facts: Mapping[str, object] | None = None,
+        **options: Any,
+    ) -> Published:
+        """Publish the model as a repository that `AutoProbedModel.from_pretrained` loads.
+
+        A Mockingjay brings its code along, so that transformers alone can load it with `trust_remote_code=True`.
+
+        Args:
+            repo_id: model repository, "owner/name"; made if it does not exist.
+            private: whether a new repository is private; None leaves it to the owner's settings.
+            create_pr: open a pull request instead of committing to `main`.
+            commit_message: title of the commit or pull request.
+            token: to use instead of the one of `hf auth login` or HF_TOKEN.
+            license: of the weights, as the Hub names it ("apache-2.0"); that of the model it was made from.
+            facts: further rows of the card's table, such as scores before and after.
+            **options: of `save_pretrained`.
+
+        Raises:
+            HubError: no token, no permission, or the Hub is out of reach.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            self.save_pretrained(folder, **options)
+            if self.config.model_type == "mockingjay" and not _changes(self.config):
+                _add_code(folder, self.preprocessor)
+            card = model_card(self.config, repo_id, license, facts or {})
+            (folder / "README.md").write_text(card, encoding="utf-8")
+            message = commit_message or f"Upload {type(self).__name__}"
+            return publish_folder(folder, repo_id, "model", message, private, create_pr, token)
+
+
+def model_card(config: Any, repo_id: str, license: str | None, facts: Mapping[str, object]) -> str:
+    """The card of a model: what it is, what was changed in it, and how to load it; Markdown with Hub metadata."""
+    base = str(config._name_or_path or "")
+    base_model = base if base.count("/") == 1 and not Path(base).exists() else None
+    changes, own = _changes(config), config.model_type == "mockingjay"
+    data = ModelCardData(
+        license=license,
+        library_name="sat-probe" if changes else "transformers",
+        base_model=base_model,
+        tags=["sat-probe", "speech", "audio", config.model_type],
+        pipeline_tag="feature-extraction",
+    )
+    shape = {
+        "family": config.model_type,
+        "layers": config.num_hidden_layers,
+        "heads per layer": config.num_attention_heads,
+        "hidden size": config.hidden_size,
+    }
+    return render_card(
+        "probed_model",
+        data,
+        title=repo_id.split("/")[-1],
+        repo_id=repo_id,
+        base_model=base_model,
+        changed=bool(changes),
+        native=not own and not changes,
+        with_code=own and not changes,
+        facts={**shape, **changes, **facts},
+    )
+
+
+def _changes(config: Any) -> dict[str, object]:
+    """How the attention was changed for good, as the configuration says; empty for a model as it was trained."""
+    return {
+        key.removeprefix(CHANGES).replace("_", " "): value
+        for key, value in config.to_dict().items()
+        if key.startswith(CHANGES) and value
+    }
+
+
+def _add_code(folder: Path, feature_extractor: Any) -> None:
+    """Let a saved Mockingjay bring its modelling code along."""
+    from sat_probe.models.mockingjay import MockingjayModel
+    from sat_probe.models.mockingjay.code_export import save_with_code
+
+    save_with_code(MockingjayModel.from_pretrained(folder), feature_extractor, folder)

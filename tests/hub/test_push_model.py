@@ -1,0 +1,108 @@
+"""Push models to the local Hub and load them back, with this package and with transformers alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from transformers import AutoModel, HubertConfig
+
+from sat_probe.errors import HubError, ModelError
+from sat_probe.models.auto import AutoProbedModel, ProbedHubertModel, ProbedMockingjayModel
+from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.models.publishing import model_card
+from tests.local_hub import READER, STRANGER, Fault, LocalHub
+
+
+@pytest.fixture
+def hubert() -> ProbedHubertModel:
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    front = {"conv_dim": (8,), "conv_kernel": (10,), "conv_stride": (5,), "num_conv_pos_embedding_groups": 2}
+    model = ProbedHubertModel(HubertConfig(**front, **shape)).eval()
+    return model
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    theirs = second.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in first.state_dict().items())
+
+
+def test_push_and_load(hub: LocalHub, lane: str, hubert: ProbedHubertModel) -> None:
+    done = hubert.push_to_hub("me/tiny-hubert", license="apache-2.0", facts={"accuracy": "0.91"})
+    loaded = AutoProbedModel.from_pretrained("me/tiny-hubert", revision=done.commit)
+    assert isinstance(loaded, ProbedHubertModel)
+    assert same(hubert, loaded)
+    assert same(hubert, AutoModel.from_pretrained("me/tiny-hubert"))
+    assert [commit.title for commit in hub.state.history("model", "me/tiny-hubert")][0] == "Upload ProbedHubertModel"
+    files = set(hub.state.snapshot("model", "me/tiny-hubert"))
+    assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= files
+
+
+def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) -> None:
+    hubert.config._name_or_path = "org/base"
+    hubert.push_to_hub("me/tiny-hubert", license="apache-2.0", facts={"accuracy": "0.91"})
+    card = ModelCard.load("me/tiny-hubert")
+    assert card.data.base_model == "org/base"
+    assert card.data.license == "apache-2.0"
+    assert 'AutoModel.from_pretrained("me/tiny-hubert")' in card.text
+    assert "| accuracy | 0.91 |" in card.text
+    hubert.config.sat_probe_pruned_heads = {"0": [1]}
+    changed = model_card(hubert.config, "me/refined", None, {})
+    assert "| pruned heads | {'0': [1]} |" in changed
+    assert "is needed (`pip install sat-probe`)" in changed
+
+
+def test_a_mockingjay_loads_without_this_package(hub: LocalHub, tmp_path: object) -> None:
+    config = MockingjayConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    model = ProbedMockingjayModel(config).eval()
+    model.push_to_hub("me/tiny-mockingjay")
+    assert same(model, AutoProbedModel.from_pretrained("me/tiny-mockingjay"))
+    script = """
+import sys
+from transformers import AutoModel
+model = AutoModel.from_pretrained("me/tiny-mockingjay", trust_remote_code=True)
+assert "sat_probe" not in sys.modules
+print(f"{sum(float(value.double().abs().sum()) for value in model.state_dict().values()):.12g}")
+"""
+    printed = subprocess.run(
+        [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True, check=True
+    ).stdout
+    total = sum(float(value.double().abs().sum()) for value in model.state_dict().values())
+    assert printed.strip() == f"{total:.12g}"
+
+
+def test_a_lost_answer_makes_no_second_commit(hub: LocalHub, hubert: ProbedHubertModel) -> None:
+    with hub.faults.during(Fault("commit", "drop_response"), Fault("lfs_upload", status=503, times=2)):
+        hubert.push_to_hub("me/tiny-hubert")
+    assert len(hub.state.history("model", "me/tiny-hubert")) == 2
+
+
+@pytest.mark.parametrize("token", [READER, STRANGER])
+def test_no_permission_is_one_line(hub: LocalHub, hubert: ProbedHubertModel, token: str) -> None:
+    with pytest.raises(HubError, match=r"^team/x: no permission to write there") as caught:
+        hubert.push_to_hub("team/x", token=token)
+    assert token not in str(caught.value)
+
+
+def test_reading_a_gated_or_missing_model_is_one_line(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.state.create("model", "team/gated", {"config.json": b"{}"}, gated=True)
+    monkeypatch.setenv("HF_TOKEN", STRANGER)
+    with pytest.raises(ModelError, match=r"^team/gated: access is gated"):
+        AutoProbedModel.from_pretrained("team/gated")
+    with pytest.raises(ModelError, match=r"^me/absent: no such model on the Hub"):
+        AutoProbedModel.from_pretrained("me/absent")
+
+
+def test_offline_uses_the_cache(
+    hub: LocalHub, hubert: ProbedHubertModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hubert.push_to_hub("me/tiny-hubert")
+    AutoProbedModel.from_pretrained("me/tiny-hubert")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with hub.counted() as requests:
+        assert same(hubert, AutoProbedModel.from_pretrained("me/tiny-hubert"))
+    assert requests == []
