@@ -298,8 +298,9 @@ def test_foreign_checkpoints_are_refused(tmp_path, content, message):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     text = tmp_path / "notes.ckpt"
     text.write_text("no weights here\n" * 100)
-    with pytest.raises(SatProbeError, match="cannot be read"):
+    with pytest.raises(SatProbeError, match="cannot be read") as caught:
         convert_checkpoint(text)
+    assert "weights_only" not in str(caught.value)  # no advice to run the file after all
     with pytest.raises(SatProbeError, match="is not a file"):
         convert_checkpoint(tmp_path / "absent.ckpt")
     with pytest.raises(SatProbeError, match="is not a file"):

@@ -84,7 +84,12 @@ def load_restricted(path: str | Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    # torch wraps what happened in advice to run the file after all; only what happened is passed on.
+    wrapped = re.search(r"WeightsUnpickler error: ([^.\n]+)", str(error))
+    plain = next(iter(str(error).splitlines()), "")
+    reason = (
+        wrapped[1] if wrapped else type(error).__name__ if "weights_only" in plain or not plain else plain
+    )
     return ModelError(f"{path} cannot be read: it is truncated, or no torch checkpoint ({reason})")
 
 
