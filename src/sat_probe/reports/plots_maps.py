@@ -38,7 +38,7 @@ def plot_attention_grid(
     canvas = np.full((layers * step - gap, columns * step - gap), np.nan)
     ax = axes_or_new(ax, 1.6 + 0.62 * columns, 0.7 + 0.62 * layers)
     for layer, head in np.ndindex(layers, columns):
-        tile = average_down(maps[layer, head], pixels)
+        tile = average_blocks(maps[layer, head], -(-maps.shape[-1] // pixels))
         top, left = (layers - 1 - layer) * step, head * step  # the first layer stands at the bottom
         shown = _resize(tile, pixels)
         canvas[top : top + pixels, left : left + pixels] = shown / max(shown.max(), 1e-30)
@@ -137,17 +137,16 @@ def log_spectrogram(
     return seconds, hertz, np.maximum(level, level.max() - 50)
 
 
-def average_down(image: NDArray[np.generic], longest: int) -> NDArray[np.float64]:
-    """Average blocks of whole pixels so that no side is longer than `longest`; smaller images stay as they are."""
-    factor = -(-max(image.shape) // longest)
-    if factor <= 1:
+def average_blocks(image: NDArray[np.generic], factor: int) -> NDArray[np.float64]:
+    """Average `factor` x `factor` pixels into one; the last block of a side may be smaller."""
+    if factor == 1:
         return np.asarray(image, dtype=float)
     rows, columns = (np.arange(0, side, factor) for side in image.shape)
     sums = np.add.reduceat(np.add.reduceat(np.asarray(image, dtype=float), rows, 0), columns, 1)
-    sizes = np.outer(
-        *(np.diff(np.append(starts, side)) for starts, side in zip((rows, columns), image.shape, strict=True))
+    heights, widths = (
+        np.diff(np.append(starts, side)) for starts, side in zip((rows, columns), image.shape, strict=True)
     )
-    return sums / sizes
+    return sums / np.outer(heights, widths)
 
 
 def _resize(tile: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:

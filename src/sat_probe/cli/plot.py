@@ -1,0 +1,37 @@
+"""`sat-probe plot`: draw the figures and the page of a saved report again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plot(
+    report: Annotated[
+        Path, typer.Argument(help="Folder of a report that `sat-probe analyze --output` wrote.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the pictures [default: the report's own]."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
+) -> None:
+    """Draw all figures (SVG and PNG) and report.html from a saved report; no model is loaded.
+
+    sat-probe plot M3-report
+    """
+    from sat_probe.reports.head_report import HeadReport
+    from sat_probe.reports.html import write_page
+    from sat_probe.reports.plots import save_figures
+
+    loaded = HeadReport.load(report)
+    folder = report if output is None else output
+    figures = save_figures(loaded, folder / "figures")
+    page = write_page(loaded, folder / "report.html")
+    if as_json:
+        typer.echo(json.dumps({"figures": [str(path) for path in figures], "page": str(page)}))
+    else:
+        typer.echo(f"{len(figures)} figures in {folder / 'figures'}, page {page}")
