@@ -86,7 +86,7 @@ def load_restricted(path: str | Path) -> Any:
 def _damaged(path: Path, error: Exception) -> ModelError:
     # torch wraps what happened in advice to run the file after all; only what happened is passed on.
     wrapped = re.search(r"WeightsUnpickler error: ([^.\n]+)", str(error))
-    plain = next(iter(str(error).splitlines()), "")
+    plain = next(iter(str(error).splitlines()), "").partition(". ")[0]
     reason = (
         wrapped[1] if wrapped else type(error).__name__ if "weights_only" in plain or not plain else plain
     )
