@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import analyze, convert_mockingjay, pretrain
+from sat_probe.cli import analyze, compare, convert_mockingjay, pretrain, push
 from sat_probe.errors import SatProbeError
 
 app = typer.Typer(
@@ -50,8 +50,10 @@ def _teach(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("compare")(compare.compare)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
 app.command("pretrain")(pretrain.pretrain)
+app.command("push")(push.push)
 
 
 def run(arguments: list[str] | None = None) -> int:
