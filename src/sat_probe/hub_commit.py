@@ -9,6 +9,7 @@ commit is built anew on what is there; if it has not, the same commit is sent ag
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -185,10 +186,12 @@ def publish_folder(
 
 def remote_hash(content: bytes | Path, large: bool) -> str:
     """The hash by which the Hub knows a file: sha256 if it is stored as a large file, else git's sha1."""
-    data = content.read_bytes() if isinstance(content, Path) else content
-    if large:
-        return hashlib.sha256(data).hexdigest()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    size = content.stat().st_size if isinstance(content, Path) else len(content)
+    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size)
+    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _landed(

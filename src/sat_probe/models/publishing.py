@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import ModelCardData
+from transformers import AutoConfig
 
 from sat_probe.cards import render_card
+from sat_probe.errors import ModelError
 from sat_probe.hub_commit import Published, publish_folder
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ else:
     _Base = object
 
 CHANGES = "sat_probe_"  # keys of a configuration that begin so say how the attention of a model was changed
+
+
+PUBLISHED = frozenset(
+    {".json", ".safetensors", ".md", ".txt", ".py", ".csv", ".png", ".svg", ".yaml", ".jsonl"}
+)
 
 
 class PublishedModel(_Base):
@@ -61,6 +68,37 @@ class PublishedModel(_Base):
             (folder / "README.md").write_text(card, encoding="utf-8")
             message = commit_message or f"Upload {type(self).__name__}"
             return publish_folder(folder, repo_id, "model", message, private, create_pr, token)
+
+
+def push_model_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+) -> Published:
+    """Publish a saved model as it is; a card is made for it if the folder has none.
+
+    What training leaves beside the weights (optimizer, random states, logs, checkpoints in sub-folders) stays here.
+
+    Raises:
+        ModelError: if the folder holds no configuration, or no safetensors.
+        HubError: no token, no permission, or the Hub is out of reach.
+    """
+    source = Path(folder)
+    config = AutoConfig.from_pretrained(source) if (source / "config.json").is_file() else None
+    if config is None or not list(source.glob("*.safetensors")):
+        raise ModelError(f"{folder}: is no saved model (it needs config.json and model.safetensors)")
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in source.iterdir():
+            if path.is_file() and path.suffix in PUBLISHED:
+                (Path(scratch) / path.name).symlink_to(path.resolve())
+        if not (source / "README.md").is_file():
+            card = model_card(config, repo_id, None, {})
+            (Path(scratch) / "README.md").write_text(card, encoding="utf-8")
+        message = f"Upload {source.resolve().name}"
+        return publish_folder(Path(scratch), repo_id, "model", message, private, create_pr, token)
 
 
 def model_card(config: Any, repo_id: str, license: str | None, facts: Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ from huggingface_hub import HfApi
 from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import HubError
 from sat_probe.hub_commit import Change, Published, prepare_repository, publish, signed_in
-from sat_probe.reports.card import repository_card
+from sat_probe.reports.card import evaluation_results, repository_card
 from sat_probe.reports.hub_layout import (
     CARD,
     INDEX,
@@ -30,6 +30,8 @@ from sat_probe.reports.hub_layout import (
     write_index,
 )
 from sat_probe.reports.hub_reading import read_file
+
+RESULTS = ".eval_results/sat-probe.yaml"
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
@@ -82,6 +84,25 @@ def push_report(
         return _change(api, repo_id, parent, entry, keyed, replace)
 
     return publish(api, repo_id, "dataset", build, _message(entry), create_pr)
+
+
+def offer_results(report: HeadReport, published: Published, *, token: str | bool | None = None) -> Published:
+    """Offer the heads of each category to the repository of the model, as a pull request with `.eval_results/sat-probe.yaml`.
+
+    Args:
+        report: that was published.
+        published: what `push_report` gave.
+        token: to use instead of the one of `hf auth login` or HF_TOKEN.
+
+    Raises:
+        ReportError: if the report is not about a model on the Hub.
+        HubError: no token, no such model, or the Hub is out of reach.
+    """
+    content = evaluation_results(report, published.repo_id, published.commit).encode()
+    model = str(report.provenance["model"])
+    change = Change({RESULTS: content}, {})
+    message = f"Kinds of attention heads, measured with sat-probe ({published.repo_id})"
+    return publish(signed_in(token), model, "model", lambda parent: change, message, create_pr=True)
 
 
 def may_publish_audio(corpus: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,6 +64,22 @@ def pull_report(
     marker = (folder / "report.json").as_posix()
     patiently(lambda: api.hf_hub_download(repo_id, marker, repo_type="dataset", cache_dir=cache_dir), repo_id)
     return _loaded(files)
+
+
+def open_report(source: str | Path) -> HeadReport:
+    """A report by where it is: a folder, or on the Hub `OWNER/NAME`, `OWNER/NAME:MODEL` or `OWNER/NAME:MODEL@REVISION`.
+
+    Raises:
+        HubError: no such report on the Hub.
+        ReportError: no report in that folder.
+    """
+    from sat_probe.reports.head_report import HeadReport
+
+    repo_id, _, wanted = str(source).partition(":")
+    if Path(source).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        return HeadReport.load(source)
+    model, _, revision = wanted.partition("@")
+    return pull_report(repo_id, model or None, revision or None)
 
 
 def download(

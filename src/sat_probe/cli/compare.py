@@ -1,0 +1,56 @@
+"""`sat-probe compare`: two reports of models of one shape, head by head."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+_SHOWN = ("globalness", "verticality", "diagonality")
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(help="A report: a folder, or OWNER/NAME[:MODEL[@REVISION]] on the Hub.")
+    ],
+    second: Annotated[str, typer.Argument(help="The report to compare it with.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every head, not only those that changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one row per head as JSON.")] = False,
+) -> None:
+    """What became of each head: its category in both reports, and how far its metrics moved (second - first).
+
+    The models must have the same layers and heads: before and after fine-tuning, two seeds, two corpora.
+
+    [bold]Examples[/bold]
+
+    sat-probe compare before after
+
+    sat-probe compare hubert me/heads:facebook/hubert-base-ls960
+    """
+    from sat_probe.reports.hub_reading import open_report
+    from sat_probe.reports.report_folder import plain
+
+    reports = [open_report(source) for source in (first, second)]
+    rows = reports[0].compare(reports[1])
+    if as_json:
+        names = [report.provenance.get("model") for report in reports]
+        typer.echo(json.dumps({"models": names, "heads": plain(rows.to_dict("records"))}, indent=2))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    changed = rows[rows["changed"]]
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("layer", "head", "first", "second", *_SHOWN):
+        table.add_column(heading, justify="left" if heading in ("first", "second") else "right")
+    for _, row in (rows if everything else changed).iterrows():
+        moved = (f"{row[f'{name}_difference']:+.3f}" for name in _SHOWN)
+        table.add_row(str(row["layer"]), str(row["head"]), row["category"], row["category_other"], *moved)
+    console = Console()
+    console.print(f"{len(changed)} of {len(rows)} heads changed their category.")
+    if table.row_count:
+        console.print(table)

@@ -1,0 +1,94 @@
+"""`sat-probe push`: publish a report, or a saved model, on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="A report, or a saved model.", metavar="FOLDER")],
+    repo: Annotated[
+        str,
+        typer.Argument(
+            help="Where to: a dataset repository for reports, a model repository.", metavar="OWNER/NAME"
+        ),
+    ],
+    private: Annotated[
+        bool | None,
+        typer.Option(
+            "--private/--public",
+            help="Of a new repository [default: as its owner set it].",
+            show_default=False,
+        ),
+    ] = None,
+    pull_request: Annotated[
+        bool, typer.Option("--pr", help="Open a pull request instead of committing to main.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a report of the same model measured on another corpus.")
+    ] = False,
+    example: Annotated[
+        bool | None,
+        typer.Option(
+            "--example/--no-example",
+            help="Publish the example utterance, which is audio [default: if the licence of the corpus allows it].",
+            show_default=False,
+        ),
+    ] = None,
+    offer_results: Annotated[
+        bool,
+        typer.Option(
+            "--offer-results", help="Also open a pull request with the results at the model's repository."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print where it was published as JSON.")] = False,
+) -> None:
+    """Publish a report or a saved model on the Hugging Face Hub, in one commit: it is there as a whole or not at all.
+
+    Reports of many models share one dataset repository; its card and its tables grow with every push. Needs a token:
+    [bold]hf auth login[/bold], or HF_TOKEN.
+
+    [bold]Examples[/bold]
+
+    sat-probe push hubert me/heads
+
+    sat-probe push hubert some-lab/heads --pr
+
+    In Python: [bold]load_dataset("me/heads", "heads")[/bold] or [bold]HeadReport.from_hub("me/heads", model="org/model")[/bold]
+    """
+    if (folder / "config.json").is_file() and not (folder / "report.json").is_file():
+        from sat_probe.models.publishing import push_model_folder
+
+        published = push_model_folder(folder, repo, private=private, create_pr=pull_request)
+        offered = None
+    else:
+        from sat_probe.reports import hub
+        from sat_probe.reports.head_report import HeadReport
+
+        report = HeadReport.load(folder)
+        if report.examples and example is None and not hub.may_publish_audio(report.provenance.get("corpus")):
+            typer.echo(
+                "The example utterance stays here: it is audio whose licence is unknown (--example).",
+                err=True,
+            )
+        published = hub.push_report(
+            folder, repo, private=private, create_pr=pull_request, replace=replace, example=example
+        )
+        offered = hub.offer_results(report, published) if offer_results else None
+    if as_json:
+        result = {
+            "repository": published.repo_id,
+            "commit": published.commit,
+            "url": published.url,
+            "pull_request": published.pull_request,
+            "offered_results": offered.pull_request if offered else None,
+        }
+        typer.echo(json.dumps(result, indent=2))
+        return
+    typer.echo(f"Published: {published.pull_request or published.url}")
+    if offered:
+        typer.echo(f"Results offered: {offered.pull_request or offered.url}")
