@@ -31,7 +31,8 @@ def pretrain(
         bool, typer.Option("--resume", help="Continue the run in --output from its last checkpoint.")
     ] = False,
     cache: Annotated[
-        Path | None, typer.Option("--cache", help="Folder of cached features [default: ~/.cache/sat_probe].")
+        Path | None,
+        typer.Option("--cache", help="Folder of cached features (~/.cache/sat_probe by default)."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first bad audio file instead of skipping it.")
@@ -44,6 +45,7 @@ def pretrain(
 
     A killed run continues with --resume and ends as if nothing had happened.
     """
+    from accelerate import PartialState
     from tqdm import tqdm
     from transformers.utils import logging as transformers_logging
 
@@ -68,6 +70,8 @@ def pretrain(
             on_features=bar.update,
             progress=True,
         )
+    if not PartialState().is_main_process:
+        return
     if as_json:
         facts = {
             "folder": str(result.folder),

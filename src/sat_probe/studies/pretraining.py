@@ -85,29 +85,38 @@ def pretrain(
         ConfigurationError: the recipe does not fit, or the folder holds another run, or one and `resume` is not set.
         AudioError, CorpusError: as `feature_store`.
     """
+    import torch
+    from accelerate import PartialState
+
     from .pretraining_card import save_run
     from .pretraining_trainer import build_trainer, newest_checkpoint
 
     width = block_width(c_num, recipe.model.downsample_rate)
     config = model_config(recipe.model)
     extractor = feature_extractor(config)
-    checkpoint = newest_checkpoint(output / CHECKPOINTS) if _may_continue(output, resume) else None
-    store = feature_store(corpus, extractor, cache, strict, on_features)
-    train, held_out = split_utterances(store, recipe.held_out_share, recipe.seed)
-    run: dict[str, Any] = {
-        "c_num": c_num,
-        "recipe": recipe.as_dict(),
-        "data": {
-            "corpus": Path(corpus.name).name,
-            "utterances": len(store),
-            "held_out_utterances": len(held_out),
-            "hours": round(store.seconds / 3600, 4),
-            "frames": int(store.lengths.sum()),
-            "skipped": list(store.skipped),
-        },
-        "configuration_commit": commit,
-    }
-    _open_run(output, run)
+    processes = PartialState(cpu=not torch.accelerator.is_available())
+    # of several processes the first one writes features and run.json, the others then find them
+    with processes.main_process_first():
+        if processes.is_main_process:
+            _check_folder(output, resume)
+        store = feature_store(corpus, extractor, cache, strict, on_features)
+        train, held_out = split_utterances(store, recipe.held_out_share, recipe.seed)
+        run: dict[str, Any] = {
+            "c_num": c_num,
+            "recipe": recipe.as_dict(),
+            "data": {
+                "corpus": Path(corpus.name).name,
+                "utterances": len(store),
+                "held_out_utterances": len(held_out),
+                "hours": round(store.seconds / 3600, 4),
+                "frames": int(store.lengths.sum()),
+                "skipped": list(store.skipped),
+            },
+            "configuration_commit": commit,
+        }
+        if processes.is_main_process:
+            _open_run(output, run)
+        checkpoint = newest_checkpoint(output / CHECKPOINTS) if resume else None
 
     def batches(utterances: NDArray[np.int64], seed: int, **settings: Any) -> MaskedBatches:
         return MaskedBatches(
@@ -149,7 +158,7 @@ def split_utterances(
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def _may_continue(output: Path, resume: bool) -> bool:
+def _check_folder(output: Path, resume: bool) -> None:
     started = (output / RUN_FILE).is_file()
     if started and not resume:
         raise ConfigurationError(
@@ -157,7 +166,6 @@ def _may_continue(output: Path, resume: bool) -> bool:
         )
     if resume and not started:
         raise ConfigurationError(f"{output} holds no pre-training run to resume; start it without --resume")
-    return resume
 
 
 def _open_run(output: Path, run: Mapping[str, Any]) -> None:

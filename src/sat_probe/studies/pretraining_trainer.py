@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback, TrainerControl, TrainerState
@@ -61,6 +62,7 @@ def build_trainer(
         adam_epsilon=recipe.epsilon,
         max_grad_norm=recipe.clip_norm,
         seed=recipe.seed,
+        use_cpu=not torch.accelerator.is_available(),  # or several processes would not see each other
         bf16=recipe.precision == "bfloat16",
         fp16=recipe.precision == "float16",
         logging_steps=recipe.log_steps,
