@@ -6,14 +6,20 @@ Each command is one module of this package; it imports what is heavy inside its 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from sat_probe.cli import analyze, compare, convert_mockingjay, pretrain, push
+from sat_probe.cli import analyze, compare, convert_mockingjay, plot, pretrain, push
 from sat_probe.errors import SatProbeError
+
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 app = typer.Typer(
     name="sat-probe",
@@ -52,6 +58,7 @@ def _teach(
 app.command("analyze")(analyze.analyze)
 app.command("compare")(compare.compare)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
+app.command("plot")(plot.plot)
 app.command("pretrain")(pretrain.pretrain)
 app.command("push")(push.push)
 
@@ -61,24 +68,37 @@ def run(arguments: list[str] | None = None) -> int:
 
     What a user can mend is one line on standard error and status 1; wrong usage is status 2; Ctrl-C is 130.
     """
-    try:
-        app(arguments, prog_name="sat-probe")
-    except SystemExit as exit_request:
-        code = exit_request.code
-        return code if isinstance(code, int) else int(code is not None)
-    except SatProbeError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            where = f" while writing {error.filename}" if error.filename else ""
-            return _fail(f"{os.strerror(error.errno)}{where}: free some space or choose another --output")
-        if error.errno is None:
-            raise
-        return _fail(f"{os.strerror(error.errno)}: {error.filename}" if error.filename else str(error))
+    with _warnings_on_stderr():
+        try:
+            app(arguments, prog_name="sat-probe")
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+            if status == INTERRUPTED:
+                print("Interrupted.", file=sys.stderr)
+            return status
+        except SatProbeError as error:
+            return _fail(str(error))
+        except OSError as error:
+            if error.errno is None:  # raised by a library about something else than files
+                raise
+            where = f": {error.filename}" if error.filename else ""
+            hint = "; make room or choose another folder" if error.errno in DISK_FULL else ""
+            return _fail(f"{os.strerror(error.errno)}{where}{hint}")
     return 0
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """While a command runs, warnings of sat-probe are lines on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logger = logging.getLogger("sat_probe")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _fail(message: str) -> int:

@@ -80,7 +80,7 @@ async function start() {
   sayWhatIsMissing();
   offerAxes();
   await unpackAll();
-  if (report.example) startSound();
+  if (report.example) await startSound();
   byName("previous").onclick = () => step(-1);
   byName("next").onclick = () => step(1);
   byName("theme").onclick = switchTheme;

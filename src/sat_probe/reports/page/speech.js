@@ -76,9 +76,9 @@ function movePlayhead() {
   }
 }
 
-function startSound() {
+async function startSound() {
   const audio = byName("audio");
-  audio.src = report.example.audio;
+  audio.src = URL.createObjectURL(new Blob([await unpack("audio")], { type: "audio/wav" }));
   const follow = () => { movePlayhead(); if (!audio.paused) requestAnimationFrame(follow); };
   audio.onplay = follow;
   audio.onseeked = audio.ontimeupdate = movePlayhead;
