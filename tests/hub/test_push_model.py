@@ -22,8 +22,7 @@ from tests.local_hub import READER, STRANGER, Fault, LocalHub
 def hubert() -> ProbedHubertModel:
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
     front = {"conv_dim": (8,), "conv_kernel": (10,), "conv_stride": (5,), "num_conv_pos_embedding_groups": 2}
-    model = ProbedHubertModel(HubertConfig(**front, **shape)).eval()
-    return model
+    return ProbedHubertModel(HubertConfig(**front, **shape)).eval()
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -37,7 +36,7 @@ def test_push_and_load(hub: LocalHub, lane: str, hubert: ProbedHubertModel) -> N
     assert isinstance(loaded, ProbedHubertModel)
     assert same(hubert, loaded)
     assert same(hubert, AutoModel.from_pretrained("me/tiny-hubert"))
-    assert [commit.title for commit in hub.state.history("model", "me/tiny-hubert")][0] == "Upload ProbedHubertModel"
+    assert hub.state.history("model", "me/tiny-hubert")[0].title == "Upload ProbedHubertModel"
     files = set(hub.state.snapshot("model", "me/tiny-hubert"))
     assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= files
 
@@ -57,7 +56,9 @@ def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) 
 
 
 def test_a_mockingjay_loads_without_this_package(hub: LocalHub, tmp_path: object) -> None:
-    config = MockingjayConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = MockingjayConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
     model = ProbedMockingjayModel(config).eval()
     model.push_to_hub("me/tiny-mockingjay")
     assert same(model, AutoProbedModel.from_pretrained("me/tiny-mockingjay"))

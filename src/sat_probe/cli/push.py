@@ -14,19 +14,19 @@ def push(
     repo: Annotated[
         str,
         typer.Argument(
-            help="Where to: a dataset repository for reports, a model repository.", metavar="OWNER/NAME"
+            help="A dataset repository for reports, else a model repository.", metavar="OWNER/NAME"
         ),
     ],
     private: Annotated[
         bool | None,
         typer.Option(
             "--private/--public",
-            help="Of a new repository [default: as its owner set it].",
+            help="For a new repository [default: its owner's].",
             show_default=False,
         ),
     ] = None,
     pull_request: Annotated[
-        bool, typer.Option("--pr", help="Open a pull request instead of committing to main.")
+        bool, typer.Option("--pr", help="Open a pull request, do not commit to main.")
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a report of the same model measured on another corpus.")
@@ -41,9 +41,7 @@ def push(
     ] = None,
     offer_results: Annotated[
         bool,
-        typer.Option(
-            "--offer-results", help="Also open a pull request with the results at the model's repository."
-        ),
+        typer.Option("--offer-results", help="Also offer the results to the model's repository."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it was published as JSON.")] = False,
 ) -> None:
@@ -58,7 +56,8 @@ def push(
 
     sat-probe push hubert some-lab/heads --pr
 
-    In Python: [bold]load_dataset("me/heads", "heads")[/bold] or [bold]HeadReport.from_hub("me/heads", model="org/model")[/bold]
+    Read it in Python: [bold]HeadReport.from_hub("me/heads", model="org/model")[/bold], or the heads of all models:
+    [bold]load_dataset("me/heads", "heads")[/bold]
     """
     if (folder / "config.json").is_file() and not (folder / "report.json").is_file():
         from sat_probe.models.publishing import push_model_folder

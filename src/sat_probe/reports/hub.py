@@ -87,7 +87,7 @@ def push_report(
 
 
 def offer_results(report: HeadReport, published: Published, *, token: str | bool | None = None) -> Published:
-    """Offer the heads of each category to the repository of the model, as a pull request with `.eval_results/sat-probe.yaml`.
+    """Offer the count of heads of each category to the model's repository: a pull request with `.eval_results/*.yaml`.
 
     Args:
         report: that was published.
