@@ -61,3 +61,65 @@ def relation_map_slow(attention, labels, phones, upsampling_factor=1, leave_out_
             joint[labels[q], labels[k]] += expanded[q, k]
             uniform[labels[q], labels[k]] += 1
     return joint / joint.sum(), uniform / uniform.sum()
+
+
+def head_metrics_slowly(maps):
+    """Eq. 1-3 of Yang et al. 2020 and what goes with them, for one utterance, by loops over queries and keys.
+
+    maps: (heads, T, T) attention. Returns a dict of lists over heads.
+    """
+    found = {name: [] for name in ("globalness", "verticality", "diagonality", "mean_offset", "spread", "max_weight")}
+    for weights in np.asarray(maps, dtype=np.float64):
+        length = len(weights)
+        entropy = distance = offset = square = 0.0
+        mean_row = np.zeros(length)
+        for q in range(length):
+            for k in range(length):
+                weight = weights[q, k]
+                entropy -= weight * np.log(weight) if weight > 0 else 0.0
+                distance += abs(q - k) * weight
+                offset += (k - q) * weight
+                square += (k - q) ** 2 * weight
+                mean_row[k] += weight / length
+        found["globalness"].append(entropy / length)
+        found["verticality"].append(sum(share * np.log(share) for share in mean_row if share > 0))
+        found["diagonality"].append(-distance / length**2)
+        found["mean_offset"].append(offset / length)
+        found["spread"].append(np.sqrt(square / length - (offset / length) ** 2))
+        found["max_weight"].append(weights.max())
+    return found
+
+
+def kernel_gram_curve_slow(features, alpha, beta, upsampling_factor=1):
+    """Score curve of the up-sampled features by plain loops over frames: similarity, row threshold, runs, anti-diagonals."""
+    features = np.repeat(np.asarray(features, float), upsampling_factor, axis=0)
+    frames = len(features)
+    similarity = np.zeros((frames, frames))
+    for i in range(frames):
+        for j in range(frames):
+            similarity[i, j] = np.exp(-np.sqrt(((features[i] - features[j]) ** 2).sum()) / alpha)
+    kept = np.zeros((frames, frames), int)
+    for i in range(frames):
+        threshold = beta * similarity[i].mean()
+        for step, edge in ((1, frames), (-1, -1)):
+            for j in range(i, edge, step):
+                if not similarity[i, j] > threshold:
+                    break
+                kept[i, j] = 1
+    curve = []
+    for t in range(frames):
+        reach = min(t, frames - 1 - t)
+        curve.append(sum(kept[t - k, t + k] for k in range(-reach, reach + 1)))
+    return np.array(curve)
+
+
+def curve_minima_slow(curve):
+    """Middles of the runs of equal values that have a higher value on both sides."""
+    minima, start = [], 0
+    for t in range(1, len(curve) + 1):
+        if t == len(curve) or curve[t] != curve[start]:
+            inside = start > 0 and t < len(curve)
+            if inside and curve[start - 1] > curve[start] and curve[t] > curve[start]:
+                minima.append((start + t - 1) / 2)
+            start = t
+    return np.array(minima)

@@ -27,6 +27,7 @@ from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.audio_stream import AudioStream, Batch, no_audio_left
 from sat_probe.studies.checkpoint import Checkpoint
+from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.provenance import model_revision, versions
 
 BUNDLED = "bundled"
@@ -131,6 +132,7 @@ def analyze_model(
         heads=head_table(heads.compute(), 1000 * probed.frame_grid.hop_seconds),
         provenance=provenance,
         tables=relation_tables(relations),
+        examples=example_utterance(probed, corpus),
     )
     if output is not None:
         report.save(output)
