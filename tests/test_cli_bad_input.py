@@ -1,0 +1,253 @@
+"""Bad input: one clear line on standard error, exit status 1 or 2 (130 for Ctrl-C), and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sat_probe import HeadReport
+from sat_probe.cli import run
+
+RATE = 16_000
+Outcome = tuple[int, str, str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A wav2vec2 so small that loading it is all the work."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    folder = tmp_path_factory.mktemp("model")
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def speech(tmp_path) -> Path:
+    """A folder with one good file, and a report folder's place beside it."""
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    write_noise(folder / "good.wav", seconds=0.5)
+    return folder
+
+
+def write_noise(path: Path, seconds: float, subtype: str = "PCM_16") -> None:
+    samples = np.random.default_rng(0).normal(scale=0.1, size=round(seconds * RATE))
+    soundfile.write(path, samples, RATE, subtype=subtype)
+
+
+def corrupt(path: Path) -> None:
+    write_noise(path.with_suffix(".flac"), seconds=1.0)
+    path.with_suffix(".flac").rename(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4 :] = bytes(len(content) - len(content) // 4)
+    path.write_bytes(content)
+
+
+def not_finite(path: Path) -> None:
+    samples = np.zeros(RATE, dtype=np.float32)
+    samples[100] = np.nan
+    soundfile.write(path, samples, RATE, subtype="FLOAT")
+
+
+BAD_FILES: dict[str, Callable[[Path], object]] = {
+    "corrupt": corrupt,
+    "header-only": lambda path: path.write_bytes(b"RIFF\x24\x00\x00\x00WAVEfmt "),
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("This is no recording.\n" * 50),
+    "zero-seconds": lambda path: write_noise(path, seconds=0),
+    "ten-milliseconds": lambda path: write_noise(path, seconds=0.01),
+    "nan": not_finite,
+}
+
+
+def analyze(capfd, *arguments: object) -> Outcome:
+    capfd.readouterr()
+    status = run(["analyze", *map(str, arguments)])
+    return status, *capfd.readouterr()
+
+
+def assert_one_line(outcome: Outcome, status: int = 1) -> str:
+    code, out, err = outcome
+    assert code == status, err
+    assert out == ""
+    *warnings, line = err.strip().splitlines()
+    assert all(warning.startswith("Warning: ") for warning in warnings), err
+    assert line.startswith("Error: ")
+    assert len(line) < 500
+    return line
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_file_alone(kind, model, tmp_path, capfd):
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    BAD_FILES[kind](folder / "bad.wav")
+    line = assert_one_line(analyze(capfd, model, "--dataset", folder, "--output", tmp_path / "report"))
+    assert "bad" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_file_among_good_ones_is_skipped_and_counted(kind, model, speech, tmp_path, capfd):
+    BAD_FILES[kind](speech / "bad.wav")
+    status, out, err = analyze(capfd, model, "--dataset", speech, "--json")
+    assert status == 0, err
+    warnings = [line for line in err.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 1, err
+    assert "bad" in warnings[0]
+    assert "Traceback" not in err
+    known = json.loads(out)["provenance"]
+    assert (known["utterances"], known["skipped"]) == (1, 1)
+    assert known["skipped_files"][0].startswith("bad")
+
+
+def test_a_report_on_disk_counts_what_was_skipped(model, speech, tmp_path, capfd):
+    BAD_FILES["empty"](speech / "bad.wav")
+    status, out, err = analyze(capfd, model, "--dataset", speech, "--output", tmp_path / "report")
+    assert status == 0, err
+    assert "1 skipped" in out
+    assert HeadReport.load(tmp_path / "report").provenance["skipped"] == 1
+
+
+@pytest.mark.parametrize("kind", ["corrupt", "nan"])
+def test_strict_stops_at_a_bad_file(kind, model, speech, tmp_path, capfd):
+    BAD_FILES[kind](speech / "bad.wav")
+    outcome = analyze(capfd, model, "--dataset", speech, "--strict", "--output", tmp_path / "report")
+    assert "bad" in assert_one_line(outcome)
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+
+
+def test_a_folder_without_audio(model, tmp_path, capfd):
+    (tmp_path / "notes.txt").write_text("nothing to hear")
+    assert "no audio" in assert_one_line(analyze(capfd, model, "--dataset", tmp_path, "--json"))
+
+
+def test_a_folder_that_is_not_there(model, tmp_path, capfd):
+    assert "nowhere" in assert_one_line(analyze(capfd, model, "--dataset", tmp_path / "nowhere", "--json"))
+
+
+def test_a_model_that_is_not_there(speech, tmp_path, capfd):
+    outcome = analyze(capfd, tmp_path / "no-model", "--dataset", speech, "--json")
+    assert "no-model" in assert_one_line(outcome)
+
+
+def test_a_model_that_is_not_on_the_hub(speech, capfd):
+    assert "nobody/nothing" in assert_one_line(
+        analyze(capfd, "nobody/nothing", "--dataset", speech, "--json")
+    )
+
+
+def test_a_folder_without_a_model(speech, tmp_path, capfd):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in assert_one_line(analyze(capfd, tmp_path / "empty", "--dataset", speech, "--json"))
+
+
+def test_a_model_of_text(speech, tmp_path, capfd):
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    BertModel(config).save_pretrained(tmp_path / "bert")
+    line = assert_one_line(analyze(capfd, tmp_path / "bert", "--dataset", speech, "--json"))
+    assert "bert" in line
+    assert "wav2vec2" in line  # the kinds that would work
+
+
+def test_damaged_weights(model, speech, tmp_path, capfd):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for path in model.iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "damaged" in assert_one_line(analyze(capfd, damaged, "--dataset", speech, "--json"))
+
+
+def test_a_device_that_is_not_there(model, speech, capfd):
+    outcome = analyze(capfd, model, "--dataset", speech, "--device", "warp:9", "--json")
+    assert "warp:9" in assert_one_line(outcome)
+
+
+def test_an_output_that_is_something_else_is_refused_before_the_work(tmp_path, capfd):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    outcome = analyze(capfd, "no/model", "--output", tmp_path)
+    assert "is not empty and no head report" in assert_one_line(outcome)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--limit", "0"], ["--limit", "many"], ["--no-such-option"], ["a", "b"], ["--resume", "--json"]],
+)
+def test_wrong_usage_is_status_2(arguments, capfd):
+    status, out, err = analyze(capfd, *arguments)
+    assert status == 2
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_no_arguments_teach(capfd):
+    assert run([]) == 0
+    out = capfd.readouterr().out
+    assert "sat-probe analyze" in out
+    assert "--help" in out
+
+
+def command(model: Path, speech: Path, output: Path) -> list[str]:
+    options = ["--dataset", str(speech), "--output", str(output)]
+    return [sys.executable, "-m", "sat_probe", "analyze", str(model), *options]
+
+
+def test_a_full_disk(model, speech, tmp_path):
+    """No file may grow past 8 kB, which the table of heads does."""
+    done = subprocess.run(
+        command(model, speech, tmp_path / "report"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "report could not be written (File too large), and nothing of it was left" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"speech", "cache"}
+
+
+def test_ctrl_c(model, speech, tmp_path):
+    for index in range(400):
+        os.link(speech / "good.wav", speech / f"again-{index}.wav")
+    process = subprocess.Popen(
+        command(model, speech, tmp_path / "report"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2.0)  # somewhere between the first import and the last utterance
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.strip() == "Interrupted."
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
