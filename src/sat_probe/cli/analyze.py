@@ -60,6 +60,18 @@ def analyze(
         str | None,
         typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME|FILE",
+            help="Model, revision, corpus and phone set by one name (hubert-base, ...); other options win over it.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unusable file instead of skipping it.")
@@ -87,6 +99,9 @@ def analyze(
     [dim]# a model of the Hub on a folder of recordings[/dim]
     sat-probe analyze facebook/hubert-base-ls960 --dataset recordings/ --output hubert
 
+    [dim]# a model pinned to a revision on a corpus, by one name[/dim]
+    sat-probe analyze --preset hubert-base --output hubert
+
     [dim]# the numbers for another program[/dim]
     sat-probe analyze --limit 8 --json | jq '.heads[0]'
 
@@ -109,17 +124,31 @@ def analyze(
 
     from sat_probe.studies.head_analysis import analyze_model
 
+    phone_set = None
+    if preset is not None:
+        from sat_probe.studies.presets import load_preset
+
+        chosen = load_preset(preset)
+        if model is None:
+            model, revision = chosen.pinned_model, revision or chosen.revision
+            allow_pickle = allow_pickle or chosen.allow_pickle
+        if dataset is None:
+            dataset, split, phone_set = chosen.dataset, split or chosen.split, chosen.phone_set
+        limit = limit or chosen.limit
+
     report = analyze_model(
         model,
         dataset,
         data_dir=data_dir,
         split=split,
         limit=limit,
+        phone_set=phone_set,
         device=device,
         strict=strict,
         progress=sys.stderr.isatty(),
         seed=seed,
         revision=revision,
+        allow_pickle=allow_pickle,
         output=folder,
         resume=resume,
     )

@@ -46,6 +46,7 @@ def analyze_model(
     limit: int | None = None,
     phone_set: str | None = None,
     revision: str | None = None,
+    allow_pickle: bool = False,
     device: str | torch.device | None = None,
     strict: bool = False,
     progress: bool = True,
@@ -64,6 +65,7 @@ def analyze_model(
         limit: only the first so many utterances.
         phone_set: fold phones into this set, for corpora with alignments.
         revision: branch, tag or commit of a model on the Hub.
+        allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
         device: where to compute; a GPU if there is one.
         strict: stop at the first file that cannot be used, instead of counting it.
         progress: show a progress bar on standard error.
@@ -80,7 +82,7 @@ def analyze_model(
         CorpusError: if the corpus cannot be found, or none of it can be used.
         AudioError: at the first bad file, if strict.
     """
-    probed = load_model(model, revision=revision, device=device)
+    probed = load_model(model, revision=revision, device=device, allow_pickle=allow_pickle)
     corpus = (
         dataset
         if isinstance(dataset, Corpus)
@@ -146,6 +148,7 @@ def load_model(
     *,
     revision: str | None = None,
     device: str | torch.device | None = None,
+    allow_pickle: bool = False,
 ) -> ProbedModel:
     """The model of a study, on its device; None is the bundled Mockingjay.
 
@@ -155,9 +158,10 @@ def load_model(
     if isinstance(model, ProbedModel):
         return model if device is None else model.to(device)
     name = files("sat_probe") / "data" / "mockingjay" if model is None else model
-    loaded = AutoProbedModel.from_pretrained(
-        str(name), **({} if revision is None else {"revision": revision})
-    )
+    options: dict[str, Any] = {} if revision is None else {"revision": revision}
+    if allow_pickle:
+        options["use_safetensors"] = None  # transformers: safetensors first, then pytorch_model.bin
+    loaded = AutoProbedModel.from_pretrained(str(name), **options)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return loaded.to(chosen)

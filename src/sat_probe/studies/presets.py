@@ -57,6 +57,11 @@ class AnalysisPreset:
         except SatProbeError as error:
             raise ConfigurationError(f"phone_set: {error}") from error
 
+    @property
+    def pinned_model(self) -> str | None:
+        """What `analyze_model` takes: the name of the model, None for the bundled one."""
+        return None if self.model == "bundled" else self.model
+
 
 def load_preset(name_or_path: str | Path) -> AnalysisPreset:
     """A preset that comes with the package, by name, or a YAML file with the same keys.
