@@ -1,0 +1,171 @@
+"""Corpora and alignments on the Hub, through the real clients and a Hub on loopback: joined by utterance id."""
+
+from __future__ import annotations
+
+import shutil
+
+import huggingface_hub
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from sat_probe.errors import AlignmentError, CorpusError, HubError
+from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.alignment_table import AlignmentTable
+from sat_probe.phones.corpus import load_corpus
+from tests.conftest import LOCAL_HUB
+from tests.local_hub import TOKEN
+
+from .speech_files import write_audio
+
+PHONES = [
+    {"end": 0.2, "start": 0.1, "phoneme": "AH0"},
+    {"end": 0.3, "start": 0.2, "phoneme": "B"},
+    {"end": 0.45, "start": 0.4, "phoneme": "spn"},
+]
+ALIGNED = Alignment(
+    "1-1-0", [0, 1600, 3200, 4800, 6400, 7200], [1600, 3200, 4800, 6400, 7200, 8000],
+    ("sil", "AH0", "B", "sil", "spn", "sil"),
+)  # fmt: skip
+
+
+def rows(tmp_path, count=3):
+    encoded = write_audio(tmp_path / "x.flac").read_bytes()
+    return [
+        {
+            "id": f"1-1-{number}",
+            "audio": {"bytes": encoded, "path": f"1-1-{number}.flac"},
+            "transcript": f"WORD {number}",
+            "sex": "F",
+            "speaker_id": 1,
+            "phonemes": PHONES if number != 1 else [],
+        }
+        for number in range(count)
+    ]
+
+
+def write_parquet(path, table):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), path)
+    return path
+
+
+def without(table, *columns):
+    return [{name: value for name, value in row.items() if name not in columns} for row in table]
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """An empty Hub with a corpus `me/speech` and a table of alignments `me/alignments`."""
+    LOCAL_HUB.reset()
+    for cache in ("hub", "datasets"):
+        shutil.rmtree(LOCAL_HUB.folder / "home" / cache, ignore_errors=True)
+    monkeypatch.setattr("datasets.config.USE_PARQUET_EXPORT", False)  # else it asks datasets-server.127.0.0.1
+    huggingface_hub.HfFileSystem.clear_instance_cache()
+    api = huggingface_hub.HfApi(token=TOKEN)
+    table = rows(tmp_path)
+    for name, content in (("speech", without(table, "phonemes")), ("alignments", without(table[:2], "audio", "sex"))):
+        api.create_repo(f"me/{name}", repo_type="dataset")
+        api.upload_file(
+            path_or_fileobj=write_parquet(tmp_path / f"{name}.parquet", content),
+            path_in_repo="data/test-00000-of-00001.parquet",
+            repo_id=f"me/{name}",
+            repo_type="dataset",
+        )
+    yield api
+    LOCAL_HUB.reset()
+
+
+def configuration(tmp_path, hub="repository: me/speech", alignments="repository: me/alignments"):
+    path = tmp_path / "corpus.yaml"
+    path.write_text(
+        "description: d\nlicense: l\nhomepage: h\nlayout: librispeech\nphone_set: arpabet-39\n"
+        f"hub: {{{hub}, columns: {{text: transcript}}, default_split: heldout, splits: {{heldout: test}}}}\n"
+        f"alignments: {{{alignments}, default_split: heldout, splits: {{heldout: test}}}}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_corpus_is_joined_with_its_alignments(hub, tmp_path, streaming):
+    corpus = load_corpus(configuration(tmp_path), streaming=streaming)
+    utterances = list(corpus)
+    assert [utterance.id for utterance in utterances] == ["1-1-0", "1-1-1", "1-1-2"]
+    assert [utterance.alignment for utterance in utterances] == [ALIGNED, None, None]  # one is empty, one not there
+    assert corpus.missing_alignments == 2
+    first = utterances[0]
+    assert (first.speaker, first.gender, first.text, first.alignment.duration) == ("1", "f", "WORD 0", 8000)
+    assert first.audio == (tmp_path / "x.flac").read_bytes()
+    assert corpus.split == "heldout"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_any_dataset_on_the_hub(hub, streaming):
+    corpus = load_corpus("me/speech", streaming=streaming, limit=2)
+    assert [(utterance.id, utterance.text) for utterance in corpus] == [("1-1-0", "WORD 0"), ("1-1-1", "WORD 1")]
+
+
+def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
+    for number in range(2):
+        write_audio(tmp_path / "tree" / "1" / "1" / f"1-1-{number}.flac")
+    (tmp_path / "tree" / "1" / "1" / "1-1.trans.txt").write_text("1-1-0 A\n1-1-1 B\n")
+    corpus = load_corpus(configuration(tmp_path), data_dir=tmp_path / "tree", alignments="hub")
+    assert [utterance.alignment for utterance in corpus] == [ALIGNED, None]
+    assert load_corpus(configuration(tmp_path), data_dir=tmp_path / "tree").missing_alignments == 2
+
+
+@pytest.mark.parametrize(
+    ("configured", "error", "message"),
+    [
+        ({"hub": "repository: me/none"}, HubError, r"me/none: cannot be loaded from the Hub \(split 'heldout'\)"),
+        ({"hub": "repository: me/alignments"}, CorpusError, "me/alignments: has no audio column; its columns: id, "),
+        ({"alignments": "repository: me/speech"}, AlignmentError, "me/speech: has no column phonemes"),
+    ],
+)
+def test_what_cannot_be_loaded(hub, tmp_path, configured, error, message):
+    with pytest.raises(error, match=message):
+        load_corpus(configuration(tmp_path, **configured))
+
+
+def test_an_unknown_split(hub, tmp_path):
+    with pytest.raises(HubError, match="split 'dev'"):
+        load_corpus(configuration(tmp_path), split="dev")
+
+
+class TestTable:
+    def test_a_file_or_a_folder_of_them_beside_local_audio(self, tmp_path):
+        for number in range(3):
+            write_audio(tmp_path / "speech" / f"1-1-{number}.wav")
+        table = rows(tmp_path)
+        write_parquet(tmp_path / "table" / "a.parquet", table[:1])
+        write_parquet(tmp_path / "table" / "b.parquet", table[1:])
+        for streaming in (False, True):
+            corpus = load_corpus(tmp_path / "speech", alignments=tmp_path / "table", streaming=streaming)
+            labels = [utterance.alignment and utterance.alignment.labels for utterance in corpus]
+            assert labels == [ALIGNED.labels, None, ALIGNED.labels]
+            assert corpus.missing_alignments == 1
+        single = load_corpus(tmp_path / "speech", alignments=tmp_path / "table" / "a.parquet", num_proc=2)
+        assert single.missing_alignments == 2
+
+    def test_gaps_are_what_is_asked_for(self, tmp_path):
+        write_audio(tmp_path / "speech" / "1-1-0.wav")
+        table = write_parquet(tmp_path / "a.parquet", rows(tmp_path, 1))
+        unlabelled = load_corpus(tmp_path / "speech", alignments=table, gaps="unlabelled")
+        assert unlabelled[0].alignment.labels == ("AH0", "B", "spn")
+        with pytest.raises(AlignmentError, match="1-1-0: nothing is labelled from 0.3000 s"):
+            load_corpus(tmp_path / "speech", alignments=table, gaps="refuse")
+
+    def test_other_tables_are_refused(self, tmp_path):
+        table = write_parquet(tmp_path / "a.parquet", without(rows(tmp_path), "phonemes"))
+        with pytest.raises(AlignmentError, match=r"a\.parquet: .*phonemes"):
+            AlignmentTable.from_parquet(table)
+        (tmp_path / "b.parquet").write_bytes(b"nothing")
+        with pytest.raises(AlignmentError, match=r"b\.parquet: is no table"):
+            AlignmentTable.from_parquet(tmp_path / "b.parquet")
+
+    def test_phones_without_a_start_are_refused(self, tmp_path):
+        write_audio(tmp_path / "speech" / "1-1-0.wav")
+        broken = [{"id": "1-1-0", "phonemes": [{"phoneme": "B", "end": 0.5}]}]
+        table = write_parquet(tmp_path / "a.parquet", broken)
+        with pytest.raises(AlignmentError, match="1-1-0: a phone of its alignment has no 'start'; it has"):
+            load_corpus(tmp_path / "speech", alignments=table)
