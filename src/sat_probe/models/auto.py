@@ -113,6 +113,11 @@ def _loading_failed(name: str, error: Exception) -> str:
         return (
             f"{name}: no such model on the Hub, or it is private and you are not logged in (`hf auth login`)"
         )
+    if "model.safetensors" in str(error) and "does not appear to have" in str(error):
+        return (
+            f"{name}: its weights are not in safetensors; if you trust them, allow pickle "
+            "(--allow-pickle; in Python use_safetensors=None)"
+        )
     first_line = next(
         (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
     )

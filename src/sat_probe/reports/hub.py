@@ -31,6 +31,7 @@ from sat_probe.reports.hub_layout import (
 )
 from sat_probe.reports.hub_reading import read_file
 
+OPEN_LICENSES = ("Apache-2.0", "MIT", "CC0", "CC-BY-4", "CC-BY-SA-4")
 RESULTS = ".eval_results/sat-probe.yaml"
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def may_publish_audio(corpus: object) -> bool:
     if corpus not in available_configs("datasets"):
         return False
     config = yaml.safe_load((config_folder("datasets") / f"{corpus}.yaml").read_text(encoding="utf-8"))
-    return str(config["license"]).startswith(("CC0", "CC-BY-4", "CC-BY-SA-4"))
+    return str(config["license"]).startswith(OPEN_LICENSES)
 
 
 def _files_of(report: HeadReport | str | Path, example: bool | None, pictures: bool) -> dict[str, bytes]:
