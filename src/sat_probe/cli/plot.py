@@ -15,7 +15,12 @@ def plot(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for the pictures [default: the report's own]."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the pictures; the report's own if left out.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
