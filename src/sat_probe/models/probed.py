@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
+from sat_probe.models.long_audio import convolving_in_pieces
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.publishing import PublishedModel
+from sat_probe.models.refined import RefinedModel
 from sat_probe.models.waveform_encoder import WaveformEncoder
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
@@ -27,7 +29,7 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
 )  # not attributes: a lock cannot be copied
 
 
-class ProbedModel(PublishedModel, WaveformEncoder):
+class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
     """Mixin over an encoder of transformers that adds attention maps, head masks, limited spans and observers.
 
     Outside :meth:`probe`, and when none of the arguments it adds is given, a probed model runs exactly as its base
@@ -37,6 +39,7 @@ class ProbedModel(PublishedModel, WaveformEncoder):
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         # a config may be shared with another model, which must not notice that this one is being probed
         super().__init__(deepcopy(config), *args, **kwargs)
+        self._build_refined()
 
     @property
     def attention_modules(self) -> list[nn.Module]:
@@ -80,7 +83,7 @@ class ProbedModel(PublishedModel, WaveformEncoder):
         Raises:
             ModelError: if head_mask has the wrong shape, or the span is negative.
         """
-        if not output_attentions and head_mask is None and attention_span is None:
+        if not output_attentions and head_mask is None and attention_span is None and self.limited_span is None:
             return super().forward(*args, **kwargs)
         attention_mask = kwargs.get("attention_mask")
         lengths = None
@@ -130,10 +133,11 @@ class ProbedModel(PublishedModel, WaveformEncoder):
         modules = self.attention_modules
         with _LOCKS.setdefault(self, threading.RLock()):
             outer = attachment_of(modules[0])
-            probe = AttentionProbe() if outer is None else replace(outer.probe, seen=set())
-            probe.observers = (*probe.observers, *observers)
+            probe = self._refined_probe() if outer is None else replace(outer.probe, seen=set())
+            probe.observers = (*probe.observers, *self._with_intact_numbers(observers))
             probe.lengths = probe.lengths if lengths is None else tuple(lengths)
-            probe.head_mask = probe.head_mask if head_mask is None else head_mask
+            if head_mask is not None:
+                probe.head_mask = self._mask_of_present(head_mask)
             if attention_span is not None:
                 probe.span, probe.span_mode = attention_span, span_mode
             probe.output_attentions |= output_attentions
@@ -188,9 +192,10 @@ class ProbedModel(PublishedModel, WaveformEncoder):
         }
         outputs, first = [], 0
         for inputs in prepared:
-            with self.probe(
+            watched = self.probe(
                 observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
-            ):
+            )
+            with watched, convolving_in_pieces(self):
                 outputs.append(super().forward(**inputs.tensors, **options))
             first += len(inputs.lengths)
         return join_outputs(outputs, [inputs.lengths for inputs in prepared])
