@@ -13,6 +13,7 @@ from sat_probe.models.attention_whole import HIDDEN, attend_sdpa, attend_whole, 
 
 # weights per block: two such float32 buffers stay in a core's share of the last-level cache
 _BLOCK_ELEMENTS = 384 * 1024
+_BAND_QUERIES = 64  # at least so many queries in a block whose keys are a band around them
 
 
 def attend(
@@ -94,10 +95,13 @@ def _attend_blocks(
 ) -> None:
     """Attend block by block; shapes as in :func:`attend` without the batch, keys cut to the ones that count."""
     heads, frames, _ = query.shape
-    heads_at_once, queries_at_once = _block_shape(heads, frames, place.keys)
+    # what the softmax must not see need not be computed: the cost is frames x span
+    banded = probe.span is not None and probe.span_mode == "mask" and not probe.observers
+    reach = place.keys if probe.span is None or not banded else probe.span
+    heads_at_once, queries_at_once, most_keys = _block_shape(heads, frames, place.keys, reach)
     precise = value.dtype if value.dtype == torch.float64 else torch.float32
     scores_buffer = torch.empty(
-        heads_at_once * queries_at_once * place.keys, dtype=precise, device=query.device
+        heads_at_once * queries_at_once * most_keys, dtype=precise, device=query.device
     )
     weights_buffer = torch.empty_like(scores_buffer)
     for first_head in range(0, heads, heads_at_once):
@@ -107,10 +111,9 @@ def _attend_blocks(
         for first in range(0, frames, queries_at_once):
             rows = slice(first, min(first + queries_at_once, frames))
             columns = slice(0, place.keys)
-            if probe.span is not None and probe.span_mode == "mask" and not probe.observers:
-                # what the softmax must not see need not be computed: the cost is frames x span
-                nearest = min(max(0, first - probe.span), place.keys - 1)
-                columns = slice(nearest, max(nearest + 1, min(rows.stop + probe.span, place.keys)))
+            if banded:
+                nearest = min(max(0, first - reach), place.keys - 1)
+                columns = slice(nearest, max(nearest + 1, min(rows.stop + reach, place.keys)))
             shape = (count, rows.stop - rows.start, columns.stop - columns.start)
             size = shape[0] * shape[1] * shape[2]
             scores, weights = scores_buffer[:size].view(shape), weights_buffer[:size].view(shape)
@@ -183,12 +186,17 @@ def _softmax(scores: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return inverse.squeeze(-1), total.squeeze(-1).log() - torch.linalg.vecdot(weights, scores)
 
 
-def _block_shape(heads: int, frames: int, keys: int) -> tuple[int, int]:
-    """Heads and queries that one block holds, within the cache."""
+def _block_shape(heads: int, frames: int, keys: int, reach: int) -> tuple[int, int, int]:
+    """Heads and queries that one block holds within the cache, and the keys that its queries reach at most."""
+    # a band of r queries computes r + 2 * reach keys each: few queries waste calls, many waste keys
+    queries = min(frames, max(_BAND_QUERIES, min(2 * reach, _BLOCK_ELEMENTS // (4 * reach + 1))))
+    if queries + 2 * reach < keys:
+        most = queries + 2 * reach
+        return min(heads, max(1, _BLOCK_ELEMENTS // (queries * most))), queries, most
     rows = max(1, _BLOCK_ELEMENTS // keys)
     if rows >= frames:
-        return min(heads, max(1, rows // frames)), frames
-    return 1, min(frames, max(32, rows))  # below 32 rows the matrix product loses its speed
+        return min(heads, max(1, rows // frames)), frames, keys
+    return 1, min(frames, max(32, rows)), keys  # below 32 rows the matrix product loses its speed
 
 
 def _utterance_mask(mask: Tensor | None, utterance: int) -> Tensor | None:

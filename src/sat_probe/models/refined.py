@@ -1,0 +1,137 @@
+"""Models whose attention was changed for good: fewer heads, a shorter reach; both stand in their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sat_probe.errors import ModelError
+from sat_probe.models.attention_probe import AttentionBlock, AttentionProbe, Observer, SpanMode
+from sat_probe.models.pruning import PRUNED_HEADS, SHARED, checked_heads, prune, pruned_heads
+
+if TYPE_CHECKING:
+    from sat_probe.models.waveform_encoder import WaveformEncoder as _Base
+else:
+    _Base = object
+
+SPAN = "sat_probe_span"  # frames, see AttentionProbe.span
+SPAN_MODE = "sat_probe_span_mode"
+
+
+class RefinedModel(_Base):
+    """Mixin over a probed model: heads removed for good, and a span that every forward pass keeps to.
+
+    Heads keep the numbers they had in the intact model: in head masks, in what observers see, in later removals.
+    """
+
+    if TYPE_CHECKING:
+        attention_modules: list[nn.Module]
+
+    def _build_refined(self) -> None:
+        """Bring a model that was just built into the shape its configuration asks for."""
+        config = self.config
+        self._present_heads = [
+            list(range(config.num_attention_heads)) for _ in range(config.num_hidden_layers)
+        ]
+        stored = pruned_heads(config)
+        if stored:
+            pairs = [(layer, head) for layer, heads in stored.items() for head in heads]
+            self._remove(checked_heads(pairs, config.num_hidden_layers, config.num_attention_heads))
+
+    @property
+    def present_heads(self) -> list[list[int]]:
+        """The heads that each layer still has, in the numbering of the intact model."""
+        return [list(heads) for heads in self._present_heads]
+
+    @property
+    def limited_span(self) -> int | None:
+        """How many frames away each query reaches at most, for good; None reaches all."""
+        return getattr(self.config, SPAN, None)
+
+    def limit_span(self, span: int | None, mode: SpanMode) -> None:
+        """Let every later forward pass reach at most ``span`` frames far; kept when the model is saved.
+
+        Raises:
+            ModelError: if the span is negative, or the mode unknown.
+        """
+        if span is not None and span < 0:
+            raise ModelError(f"a span must be 0 or more frames, got {span}")
+        if mode not in ("zero", "mask"):
+            raise ModelError(f"span_mode must be 'zero' or 'mask', got {mode!r}")
+        setattr(self.config, SPAN, span)
+        setattr(self.config, SPAN_MODE, None if span is None else mode)
+
+    def remove_heads(self, heads: Iterable[tuple[int, int]]) -> None:
+        """Cut heads, as (layer, head), out of the weights; kept when the model is saved.
+
+        Raises:
+            ModelError: if a head is not there or named twice, or no head would be left, or layers that share their
+                weights would lose different heads.
+        """
+        layers, count = self.config.num_hidden_layers, self.config.num_attention_heads
+        wanted = list(heads)
+        for layer, head in wanted:
+            if 0 <= layer < layers and 0 <= head < count and head not in self._present_heads[layer]:
+                raise ModelError(f"head {head} of layer {layer} was removed before")
+        removed = checked_heads(wanted, layers, count)
+        if sum(map(len, removed.values())) == sum(map(len, self._present_heads)):
+            raise ModelError("every head that is left would be removed; leave at least one")
+        self._remove(removed)
+        gone = {
+            str(layer): [head for head in range(count) if head not in present]
+            for layer, present in enumerate(self._present_heads)
+        }
+        setattr(self.config, PRUNED_HEADS, {layer: heads for layer, heads in gone.items() if heads})
+
+    def _remove(self, removed: Mapping[int, Sequence[int]]) -> None:
+        shared = getattr(self.config, "share_layers", False)
+        if shared and len({tuple(removed.get(layer, ())) for layer in range(len(self._present_heads))}) > 1:
+            raise ModelError(SHARED)
+        prune(self.attention_modules, self._present_heads, removed, self.family.pruning)
+        self._present_heads = [
+            [head for head in present if head not in removed.get(layer, ())]
+            for layer, present in enumerate(self._present_heads)
+        ]
+        if shared:
+            self.tie_weights()
+
+    def _refined_probe(self) -> AttentionProbe:
+        """What a forward pass does when nothing else is asked for."""
+        mode = getattr(self.config, SPAN_MODE, None) or "mask"
+        return AttentionProbe(span=self.limited_span, span_mode=mode)
+
+    def _mask_of_present(self, head_mask: Tensor) -> Tensor:
+        """A head mask in the intact model's numbering as the smaller modules count: present heads to the front."""
+        count = self.config.num_attention_heads
+        if all(len(present) == count for present in self._present_heads):
+            return head_mask
+        order = [
+            present + [head for head in range(count) if head not in present]
+            for present in self._present_heads
+        ]
+        return head_mask.gather(1, torch.tensor(order, device=head_mask.device))
+
+    def _with_intact_numbers(self, observers: Sequence[Observer]) -> tuple[Observer, ...]:
+        """Observers that hear of heads by the numbers of the intact model."""
+        if all(len(present) == self.config.num_attention_heads for present in self._present_heads):
+            return tuple(observers)
+        return tuple(_Renumbered(observer, self._present_heads) for observer in observers)
+
+
+class _Renumbered:
+    """Shows an observer each head of a block on its own, under its number in the intact model."""
+
+    def __init__(self, observer: Observer, present: Sequence[Sequence[int]]) -> None:
+        self.observer, self.present = observer, present
+
+    def observe(self, block: AttentionBlock) -> None:
+        for index, head in enumerate(self.present[block.layer][block.heads]):
+            own: dict[str, Any] = {
+                name: getattr(block, name)[index : index + 1]
+                for name in ("weights", "row_entropy", "row_maximum")
+            }
+            self.observer.observe(replace(block, heads=slice(head, head + 1), **own))
