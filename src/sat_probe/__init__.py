@@ -11,28 +11,56 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Alignment": "sat_probe.phones.alignment",
     "AutoProbedModel": "sat_probe.models.auto",
+    "Corpus": "sat_probe.phones.corpus",
+    "FrameGrid": "sat_probe.frames",
     "HeadReport": "sat_probe.reports.head_report",
+    "ProbedHubertModel": "sat_probe.models.auto",
+    "ProbedMockingjayModel": "sat_probe.models.auto",
+    "ProbedModel": "sat_probe.models.probed",
+    "ProbedWav2Vec2Model": "sat_probe.models.auto",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
     "boundary_scores": "sat_probe.measures.boundary_score",
     "load_corpus": "sat_probe.phones.corpus",
+    "phone_set": "sat_probe.phones.phone_set",
+    "read_audio": "sat_probe.audio",
 }
 
 __all__ = [
+    "Alignment",
     "AutoProbedModel",
+    "Corpus",
+    "FrameGrid",
     "HeadReport",
+    "ProbedHubertModel",
+    "ProbedMockingjayModel",
+    "ProbedModel",
+    "ProbedWav2Vec2Model",
     "SatProbeError",
     "analyze_model",
     "boundary_scores",
     "load_corpus",
+    "phone_set",
+    "read_audio",
 ]
 
 if TYPE_CHECKING:
+    from sat_probe.audio import read_audio
     from sat_probe.errors import SatProbeError
+    from sat_probe.frames import FrameGrid
     from sat_probe.measures.boundary_score import boundary_scores
-    from sat_probe.models.auto import AutoProbedModel
-    from sat_probe.phones.corpus import load_corpus
+    from sat_probe.models.auto import (
+        AutoProbedModel,
+        ProbedHubertModel,
+        ProbedMockingjayModel,
+        ProbedWav2Vec2Model,
+    )
+    from sat_probe.models.probed import ProbedModel
+    from sat_probe.phones.alignment import Alignment
+    from sat_probe.phones.corpus import Corpus, load_corpus
+    from sat_probe.phones.phone_set import phone_set
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
 

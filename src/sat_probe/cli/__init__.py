@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import analyze, compare, convert_mockingjay, plot, pretrain, push
+from sat_probe.cli import align, analyze, compare, convert_mockingjay, plot, pretrain, push
 from sat_probe.errors import SatProbeError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -55,6 +55,7 @@ def _teach(
         typer.echo(context.get_help())
 
 
+app.command("align")(align.align)
 app.command("analyze")(analyze.analyze)
 app.command("compare")(compare.compare)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
