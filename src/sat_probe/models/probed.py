@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
+from sat_probe.models.long_audio import convolving_in_pieces
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.refined import RefinedModel
 from sat_probe.models.waveform_encoder import WaveformEncoder
 
-_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = (
-    WeakKeyDictionary()
-)  # not attributes: a lock cannot be copied
+# not attributes of the models: a lock cannot be copied
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
 class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
@@ -191,9 +191,10 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         }
         outputs, first = [], 0
         for inputs in prepared:
-            with self.probe(
+            watched = self.probe(
                 observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
-            ):
+            )
+            with watched, convolving_in_pieces(self):
                 outputs.append(super().forward(**inputs.tensors, **options))
             first += len(inputs.lengths)
         return join_outputs(outputs, [inputs.lengths for inputs in prepared])
