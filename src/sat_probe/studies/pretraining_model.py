@@ -25,13 +25,10 @@ def model_config(shape: ModelShape) -> MockingjayConfig:
     """
     from huggingface_hub.errors import StrictDataclassError
 
-    from sat_probe.models.mockingjay import MockingjayConfig, feature_recipe
+    from sat_probe.models.mockingjay import MockingjayConfig
 
     try:
-        recipe = feature_recipe(shape.feature_kind)
-        return MockingjayConfig(
-            **asdict(shape), hop_length=recipe.hop_length, first_frame_centre=recipe.first_centre
-        )
+        return MockingjayConfig(**asdict(shape))
     except (ValueError, StrictDataclassError) as error:
         raise ConfigurationError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
 
@@ -45,7 +42,11 @@ def feature_extractor(config: MockingjayConfig) -> MockingjayFeatureExtractor:
     from sat_probe.models.mockingjay import MockingjayFeatureExtractor
 
     try:
-        return MockingjayFeatureExtractor.for_config(config)
+        extractor = MockingjayFeatureExtractor.for_config(config)
+        for recipe in (extractor.recipe, extractor.target_recipe):
+            if recipe is not None:
+                recipe["hop_length"] = config.hop_length
+        return extractor
     except ValueError as error:
         raise ConfigurationError(f"model: {error}") from error
 

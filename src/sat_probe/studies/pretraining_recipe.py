@@ -13,7 +13,10 @@ from sat_probe.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The network; names and meanings are those of `MockingjayConfig`."""
+    """The network; names and meanings are those of `MockingjayConfig`.
+
+    hop_length (samples between two frames) may differ from the feature kind's own; None keeps that.
+    """
 
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -22,6 +25,7 @@ class ModelShape:
     downsample_rate: int = 3
     feature_kind: str = "online_log_mel"
     feature_size: int = 80
+    hop_length: int | None = None
     target_kind: str | None = None
     target_size: int = 80
     hidden_dropout_prob: float = 0.1
