@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from importlib.resources import files as package_files
+from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModel, HubertConfig
 
+from sat_probe.cli import run
 from sat_probe.errors import HubError, ModelError
 from sat_probe.models.auto import AutoProbedModel, ProbedHubertModel, ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
-from sat_probe.models.publishing import model_card
+from sat_probe.models.publishing import model_card, push_model_folder
 from tests.local_hub import READER, STRANGER, Fault, LocalHub
+
+BUNDLED = Path(str(package_files("sat_probe"))) / "data" / "mockingjay"
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) 
     assert 'AutoModel.from_pretrained("me/tiny-hubert")' in card.text
     assert "| accuracy | 0.91 |" in card.text
     hubert.config.sat_probe_pruned_heads = {"0": [1]}
-    changed = model_card(hubert.config, "me/refined", None, {})
+    changed = model_card(hubert.config, "me/refined", with_code=False)
     assert "| pruned heads | {'0': [1]} |" in changed
     assert "is needed (`pip install sat-probe`)" in changed
 
@@ -74,6 +81,43 @@ print(f"{sum(float(value.double().abs().sum()) for value in model.state_dict().v
     ).stdout
     total = sum(float(value.double().abs().sum()) for value in model.state_dict().values())
     assert printed.strip() == f"{total:.12g}"
+
+
+def test_a_saved_folder_is_pushed_as_it_is(
+    hub: LocalHub, hubert: ProbedHubertModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hubert.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "tiny" / "optimizer.pt").write_bytes(b"state")
+    (tmp_path / "tiny" / "checkpoint-5").mkdir()
+    assert run(["push", str(tmp_path / "tiny"), "me/tiny", "--private", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repository"] == "me/tiny"
+    assert hub.state.repositories["model", "me/tiny"].private
+    files = set(hub.state.snapshot("model", "me/tiny"))
+    assert files == {
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    }
+    assert not (tmp_path / "tiny" / "README.md").exists()
+    assert same(hubert, AutoProbedModel.from_pretrained("me/tiny"))
+
+
+def test_the_bundled_model_without_its_card(hub: LocalHub, tmp_path: Path) -> None:
+    folder = tmp_path / "bundled"
+    shutil.copytree(BUNDLED, folder, ignore=shutil.ignore_patterns("README.md"))
+    push_model_folder(folder, "me/bundled")
+    assert "is needed (`pip install sat-probe`)" in ModelCard.load("me/bundled").text
+    assert same(AutoProbedModel.from_pretrained(BUNDLED), AutoProbedModel.from_pretrained("me/bundled"))
+
+
+def test_a_damaged_configuration_is_named(hub: LocalHub, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        push_model_folder(tmp_path, "me/x")
+    assert not hub.state.repositories
 
 
 def test_a_lost_answer_makes_no_second_commit(hub: LocalHub, hubert: ProbedHubertModel) -> None:

@@ -62,9 +62,10 @@ class PublishedModel(_Base):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             self.save_pretrained(folder, **options)
-            if self.config.model_type == "mockingjay" and not _changes(self.config):
+            with_code = self.config.model_type == "mockingjay" and not _changes(self.config)
+            if with_code:
                 _add_code(folder, self.preprocessor)
-            card = model_card(self.config, repo_id, license, facts or {})
+            card = model_card(self.config, repo_id, with_code, license, facts or {})
             (folder / "README.md").write_text(card, encoding="utf-8")
             message = commit_message or f"Upload {type(self).__name__}"
             return publish_folder(folder, repo_id, "model", message, private, create_pr, token)
@@ -87,22 +88,32 @@ def push_model_folder(
         HubError: no token, no permission, or the Hub is out of reach.
     """
     source = Path(folder)
-    config = AutoConfig.from_pretrained(source) if (source / "config.json").is_file() else None
-    if config is None or not list(source.glob("*.safetensors")):
+    if not (source / "config.json").is_file() or not list(source.glob("*.safetensors")):
         raise ModelError(f"{folder}: is no saved model (it needs config.json and model.safetensors)")
     with tempfile.TemporaryDirectory() as scratch:
         for path in source.iterdir():
             if path.is_file() and path.suffix in PUBLISHED:
                 (Path(scratch) / path.name).symlink_to(path.resolve())
         if not (source / "README.md").is_file():
-            card = model_card(config, repo_id, None, {})
+            config = _saved_config(source)
+            card = model_card(config, repo_id, bool(getattr(config, "auto_map", None)))
             (Path(scratch) / "README.md").write_text(card, encoding="utf-8")
         message = f"Upload {source.resolve().name}"
         return publish_folder(Path(scratch), repo_id, "model", message, private, create_pr, token)
 
 
-def model_card(config: Any, repo_id: str, license: str | None, facts: Mapping[str, object]) -> str:
-    """The card of a model: what it is, what was changed in it, and how to load it; Markdown with Hub metadata."""
+def model_card(
+    config: Any,
+    repo_id: str,
+    with_code: bool,
+    license: str | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> str:
+    """The card of a model: what it is, what was changed in it, and how to load it; Markdown with Hub metadata.
+
+    Args:
+        with_code: the repository has the code of its architecture.
+    """
     base = str(config._name_or_path or "")
     base_model = base if base.count("/") == 1 and not Path(base).exists() else None
     changes, own = _changes(config), config.model_type == "mockingjay"
@@ -127,8 +138,8 @@ def model_card(config: Any, repo_id: str, license: str | None, facts: Mapping[st
         base_model=base_model,
         changed=bool(changes),
         native=not own and not changes,
-        with_code=own and not changes,
-        facts={**shape, **changes, **facts},
+        with_code=with_code,
+        facts={**shape, **changes, **(facts or {})},
     )
 
 
@@ -139,6 +150,17 @@ def _changes(config: Any) -> dict[str, object]:
         for key, value in config.to_dict().items()
         if key.startswith(CHANGES) and value
     }
+
+
+def _saved_config(folder: Path) -> Any:
+    import sat_probe.models.mockingjay  # noqa: F401  makes transformers know the architecture
+
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder}: config.json cannot be read ({' '.join(str(error).split())[:150]})"
+        ) from error
 
 
 def _add_code(folder: Path, feature_extractor: Any) -> None:
