@@ -45,7 +45,7 @@ def tidy(ax: Axes) -> Axes:
     return ax
 
 
-def write_figure(ax: Axes, path: str | Path, dpi: int = 160) -> list[Path]:
+def write_figure(ax: Axes, path: str | Path, dpi: int = 130) -> list[Path]:
     """Write the figure of `ax` as `path`.svg and `path`.png, the same bytes every time; returns both paths.
 
     Text stays text in the SVG, so that it can be searched, copied and read aloud.

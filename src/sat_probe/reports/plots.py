@@ -60,7 +60,7 @@ def save_figures(report: HeadReport, folder: str | Path) -> list[Path]:
     """Draw every figure that the report has the tables for into `folder`, each as SVG and PNG; returns the paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for name, draw in _drawings(report) for path in write_figure(draw(), folder / name)]
+    return [path for name, draw in drawings(report) for path in write_figure(draw(), folder / name)]
 
 
 def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -75,7 +75,8 @@ def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
+def drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Name and recipe of every figure that the report has the tables for; nothing is drawn yet."""
     heads, tables, example = report.heads, report.tables, report.examples
     yield "categories", lambda: plot_categories(heads)
     yield "layers", lambda: plot_layers(heads)
