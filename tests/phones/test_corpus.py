@@ -131,7 +131,9 @@ def test_textgrids_beside_audio_and_one_of_another_file(folder):
     assert corpus[2].alignment.labels == ("sil", "AH0")
     assert corpus.phone_set.name == "arpabet-39"
     write_textgrid(folder / "three.TextGrid", Alignment("three", [0], [9_700], ("AH0",)))
-    with pytest.raises(AlignmentError, match=r"three\.TextGrid: ends at 0.606 s, but the audio of three is 0.500 s"):
+    with pytest.raises(
+        AlignmentError, match=r"three\.TextGrid: ends at 0.606 s, but the audio of three is 0.500 s"
+    ):
         load_corpus(folder)
 
 
@@ -149,7 +151,9 @@ class TestAlignmentsElsewhere:
         for name in ("a/one", "b/two"):
             target = tmp_path / "grids" / f"{name}.TextGrid"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_textgrid(target, Alignment(name, [0, 4000], [4000, 8000], ("", "IY1" if name == "a/one" else "spn")))
+            write_textgrid(
+                target, Alignment(name, [0, 4000], [4000, 8000], ("", "IY1" if name == "a/one" else "spn"))
+            )
         return tmp_path / "grids"
 
     def test_a_tree(self, folder, tree):
@@ -174,7 +178,9 @@ class TestAlignmentsElsewhere:
         assert corpus[0].alignment == Alignment("a/one", [0, 4000], [4000, 8000], ("SIL", "IY1"))
         assert corpus.missing_alignments == 1
         path.write_text("one 1 0 0.25 SIL\none 1 0.25 1.25 IY1\n")
-        with pytest.raises(AlignmentError, match=r"a/one: 'IY1' ends at 1.5000 s, but the audio is 0.5000 s long"):
+        with pytest.raises(
+            AlignmentError, match=r"a/one: 'IY1' ends at 1.5000 s, but the audio is 0.5000 s long"
+        ):
             load_corpus(folder, alignments=path)
 
     def test_a_name_that_two_files_have(self, folder, tree):
@@ -187,7 +193,9 @@ class TestAlignmentsElsewhere:
         write_audio(folder / "b" / "one.wav")
         (tmp_path / "flat").mkdir()
         write_textgrid(tmp_path / "flat" / "one.TextGrid", Alignment("x", [0], [8000], ("sil",)))
-        with pytest.raises(AlignmentError, match=r"one\.TextGrid: could belong to .*a/one\.wav and to .*b/one\.wav"):
+        with pytest.raises(
+            AlignmentError, match=r"one\.TextGrid: could belong to .*a/one\.wav and to .*b/one\.wav"
+        ):
             load_corpus(folder, alignments=tmp_path / "flat")
 
     @pytest.mark.parametrize(
@@ -219,14 +227,21 @@ class TestMetadata:
 
     def test_columns(self, audiofolder):
         utterance = load_corpus(audiofolder, split="train")[0]
-        assert (utterance.id, utterance.speaker, utterance.gender, utterance.text) == ("train-u1", "s1", "f", "IT IS")
+        assert (utterance.id, utterance.speaker, utterance.gender, utterance.text) == (
+            "train-u1",
+            "s1",
+            "f",
+            "IT IS",
+        )
 
     def test_all_splits(self, audiofolder):
         assert [utterance.id for utterance in load_corpus(audiofolder)] == ["test-u1", "train-u1"]
 
     def test_jsonl(self, tmp_path):
         write_audio(tmp_path / "u1.flac")
-        (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "u1.flac", "transcription": "it is"}))
+        (tmp_path / "metadata.jsonl").write_text(
+            json.dumps({"file_name": "u1.flac", "transcription": "it is"})
+        )
         assert (load_corpus(tmp_path)[0].id, load_corpus(tmp_path)[0].text) == ("u1", "it is")
 
     def test_malformed_metadata(self, audiofolder):
@@ -252,7 +267,9 @@ class TestLibriSpeech:
         chapter = tmp_path / "LibriSpeech" / "test-clean" / "61" / "70968"
         write_audio(chapter / "61-70968-0000.flac")
         (chapter / "61-70968.trans.txt").write_text("61-70968-0000 HE BEGAN\n")
-        (tmp_path / "LibriSpeech" / "SPEAKERS.TXT").write_text("; ID | SEX\n61   | M | test-clean | 8.1 | A B\n")
+        (tmp_path / "LibriSpeech" / "SPEAKERS.TXT").write_text(
+            "; ID | SEX\n61   | M | test-clean | 8.1 | A B\n"
+        )
         return tmp_path
 
     @pytest.mark.parametrize("below", ["", "LibriSpeech", "LibriSpeech/test-clean"])
@@ -261,13 +278,19 @@ class TestLibriSpeech:
         assert (utterance.id, utterance.speaker, utterance.text) == ("61-70968-0000", "61", "HE BEGAN")
 
     def test_named_with_splits(self, librispeech):
-        for name, split in (("librispeech", "test-clean"), ("librispeech-clean", "test"), ("librispeech", None)):
+        for name, split in (
+            ("librispeech", "test-clean"),
+            ("librispeech-clean", "test"),
+            ("librispeech", None),
+        ):
             corpus = load_corpus(name, data_dir=librispeech, split=split)
             assert (len(corpus), corpus[0].gender, corpus.name) == (1, "m", name)
 
     def test_a_transcript_without_audio(self, librispeech):
         next(librispeech.rglob("*.flac")).unlink()
-        with pytest.raises(CorpusError, match=r"trans\.txt, line 1: lists 61-70968-0000, but .* is not beside it"):
+        with pytest.raises(
+            CorpusError, match=r"trans\.txt, line 1: lists 61-70968-0000, but .* is not beside it"
+        ):
             load_corpus(librispeech)
 
 
@@ -276,15 +299,26 @@ class TestLibriSpeech:
     [
         ({"name_or_folder": "{folder}/none"}, CorpusError, "no such folder; named corpora: bundled, "),
         ({"name_or_folder": "{folder}/empty"}, CorpusError, "holds no audio"),
-        ({"name_or_folder": "timit"}, CorpusError, r"timit: cannot be downloaded \(LDC .* name its folder with data_dir"),
+        (
+            {"name_or_folder": "timit"},
+            CorpusError,
+            r"timit: cannot be downloaded \(LDC .* name its folder with data_dir",
+        ),
         ({"name_or_folder": "{folder}", "limit": 0}, CorpusError, "a limit of 0"),
-        ({"name_or_folder": "{folder}", "phone_set": "timit-60"}, ConfigurationError, "no phone set is called 'timit-60'"),
+        (
+            {"name_or_folder": "{folder}", "phone_set": "timit-60"},
+            ConfigurationError,
+            "no phone set is called 'timit-60'",
+        ),
         ({"name_or_folder": "{folder}", "alignments": "hub"}, CorpusError, "names no table of alignments"),
     ],
 )
 def test_what_cannot_be_loaded(folder, arguments, error, message):
     (folder / "empty").mkdir()
-    filled = {key: value.format(folder=folder) if isinstance(value, str) else value for key, value in arguments.items()}
+    filled = {
+        key: value.format(folder=folder) if isinstance(value, str) else value
+        for key, value in arguments.items()
+    }
     with pytest.raises(error, match=message):
         load_corpus(**filled)
 

@@ -64,7 +64,10 @@ def hub(monkeypatch, tmp_path):
     huggingface_hub.HfFileSystem.clear_instance_cache()
     api = huggingface_hub.HfApi(token=TOKEN)
     table = rows(tmp_path)
-    for name, content in (("speech", without(table, "phonemes")), ("alignments", without(table[:2], "audio", "sex"))):
+    for name, content in (
+        ("speech", without(table, "phonemes")),
+        ("alignments", without(table[:2], "audio", "sex")),
+    ):
         api.create_repo(f"me/{name}", repo_type="dataset")
         api.upload_file(
             path_or_fileobj=write_parquet(tmp_path / f"{name}.parquet", content),
@@ -91,7 +94,11 @@ def test_a_corpus_is_joined_with_its_alignments(hub, tmp_path, streaming):
     corpus = load_corpus(configuration(tmp_path), streaming=streaming)
     utterances = list(corpus)
     assert [utterance.id for utterance in utterances] == ["1-1-0", "1-1-1", "1-1-2"]
-    assert [utterance.alignment for utterance in utterances] == [ALIGNED, None, None]  # one is empty, one not there
+    assert [utterance.alignment for utterance in utterances] == [
+        ALIGNED,
+        None,
+        None,
+    ]  # one is empty, one not there
     assert corpus.missing_alignments == 2
     first = utterances[0]
     assert (first.speaker, first.gender, first.text, first.alignment.duration) == ("1", "f", "WORD 0", 8000)
@@ -102,7 +109,10 @@ def test_a_corpus_is_joined_with_its_alignments(hub, tmp_path, streaming):
 @pytest.mark.parametrize("streaming", [False, True])
 def test_any_dataset_on_the_hub(hub, streaming):
     corpus = load_corpus("me/speech", streaming=streaming, limit=2)
-    assert [(utterance.id, utterance.text) for utterance in corpus] == [("1-1-0", "WORD 0"), ("1-1-1", "WORD 1")]
+    assert [(utterance.id, utterance.text) for utterance in corpus] == [
+        ("1-1-0", "WORD 0"),
+        ("1-1-1", "WORD 1"),
+    ]
 
 
 def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
@@ -117,8 +127,16 @@ def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
 @pytest.mark.parametrize(
     ("configured", "error", "message"),
     [
-        ({"hub": "repository: me/none"}, HubError, r"me/none: cannot be loaded from the Hub \(split 'heldout'\)"),
-        ({"hub": "repository: me/alignments"}, CorpusError, "me/alignments: has no audio column; its columns: id, "),
+        (
+            {"hub": "repository: me/none"},
+            HubError,
+            r"me/none: cannot be loaded from the Hub \(split 'heldout'\)",
+        ),
+        (
+            {"hub": "repository: me/alignments"},
+            CorpusError,
+            "me/alignments: has no audio column; its columns: id, ",
+        ),
         ({"alignments": "repository: me/speech"}, AlignmentError, "me/speech: has no column phonemes"),
     ],
 )

@@ -55,7 +55,7 @@ def boundary_errors(
     """
     left, right = reference.folded(reference_set).merged(), predicted.folded(predicted_set).merged()
     pairs = _match(left.labels, right.labels, reference_set)
-    shared = [(i, j) for i, j in pairs if (i - 1, j - 1) in pairs]
+    shared = [(i, j) for i, j in sorted(pairs) if (i - 1, j - 1) in pairs]
     late = [right.starts[j] / right.sampling_rate - left.starts[i] / left.sampling_rate for i, j in shared]
     return np.array(late, dtype=np.float64)
 

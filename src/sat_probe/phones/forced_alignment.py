@@ -104,12 +104,13 @@ class ForcedAligner:
         return _as_alignments(utterance_id, found, len(waveform))
 
     def _decode(self, samples: bytes) -> None:
+        self._decoder.reinit_feat()  # forgets the utterance before, whose means would colour this one's features
         self._decoder.start_utt()
         self._decoder.process_raw(samples, full_utt=True)
         self._decoder.end_utt()
 
     def _spelling(self, word: str) -> list[str] | None:
-        """The dictionary's words for a word: itself, or the parts of a hyphenated one; None if it is unknown."""
+        """The dictionary's words for a word: itself, without quotes, or its hyphenated parts; None if it is unknown."""
         if self._decoder.lookup_word(word) is not None or word in self._added:
             return [word]
         if word in self._lexicon:
@@ -117,6 +118,9 @@ class ForcedAligner:
                 self._decoder.add_word(word if number == 1 else f"{word}({number})", phones, False)
             self._added.add(word)
             return [word]
+        bare = word.strip("'")
+        if bare and bare != word:
+            return self._spelling(bare)
         parts = [part for part in word.split("-") if part]
         if len(parts) < 2:
             return None
@@ -149,9 +153,9 @@ def _as_alignments(
 
 def split_words(text: str) -> list[str]:
     """Words of a text in lower case; punctuation is dropped, apostrophes and hyphens inside a word stay."""
-    cleaned = re.sub(r"[^\w'\-]+", " ", text.translate(_WORD_MARKS).lower())
+    cleaned = re.sub(r"[^\w'\-]+|_+", " ", text.translate(_WORD_MARKS).lower())
     stripped = (word.strip("-") for word in cleaned.split())
-    return [word for word in stripped if word.strip("'-_")]
+    return [word for word in stripped if word.strip("'-")]
 
 
 def unknown_words_message(words: list[str]) -> str:
