@@ -12,6 +12,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from transformers import HubertConfig, HubertModel
 
 from sat_probe.cli import run
+from sat_probe.errors import ModelError
+from sat_probe.models.auto import AutoProbedModel
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.head_analysis import analyze_model
 from tests.hub.made_reports import assert_same, push
@@ -105,3 +107,16 @@ def test_the_metric_space(hub: LocalHub) -> None:
     metric = evaluate.load("me/phoneme_boundary")
     scores = metric.compute(predictions=[[0.11, 0.32]], references=[[0.10, 0.20, 0.30]], counting="strict")
     assert (scores["hits"], scores["references"], scores["predictions"]) == (2, 3, 2)
+
+
+def test_code_of_a_repository_is_not_run(hub: LocalHub, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    code = f"open({str(marker)!r}, 'w').close()\nfrom transformers import Wav2Vec2Config as OwnConfig\n"
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
+    hub.state.create(
+        "model", "org/own", {"config.json": json.dumps(config).encode(), "own.py": code.encode()}
+    )
+    with pytest.raises(ModelError, match=r"^org/own: .*trust_remote_code") as caught:
+        AutoProbedModel.from_pretrained("org/own")
+    assert "\n" not in str(caught.value)
+    assert not marker.exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,12 +13,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import AutoConfig, HubertModel, Wav2Vec2Model
+from transformers import CONFIG_MAPPING, AutoConfig, HubertModel, PreTrainedModel, Wav2Vec2Model
 
 from sat_probe.errors import ModelError
-from sat_probe.models.families import family_of
+from sat_probe.models.families import FAMILIES, family_of
 from sat_probe.models.mockingjay import MockingjayModel
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.unprobed import encoder_config
 
 
 class ProbedWav2Vec2Model(ProbedModel, Wav2Vec2Model):
@@ -30,12 +33,52 @@ class ProbedHubertModel(ProbedModel, HubertModel):
 class ProbedMockingjayModel(ProbedModel, MockingjayModel):
     """Mockingjay (Liu et al. 2020), TERA and AudioALBERT; takes ``input_features``, one frame per R input frames."""
 
+    def _check_observable(self) -> None:
+        if self.config.chunk_length is not None:
+            raise ModelError(
+                f"chunk_length={self.config.chunk_length} cuts utterances into chunks that do not see each other, so "
+                "there is no attention over the utterance to observe; set model.config.chunk_length = None"
+            )
 
-PROBED_CLASSES: dict[str, type[ProbedModel]] = {
-    "wav2vec2": ProbedWav2Vec2Model,
-    "hubert": ProbedHubertModel,
-    "mockingjay": ProbedMockingjayModel,
-}
+
+OWN_CLASSES: dict[str, str] = {
+    "wav2vec2": "auto.ProbedWav2Vec2Model",
+    "hubert": "auto.ProbedHubertModel",
+    "mockingjay": "auto.ProbedMockingjayModel",
+    "wavlm": "wavlm.ProbedWavLMModel",
+    "sew-d": "sew_d.ProbedSEWDModel",
+    "speecht5": "speecht5.ProbedSpeechT5EncoderWithSpeechPrenet",
+}  # the others need nothing but their row of the table
+
+
+@cache
+def probed_class(model_type: str) -> type[ProbedModel]:
+    """The probed class of a model type; made from the row of its family where it has none of its own.
+
+    Raises:
+        ModelError: if the type is unknown; the message lists the known ones.
+    """
+    family = family_of(model_type)
+    if model_type in OWN_CLASSES:
+        module, name = OWN_CLASSES[model_type].split(".")
+        return getattr(import_module(f"sat_probe.models.{module}"), name)
+    base = _transformers_class(model_type, family.model)
+    body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}
+    return type(f"Probed{family.model}", (ProbedModel, base), body)
+
+
+def __getattr__(name: str) -> type[ProbedModel]:
+    """Classes made from the table are attributes of this module too, so that they can be pickled."""
+    for model_type, family in FAMILIES.items():
+        if name == f"Probed{family.model}":
+            return probed_class(model_type)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _transformers_class(model_type: str, name: str) -> type[PreTrainedModel]:
+    # not all encoders are exported, but each stands in the file beside its configuration
+    configuration = CONFIG_MAPPING[model_type].__module__
+    return getattr(import_module(configuration.replace("configuration_", "modeling_")), name)
 
 
 class AutoProbedModel:
@@ -48,7 +91,8 @@ class AutoProbedModel:
     def from_pretrained(name_or_folder: Any, **kwargs: Any) -> ProbedModel:
         """The encoder of a checkpoint, in evaluation mode, float32 unless ``dtype`` says otherwise.
 
-        Checkpoints with a head (CTC, classification, pre-training) load too; the head is left out. Weights are read
+        Checkpoints with a head (CTC, classification, pre-training), a decoder or an adapter load too; all but the
+        encoder is left out. Weights are read
         from safetensors only, and code of the repository is never run, unless ``use_safetensors=False`` and
         ``trust_remote_code=True`` say so.
 
@@ -57,9 +101,10 @@ class AutoProbedModel:
             **kwargs: as in transformers' ``from_pretrained`` (``revision``, ``token``, ``dtype``, ``device_map`` ...).
 
         Raises:
-            ModelError: if it does not exist, is of an unknown type, or its weights do not fit.
+            ModelError: if it does not exist, is of a type that cannot be probed, or its weights do not fit.
         """
         name = str(name_or_folder)
+        kwargs.setdefault("trust_remote_code", False)  # left out, transformers would ask at the terminal
         hub = {
             key: kwargs[key]
             for key in (
@@ -76,8 +121,15 @@ class AutoProbedModel:
             config = AutoConfig.from_pretrained(name_or_folder, **hub)
         except (OSError, ValueError, HfHubHTTPError) as error:
             raise ModelError(_loading_failed(name, error)) from error
-        probed = probed_class(config.model_type, name)
-        options = {"dtype": torch.float32, "use_safetensors": True, **kwargs}
+        config, family = encoder_config(config, name)
+        probed = probed_class(family.model_type)
+        options = {
+            "dtype": torch.float32,
+            "use_safetensors": True,
+            "config": config,
+            **({} if family.within is None else {"key_mapping": {rf"^{family.within}": ""}}),
+            **kwargs,
+        }
         try:
             model, info = probed.from_pretrained(name_or_folder, output_loading_info=True, **options)
         except (OSError, ValueError, RuntimeError, HfHubHTTPError) as error:
@@ -90,18 +142,6 @@ class AutoProbedModel:
         return model
 
 
-def probed_class(model_type: str, name: str | None = None) -> type[ProbedModel]:
-    """The probed class of a model type.
-
-    Raises:
-        ModelError: if the type is unknown; the message lists the known ones.
-    """
-    try:
-        return PROBED_CLASSES[family_of(model_type).model_type]
-    except ModelError as error:
-        raise ModelError(f"{name}: {error}" if name else str(error)) from None
-
-
 def _loading_failed(name: str, error: Exception) -> str:
     """One line that says what happened and what to do."""
     causes = [error, error.__cause__, error.__context__]
@@ -112,6 +152,10 @@ def _loading_failed(name: str, error: Exception) -> str:
     if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
         return (
             f"{name}: no such model on the Hub, or it is private and you are not logged in (`hf auth login`)"
+        )
+    if "contains custom code" in str(error):
+        return (
+            f"{name}: needs code of its repository; read it, and if you trust it pass trust_remote_code=True"
         )
     if "model.safetensors" in str(error) and "does not appear to have" in str(error):
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import AutoFeatureExtractor, PreTrainedModel
 
-from sat_probe.errors import AudioError
+from sat_probe.errors import AudioError, ModelError
 from sat_probe.frames import FrameGrid
-from sat_probe.models.families import Family, family_of
+from sat_probe.models.families import family_of
+from sat_probe.models.family import Family
+from sat_probe.models.family_extractors import fit_to_model
 from sat_probe.models.probed_output import ModelInputs
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class WaveformEncoder(_Base):
             for name in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
             if name in kwargs
         }
+        hub["trust_remote_code"] = kwargs.get("trust_remote_code", False)
         model._preprocessor_source = (pretrained_model_name_or_path, hub)
         model.eval()
         return loaded
@@ -66,13 +70,19 @@ class WaveformEncoder(_Base):
         return self._preprocessor
 
     def _load_preprocessor(self) -> Any:
-        if self._preprocessor_source is not None:
-            source, hub = self._preprocessor_source
-            try:
-                return AutoFeatureExtractor.from_pretrained(source, **hub)
-            except (OSError, ValueError):
-                pass  # many folders hold a model alone
-        return self.family.feature_extractor(self.config)
+        try:
+            if self._preprocessor_source is not None:
+                source, hub = self._preprocessor_source
+                try:
+                    return fit_to_model(AutoFeatureExtractor.from_pretrained(source, **hub), self.config)
+                except (OSError, ValueError):
+                    pass  # many folders hold a model alone
+            return self.family.feature_extractor(self.config)
+        except ImportError as error:
+            first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+            raise ModelError(
+                f"the features of {type(self).__name__} need another package: {first_line}"
+            ) from error
 
     @property
     def sampling_rate(self) -> int:
@@ -91,9 +101,8 @@ class WaveformEncoder(_Base):
 
     def frame_lengths(self, input_lengths: Sequence[int]) -> tuple[int, ...]:
         """Encoder frames that hold speech, for inputs (samples or feature frames) of these lengths."""
-        lengths = torch.as_tensor(input_lengths)
-        count = getattr(self, "_get_feat_extract_output_lengths", None) or self.get_output_lengths
-        return tuple(int(length) for length in count(lengths))
+        lengths = self.family.lengths(self, torch.as_tensor(input_lengths))
+        return tuple(int(length) for length in lengths)
 
     def prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> list[ModelInputs]:
         """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
@@ -109,29 +118,57 @@ class WaveformEncoder(_Base):
         return [self._prepare(group) for group in groups if group]
 
     def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
+        family, rate = self.family, self.sampling_rate
+        if family.longest is not None:
+            longest, given = family.longest(self.config, self.preprocessor), max(map(len, waveforms))
+            if given > longest:
+                raise AudioError(
+                    f"{given / rate:.1f} s of audio is too long: {type(self).__name__} takes at most {longest / rate:.1f} s"
+                )
         try:
             inputs = self.preprocessor(
                 waveforms,
-                sampling_rate=self.sampling_rate,
-                padding=True,
+                sampling_rate=rate,
                 return_attention_mask=True,
                 return_tensors="pt",
+                **family.extraction,
             )
-        except ValueError as error:
-            raise AudioError(str(error)) from error
-        mask = inputs["attention_mask"]
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise AudioError(f"no features can be extracted: {' '.join(str(error).split())}") from error
+        return self._model_inputs(inputs, waveforms)
+
+    def _model_inputs(
+        self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.float32]]
+    ) -> ModelInputs:
+        """What the model's forward takes, made of what the feature extractor gives."""
+        family = self.family
+        features = next(inputs[name] for name in inputs if name.endswith(("input_values", "input_features")))
+        mask = next((inputs[name] for name in inputs if "mask" in name), None)
+        if mask is None or (family.masking == "never" and family.extraction["padding"] is True):
+            # nothing is padded
+            mask = torch.ones(len(features), features.shape[family.frame_axis], dtype=torch.long)
+        mask = torch.as_tensor(mask)
         lengths = self.frame_lengths(mask.sum(-1).tolist())
         if min(lengths) < 1:
             shortest = min(len(waveform) for waveform in waveforms) / self.sampling_rate
             raise AudioError(
                 f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
             )
-        tensors = {
-            self.main_input_name: inputs[self.main_input_name].to(device=self.device, dtype=self.dtype)
-        }
-        if not bool(mask.all()):
-            tensors["attention_mask"] = mask.to(self.device)
+        name, mask_name = family.arguments[0] or self.main_input_name, family.arguments[1]
+        tensors = {name: features.to(device=self.device, dtype=self.dtype)}
+        if family.masking == "always" or (family.masking == "padded" and not bool(mask.all())):
+            tensors[mask_name] = mask.to(self.device)
+        elif family.masking == "keys":
+            frames = self.frame_lengths([mask.shape[-1]])[0]
+            tensors[mask_name] = key_scores(lengths, frames).to(device=self.device, dtype=self.dtype)
         return ModelInputs(tensors, lengths)
+
+
+def key_scores(lengths: Sequence[int], frames: int) -> Tensor:
+    """(batch, 1, frames, frames): 0 for keys that hold speech, very small for the others."""
+    hidden = torch.arange(frames) >= torch.tensor(lengths)[:, None]
+    scores = torch.zeros(len(lengths), frames).masked_fill(hidden, torch.finfo(torch.float32).min)
+    return scores[:, None, None].expand(-1, 1, frames, -1)
 
 
 def base_class(probed: type) -> type[PreTrainedModel]:
