@@ -86,17 +86,30 @@ def attention_forward(
     if key.shape[1] != query.shape[1]:
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    output, maps = attend(
-        attachment.probe,
-        attachment.next_layer(),
-        query * scaling,
-        key,
-        value,
-        attention_mask,
-        position_bias,
-        dropout,
+    output, maps = attend_as_probed(
+        attachment, query * scaling, key, value, attention_mask, position_bias, dropout
     )
     return output.transpose(1, 2), maps
+
+
+def attend_as_probed(
+    attachment: _Attachment,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`attend` for the next layer of a module that carries a probe; families with their own attention call it.
+
+    Shapes and results are those of ``attend``; maps are kept in ``probe.maps`` too.
+    """
+    layer = attachment.next_layer()
+    output, maps = attend(attachment.probe, layer, query, key, value, mask, bias, dropout)
+    if maps is not None:
+        attachment.probe.maps[layer] = maps
+    return output, maps
 
 
 def _mask_function(*args: Any, **kwargs: Any) -> Tensor | None:

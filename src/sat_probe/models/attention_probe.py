@@ -56,6 +56,7 @@ class AttentionProbe:
         output_attentions: return the maps, as the model used them (after head_mask and span).
         first_utterance: what observers hear as the index of the batch's first utterance.
         seen: layers that attended so far.
+        maps: of each layer's last pass, (batch, heads, frames, frames), if ``output_attentions``.
     """
 
     observers: Sequence[Observer] = ()
@@ -66,3 +67,4 @@ class AttentionProbe:
     output_attentions: bool = False
     first_utterance: int = 0
     seen: set[int] = field(default_factory=set)
+    maps: dict[int, Tensor] = field(default_factory=dict)

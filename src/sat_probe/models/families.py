@@ -1,91 +1,186 @@
-"""What differs from one family of speech encoders to the next, in one table."""
+"""The table of families: one row for each kind of speech encoder that can be probed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-from transformers import Wav2Vec2FeatureExtractor
-
 from sat_probe.errors import ModelError
-from sat_probe.frames import FrameGrid
-from sat_probe.models.mockingjay import MockingjayFeatureExtractor
-from sat_probe.models.pruning import Pruning
+from sat_probe.models import family_extractors as extractors
+from sat_probe.models import family_frames as frames
+from sat_probe.models import family_lengths as lengths
+from sat_probe.models.family import Family, always, group_norm_over_time
+
+_GROUP = "group norm: one utterance at a time"
+_ALONE = "one utterance at a time"
+_WHISPER = "at most 30 s; its padding to 30 s is attended to, and left out of every statistic"
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One family of encoders.
-
-    Attributes:
-        model_type: ``config.model_type`` of its checkpoints.
-        attention: name of the class of its self-attention modules.
-        feature_extractor: config -> the one used when a checkpoint brings none.
-        grid: (config, feature extractor) -> where the encoder's frames sit in time.
-        padding_changes_frames: config -> True if padding changes valid frames, so that utterances must run one by one.
-        stacking: config -> R, input frames stacked into one encoder frame (1 for most).
-        pruning: where the heads of its attention modules are, for removing them.
-    """
-
-    model_type: str
-    attention: str
-    feature_extractor: Callable[[Any], Any]
-    grid: Callable[[Any, Any], FrameGrid]
-    padding_changes_frames: Callable[[Any], bool] = lambda config: False
-    stacking: Callable[[Any], int] = lambda config: 1
-    pruning: Pruning = Pruning()
+def _convolutional(model_type: str, model: str, attention: str, limits: str = _GROUP, **options: Any) -> Family:
+    return Family(
+        model_type, model, attention, extractors.normalised_waveform, frames.convolution_grid,
+        **{"padding_changes_frames": group_norm_over_time, "limits": limits, **options},
+    )  # fmt: skip
 
 
-def wav2vec2_feature_extractor(config: Any) -> Wav2Vec2FeatureExtractor:
-    """Waveforms normalised per utterance."""
-    return Wav2Vec2FeatureExtractor(return_attention_mask=config.feat_extract_norm == "layer")
+def _whisper(model_type: str, model: str, attention: str, limits: str = _WHISPER, **options: Any) -> Family:
+    return Family(
+        model_type, model, attention, extractors.whisper, frames.whisper_grid, lengths.halved_lengths,
+        **{
+            "masking": "never", "extraction": {"padding": "max_length"}, "frame_axis": 2,
+            "longest": lengths.longest_of_positions, "limits": limits,
+            "within": r"(?:model\.)?audio_tower\.", **options,
+        },
+    )  # fmt: skip
 
 
-def convolution_grid(config: Any, feature_extractor: Any) -> FrameGrid:
-    """Frames of a stack of convolutions on samples: hop = product of strides, centre = half the receptive field."""
-    return FrameGrid(
-        hop=prod(config.conv_stride),
-        first_centre=receptive_field(config.conv_kernel, config.conv_stride) / 2,
-        sampling_rate=feature_extractor.sampling_rate,
-    )
-
-
-def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
-    """Samples that one output of a stack of unpadded convolutions sees."""
-    field, step = 1, 1
-    for kernel, stride in zip(kernels, strides, strict=True):
-        field += (kernel - 1) * step
-        step *= stride
-    return field
-
-
-def mockingjay_grid(config: Any, feature_extractor: Any) -> FrameGrid:
-    """Mel frames, stacked R at a time."""
-    frames = FrameGrid(config.hop_length, float(config.first_frame_centre), config.sampling_rate)
-    return frames.stacked(config.downsample_rate)
-
-
-def group_norm_over_time(config: Any) -> bool:
-    """Group norm averages over the whole time axis, padding included."""
-    return config.feat_extract_norm == "group"
-
+_SQUEEZED: dict[str, Any] = {
+    "grid": frames.squeezed_grid, "lengths": lengths.squeezed_lengths, "padding_changes_frames": always,
+    "stacking": lambda config: config.squeeze_factor,
+}  # fmt: skip
+_CONFORMER: dict[str, Any] = {
+    "layers": "speech_encoder_layers", "heads": "speech_encoder_attention_heads",
+    "within": r"(?:model\.)?speech_encoder\.",
+    "limits": "the adapter behind the encoder is left out",
+}  # fmt: skip
+_INNER = r"(?:model\.)?encoder\."
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
+        _convolutional("wav2vec2", "Wav2Vec2Model", "Wav2Vec2Attention"),
+        _convolutional("hubert", "HubertModel", "HubertAttention"),
+        _convolutional("wavlm", "WavLMModel", "WavLMAttention", "own attention: true maps per head; " + _GROUP),
+        _convolutional("unispeech", "UniSpeechModel", "UniSpeechAttention"),
+        _convolutional("unispeech-sat", "UniSpeechSatModel", "UniSpeechSatAttention"),
+        _convolutional(
+            "data2vec-audio", "Data2VecAudioModel", "Data2VecAudioAttention", _ALONE,
+            padding_changes_frames=always,
+        ),
+        _convolutional("wav2vec2-conformer", "Wav2Vec2ConformerModel", "Wav2Vec2ConformerSelfAttention"),
         Family(
-            "wav2vec2", "Wav2Vec2Attention", wav2vec2_feature_extractor, convolution_grid,
-            padding_changes_frames=group_norm_over_time,
+            "wav2vec2-bert", "Wav2Vec2BertModel", "Wav2Vec2BertSelfAttention",
+            extractors.stacked_filterbank, frames.stacked_filterbank_grid,
         ),
         Family(
-            "hubert", "HubertAttention", wav2vec2_feature_extractor, convolution_grid,
-            padding_changes_frames=group_norm_over_time,
+            "sew", "SEWModel", "SEWAttention", extractors.normalised_waveform,
+            limits="frames before up-sampling; " + _ALONE, **_SQUEEZED,
         ),
         Family(
-            "mockingjay", "MockingjayAttention", MockingjayFeatureExtractor.for_config, mockingjay_grid,
+            "sew-d", "SEWDModel", "DisentangledSelfAttention", extractors.normalised_waveform,
+            limits="own attention; frames before up-sampling; " + _ALONE, **_SQUEEZED,
+        ),
+        Family(
+            "speecht5", "SpeechT5EncoderWithSpeechPrenet", "SpeechT5Attention",
+            extractors.named("SpeechT5FeatureExtractor"), frames.convolution_grid,
+            lengths.prenet_lengths,
+            padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
+            within=r"(?:speecht5\.)?encoder\.(?=prenet|wrapped_encoder)", limits="own attention; " + _ALONE,
+        ),
+        Family(
+            "mockingjay", "MockingjayModel", "MockingjayAttention", extractors.mockingjay, frames.mockingjay_grid,
+            lengths.own_lengths,
             stacking=lambda config: config.downsample_rate,
+            limits="R input frames per encoder frame; chunk_length must be None to observe",
+        ),
+        _whisper(
+            "whisper", "WhisperEncoder", "WhisperAttention", heads="encoder_attention_heads",
+            layers="encoder_layers", within=_INNER,
+        ),
+        _whisper(
+            "qwen2_audio_encoder", "Qwen2AudioEncoder", "Qwen2AudioAttention",
+            "at most 30 s; padding masked; frames before pooling", masking="keys",
+        ),
+        _whisper("voxtral_encoder", "VoxtralEncoder", "VoxtralAttention"),
+        _whisper(
+            "audioflamingo3_encoder", "AudioFlamingo3Encoder", "AudioFlamingo3Attention",
+            "at most 30 s; padding masked; frames before pooling", masking="always",
+            arguments=(None, "input_features_mask"),
+        ),
+        _whisper(
+            "moss_transcribe_diarize_audio", "MossTranscribeDiarizeAudioModel", "MossTranscribeDiarizeAudioAttention",
+        ),
+        _whisper(
+            "glmasr_encoder", "GlmAsrEncoder", "GlmAsrAttention", "takes no mask: " + _ALONE,
+            extraction={"padding": True}, longest=None, padding_changes_frames=always,
+        ),
+        Family(
+            "voxtral_realtime_encoder", "VoxtralRealtimeEncoder", "VoxtralRealtimeAttention",
+            extractors.named("VoxtralRealtimeFeatureExtractor"), frames.causal_whisper_grid,
+            lengths.floored_half_lengths, frame_axis=2, padding_changes_frames=always, masking="never",
+            within=r"(?:model\.)?audio_tower\.",
+            limits="causal, sliding window; " + _ALONE,
+        ),
+        Family(
+            "fun_asr_nano_encoder", "FunAsrNanoEncoder", "FunAsrNanoAttention",
+            extractors.named("FunAsrNanoFeatureExtractor"), frames.low_frame_rate_grid, lengths.same_lengths,
+            masking="always", arguments=(None, "input_features_mask"), within=r"(?:model\.)?audio_tower\.",
+            limits="features need torchaudio",
+        ),
+        Family(
+            "speech_to_text", "Speech2TextEncoder", "Speech2TextAttention",
+            extractors.filterbank, frames.speech_to_text_grid,
+            padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
+            within=_INNER, limits=_ALONE,
+        ),
+        Family(
+            "moonshine", "MoonshineEncoder", "MoonshineAttention", extractors.plain_waveform, frames.moonshine_grid,
+            lengths.each_length, padding_changes_frames=always, layers="encoder_num_hidden_layers",
+            heads="encoder_num_attention_heads", within=_INNER, limits=_GROUP,
+        ),
+        Family(
+            "moonshine_streaming_encoder", "MoonshineStreamingEncoder", "MoonshineStreamingEncoderAttention",
+            extractors.plain_waveform, frames.moonshine_streaming_grid, lengths.windowed_lengths,
+            padding_changes_frames=always, masking="always", within=_INNER,
+            extraction={"padding": True, "pad_to_multiple_of": 80},
+            limits="sliding windows; " + _ALONE,
+        ),
+        Family(
+            "parakeet_encoder", "ParakeetEncoder", "ParakeetEncoderAttention",
+            extractors.mel("ParakeetFeatureExtractor"), frames.subsampled_grid,
+            padding_changes_frames=always, within=_INNER, limits="features need librosa; " + _ALONE,
+        ),
+        Family(
+            "nemotron_asr_streaming_encoder", "NemotronAsrStreamingEncoder", "NemotronAsrStreamingEncoderAttention",
+            extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.causally_subsampled_grid,
+            padding_changes_frames=always, masking="always", within=_INNER,
+            limits="chunked look-ahead; " + _ALONE,
+        ),
+        Family(
+            "nemotron3_5_transcribe_asr_audio", "Nemotron3_5TranscribeAsrAudioModel", "Nemotron3_5TranscribeAttention",
+            extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.stacked_mel_grid, lengths.stacked_lengths,
+            padding_changes_frames=always, within=None, limits=_ALONE,
+        ),
+        Family(
+            "nemotron3_diarization_audio", "Nemotron3DiarizationAudioModel", "Nemotron3DiarizationAttention",
+            extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.stacked_mel_grid, lengths.stacked_lengths,
+            padding_changes_frames=always, within=r"(?:model\.)?(?:audio_tower)\.", limits=_ALONE,
+        ),
+        Family(
+            "lasr_encoder", "LasrEncoder", "LasrEncoderAttention", extractors.mel("LasrFeatureExtractor"),
+            frames.unpadded_filterbank_grid, padding_changes_frames=always, within=_INNER, limits=_ALONE,
+        ),
+        Family(
+            "seamless_m4t", "SeamlessM4TSpeechEncoder", "SeamlessM4TConformerSelfAttention",
+            extractors.stacked_filterbank, frames.stacked_filterbank_grid, lengths.same_lengths,
+            padding_changes_frames=always, **_CONFORMER,
+        ),
+        Family(
+            "seamless_m4t_v2", "SeamlessM4Tv2SpeechEncoder", "SeamlessM4Tv2ConformerSelfAttention",
+            extractors.stacked_filterbank, frames.stacked_filterbank_grid, lengths.same_lengths,
+            padding_changes_frames=always, **_CONFORMER,
+        ),
+        Family(
+            "phi4_multimodal_audio", "Phi4MultimodalAudioModel", "Phi4MultimodalAudioAttention",
+            extractors.named("Phi4MultimodalFeatureExtractor"), frames.phi4_grid, lengths.reduced_lengths,
+            padding_changes_frames=always, layers="num_blocks", arguments=("hidden_states", "mask"),
+            within=r"(?:model\.)?embed_tokens_extend\.audio_embed\.encoder\.", longest=lengths.longest_of_unfolding,
+            limits="at most 500 frames; " + _ALONE,
+        ),
+        Family(
+            "audio-spectrogram-transformer", "ASTModel", "ASTAttention", extractors.spectrogram, frames.no_grid,
+            lengths.patch_lengths, masking="never", extraction={"padding": "max_length"},
+            longest=lengths.longest_of_spectrogram,
+            limits="patches, not frames: no time-based measures; padding to max_length is seen",
         ),
     )
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sat_probe.models.families import receptive_field
+from sat_probe.models.family_frames import receptive_field
 
 WHOLE_FRAMES = 1500  # up to here (30 s at 20 ms) audio is convolved at once, as the model itself would
 PIECE_FRAMES = 200  # beyond it, so many encoder frames (4 s) are convolved at once
@@ -23,7 +23,7 @@ PIECE_FRAMES = 200  # beyond it, so many encoder frames (4 s) are convolved at o
 @contextmanager
 def convolving_in_pieces(model: nn.Module) -> Iterator[None]:
     """Inside the block, a wav2vec2-like model convolves long audio piece by piece; other models are left alone."""
-    encoder = getattr(model, "feature_extractor", None)
+    encoder: Any = getattr(model, "feature_extractor", None)
     if not hasattr(encoder, "conv_layers") or "forward" in encoder.__dict__:
         yield
         return
@@ -47,7 +47,7 @@ def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
         return whole(input_values)
     samples = input_values[:, None]
     first = layers[0]
-    norm = getattr(first, "layer_norm", None)
+    norm: Any = getattr(first, "layer_norm", None)
     statistics = None
     if isinstance(norm, nn.GroupNorm):
         statistics = _time_statistics(first.conv, samples, PIECE_FRAMES * hop)

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
+from sat_probe.models.layer_states import layers_of, output_of_frames, recorded_states
 from sat_probe.models.long_audio import convolving_in_pieces
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.publishing import PublishedModel
@@ -35,29 +37,40 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
     class.
     """
 
+    own_attention: type[nn.Module] | None = (
+        None  # of families whose attention bypasses transformers' interface
+    )
+
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         # a config may be shared with another model, which must not notice that this one is being probed
         super().__init__(deepcopy(config), *args, **kwargs)
+        if self.own_attention is not None:
+            for module in self.attention_modules:
+                module.__class__ = self.own_attention
         self._build_refined()
 
     @property
     def attention_modules(self) -> list[nn.Module]:
         """The self-attention of each layer, from the input on; a shared module stands there once for each layer."""
+        return [module for _, module in self._named_attention()]
+
+    def _named_attention(self) -> list[tuple[str, nn.Module]]:
         return [
-            module
-            for _, module in self.named_modules(remove_duplicate=False)
-            if type(module).__name__ == self.family.attention
+            (name, module)
+            for name, module in self.named_modules(remove_duplicate=False)
+            if any(kind.__name__ == self.family.attention for kind in type(module).__mro__)
+            and "adapter" not in name  # a wav2vec2-like model may attend once more behind its encoder
         ]
 
     @property
     def num_probed_layers(self) -> int:
         """Layers with self-attention."""
-        return self.config.num_hidden_layers
+        return getattr(self.config, self.family.layers)
 
     @property
     def num_probed_heads(self) -> int:
         """Heads per layer."""
-        return self.config.num_attention_heads
+        return getattr(self.config, self.family.heads)
 
     def forward(
         self,
@@ -82,7 +95,12 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         Raises:
             ModelError: if head_mask has the wrong shape, or the span is negative.
         """
-        if not output_attentions and head_mask is None and attention_span is None and self.limited_span is None:
+        if (
+            not output_attentions
+            and head_mask is None
+            and attention_span is None
+            and self.limited_span is None
+        ):
             return super().forward(*args, **kwargs)
         attention_mask = kwargs.get("attention_mask")
         lengths = None
@@ -129,6 +147,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
                 span.
         """
         self._check_arguments(head_mask, attention_span, span_mode)
+        if observers:
+            self._check_observable()
         modules = self.attention_modules
         with _LOCKS.setdefault(self, threading.RLock()):
             outer = attachment_of(modules[0])
@@ -142,12 +162,14 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             probe.output_attentions |= output_attentions
             probe.first_utterance = first_utterance or probe.first_utterance
             implementation = self.config._attn_implementation
-            self.set_attn_implementation(IMPLEMENTATION)
+            if self.own_attention is None:
+                self.set_attn_implementation(IMPLEMENTATION)
             try:
                 with attach(modules, probe):
                     yield probe
             finally:
-                self.set_attn_implementation(implementation)
+                if self.own_attention is None:
+                    self.set_attn_implementation(implementation)
         missed = set(range(len(modules))) - probe.seen
         if probe.seen and missed:
             raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
@@ -189,15 +211,22 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             )
             if wanted
         }
-        outputs, first = [], 0
+        outputs: list[BaseModelOutput] = []
+        first, layers = 0, layers_of(self, [name for name, _ in self._named_attention()])
         for inputs in prepared:
             watched = self.probe(
                 observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
             )
-            with watched, convolving_in_pieces(self):
-                outputs.append(super().forward(**inputs.tensors, **options))
+            recorded = recorded_states(layers, output_hidden_states)
+            with watched as probe, recorded as states, convolving_in_pieces(self):
+                output = super().forward(**inputs.tensors, **options)
+            maps = tuple(probe.maps[layer] for layer in sorted(probe.maps))
+            outputs.append(output_of_frames(output, states, maps))
             first += len(inputs.lengths)
         return join_outputs(outputs, [inputs.lengths for inputs in prepared])
+
+    def _check_observable(self) -> None:
+        """Raise a ModelError if what the configuration asks for would show observers something else."""
 
     def _check_arguments(self, head_mask: Tensor | None, span: int | None, span_mode: str) -> None:
         shape = (self.num_probed_layers, self.num_probed_heads)

@@ -120,10 +120,11 @@ class WaveformEncoder(_Base):
     def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
         family, rate = self.family, self.sampling_rate
         if family.longest is not None:
-            longest, given = family.longest(self.config, self.preprocessor), max(map(len, waveforms))
+            longest = family.longest(self.config, self.preprocessor) / rate
+            given = max(map(len, waveforms)) / rate
             if given > longest:
                 raise AudioError(
-                    f"{given / rate:.1f} s of audio is too long: {type(self).__name__} takes at most {longest / rate:.1f} s"
+                    f"{given:.1f} s of audio is too long: {type(self).__name__} takes at most {longest:.1f} s"
                 )
         try:
             inputs = self.preprocessor(
