@@ -10,7 +10,7 @@ import torch
 
 from sat_probe.errors import AudioError, CorpusError, ModelError, ReportError
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies import audio_stream, head_analysis
+from sat_probe.studies import audio_stream, corpus_pass
 from sat_probe.studies.head_analysis import analyze_model
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 from tests.reference import head_metrics_slowly
@@ -115,12 +115,12 @@ class Killed(BaseException):
 @pytest.mark.parametrize("killed_after", [1, 2, 4])
 def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, killed_after):
     monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
-    monkeypatch.setattr(head_analysis, "CHECKPOINT_UTTERANCES", 1)
+    monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
     (folder / "utterance-1b.wav").write_text("this is no audio")
     model = tiny_model("mockingjay")
     whole = analyze(model, folder, output=tmp_path / "whole")
     calls = []
-    original = head_analysis._observe_batch
+    original = corpus_pass.CorpusPass._observe
 
     def killing(*arguments):
         calls.append(1)
@@ -128,12 +128,14 @@ def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, 
             raise Killed
         original(*arguments)
 
-    monkeypatch.setattr(head_analysis, "_observe_batch", killing)
+    monkeypatch.setattr(corpus_pass.CorpusPass, "_observe", killing)
     with pytest.raises(Killed):
         analyze(model, folder, output=tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
     calls.clear()
-    monkeypatch.setattr(head_analysis, "_observe_batch", lambda *arguments: (calls.append(1), original(*arguments)))
+    monkeypatch.setattr(
+        corpus_pass.CorpusPass, "_observe", lambda *arguments: (calls.append(1), original(*arguments))
+    )
     resumed = analyze(model, folder, output=tmp_path / "parts", resume=True)
     assert len(calls) == 5 - killed_after
     pd.testing.assert_frame_equal(resumed.heads, whole.heads)
@@ -144,7 +146,7 @@ def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, 
 
 def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
-    monkeypatch.setattr(head_analysis, "CHECKPOINT_UTTERANCES", 1)
+    monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
 
     def killed(*arguments):
         raise Killed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,3 +24,11 @@ def model_revision(model: Any, revision: str | None) -> str | None:
         return None
     cached = try_to_load_from_cache(model, "config.json", revision=revision)
     return Path(cached).parent.name if isinstance(cached, str) else revision
+
+
+def command_line() -> str | None:
+    """The command that is running, without the folders its program and interpreter lie in; None in other programs."""
+    program = Path(sys.argv[0])
+    if program.name.removesuffix(".exe") != "sat-probe" and program.parent.name != "sat_probe":
+        return None
+    return " ".join(["sat-probe", *sys.argv[1:]])

@@ -1,0 +1,60 @@
+"""One study on several processes (`accelerate launch -m sat_probe ...`): each takes a shard, sums are added up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Which of the processes this is.
+
+    Attributes:
+        index: 0 is the one that prints and writes.
+        count: how many there are.
+        device: where this one computes, if the launcher decides it; None alone.
+    """
+
+    index: int = 0
+    count: int = 1
+    device: torch.device | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """True for the one that prints and writes."""
+        return self.index == 0
+
+
+def this_process() -> Process:
+    """The process among those that a launcher (accelerate, torchrun) started; alone without one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return Process()
+    state = PartialState()
+    return Process(state.process_index, state.num_processes, state.device)
+
+
+def gather(process: Process, value: Any) -> list[Any]:
+    """What every process has, in their order, on every process."""
+    if process.count == 1:
+        return [value]
+    gathered: list[Any] = [None] * process.count
+    torch.distributed.all_gather_object(gathered, value)
+    return gathered
+
+
+def add_up(process: Process, accumulators: Mapping[str, Any]) -> None:
+    """Give every process the sums of all: the numbers of one process over the whole corpus."""
+    if process.count == 1:
+        return
+    states: Sequence[Mapping[str, Mapping[str, Any]]] = gather(
+        process, {name: one.state_dict() for name, one in accumulators.items()}
+    )
+    for name, accumulator in accumulators.items():
+        first, *others = (state[name] for state in states)
+        accumulator.load_state_dict({key: first[key] + sum(other[key] for other in others) for key in first})

@@ -1,0 +1,51 @@
+"""The model of a study: by name, folder or object, on its device."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sat_probe.errors import ModelError
+from sat_probe.models.auto import AutoProbedModel
+from sat_probe.models.probed import ProbedModel
+
+BUNDLED = "bundled"
+
+
+def load_model(
+    model: str | Path | ProbedModel | None,
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    allow_pickle: bool = False,
+) -> ProbedModel:
+    """The model of a study, on its device; None is the bundled Mockingjay.
+
+    Raises:
+        ModelError: if it cannot be loaded, or the device does not exist.
+    """
+    if isinstance(model, ProbedModel):
+        return model if device is None else model.to(device)
+    name = files("sat_probe") / "data" / "mockingjay" if model is None else model
+    options: dict[str, Any] = {} if revision is None else {"revision": revision}
+    if allow_pickle:
+        options["use_safetensors"] = None  # transformers: safetensors first, then pytorch_model.bin
+    loaded = AutoProbedModel.from_pretrained(str(name), **options)
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return loaded.to(chosen)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ModelError(f"device {str(chosen)!r} cannot be used: {first_line}") from error
+
+
+def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> str:
+    """How reports call a model: its name on the Hub, its folder's name, or what it was loaded from."""
+    if model is None:
+        return BUNDLED
+    if isinstance(model, ProbedModel):
+        return loaded.config._name_or_path or type(loaded).__name__
+    return Path(model).resolve().name if Path(model).is_dir() else str(model)
