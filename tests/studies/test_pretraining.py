@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayForPreTraining
 from sat_probe.studies.pretraining import pretrain
 from sat_probe.studies.pretraining_batches import MaskedBatches
+from sat_probe.studies.pretraining_model import feature_extractor, model_config
 from sat_probe.studies.pretraining_recipe import ModelShape, block_width, load_recipe, recipe_commit
 from sat_probe.studies.pretraining_trainer import newest_checkpoint
 
@@ -201,6 +203,14 @@ def test_impossible_models(shape: ModelShape, message: str, corpus: ToyCorpus, t
     with pytest.raises(ConfigurationError, match=message):
         pretrain(corpus, tiny(model=shape), 3, tmp_path / "run", cache=tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_hop_of_the_features_can_be_chosen() -> None:
+    config = model_config(replace(TINY.model, hop_length=100))
+    assert config.hop_length == 100
+    second = feature_extractor(config).extract(np.random.default_rng(0).normal(size=16_000))
+    assert second.shape == (159, 20)  # 161 frames, of which 3 fill a row
+    assert model_config(TINY.model).hop_length == 160
 
 
 def test_c_num_counts_whole_rows() -> None:
