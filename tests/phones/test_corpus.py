@@ -184,8 +184,8 @@ class TestAlignmentsElsewhere:
             load_corpus(folder, alignments=path)
 
     def test_a_name_that_two_files_have(self, folder, tree):
-        os.rename(tree / "b" / "two.TextGrid", tree / "b" / "one.TextGrid")
-        os.rename(tree / "a", tree / "c")
+        (tree / "b" / "two.TextGrid").rename(tree / "b" / "one.TextGrid")
+        (tree / "a").rename(tree / "c")
         with pytest.raises(AlignmentError, match="a/one: 2 alignments could be meant"):
             load_corpus(folder, alignments=tree)
 
