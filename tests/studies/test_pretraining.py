@@ -195,7 +195,7 @@ def test_impossible_recipes(changes: dict[str, object], message: str) -> None:
     ("shape", "message"),
     [
         (ModelShape(hidden_size=100, num_attention_heads=6), "must be a multiple of num_attention_heads"),
-        (ModelShape(feature_kind="online_log_mell"), "unknown feature kind 'online_log_mell'"),
+        (ModelShape(feature_kind="online_log_mell"), "unknown feature_kind 'online_log_mell'"),
         (ModelShape(feature_size=40, target_size=80), "target_kind must be set"),
     ],
 )
