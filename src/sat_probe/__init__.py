@@ -26,6 +26,7 @@ _HOMES = {
     "load_corpus": "sat_probe.phones.corpus",
     "phone_set": "sat_probe.phones.phone_set",
     "read_audio": "sat_probe.audio",
+    "refine": "sat_probe.studies.refinement",
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "load_corpus",
     "phone_set",
     "read_audio",
+    "refine",
 ]
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from sat_probe.phones.phone_set import phone_set
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
+    from sat_probe.studies.refinement import refine
 
 
 def __getattr__(name: str) -> Any:

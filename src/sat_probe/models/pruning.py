@@ -176,10 +176,11 @@ class _Headless:
         assert isinstance(self, nn.Module)
         attachment, maps = attachment_of(self), None
         if attachment is not None:
-            attachment.probe.seen.add(attachment.next_layer())
+            layer = attachment.next_layer()
+            attachment.probe.seen.add(layer)
             if attachment.probe.output_attentions:
                 batch, frames = hidden_states.shape[:2]
-                maps = hidden_states.new_zeros(batch, 0, frames, frames)
+                maps = attachment.probe.maps[layer] = hidden_states.new_zeros(batch, 0, frames, frames)
         output = torch.zeros_like(hidden_states)
         bias = self.get_submodule(self._output_path).bias
         if bias is not None:

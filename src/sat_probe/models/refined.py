@@ -30,17 +30,16 @@ class RefinedModel(_Base):
 
     if TYPE_CHECKING:
         attention_modules: list[nn.Module]
+        num_probed_layers: int
+        num_probed_heads: int
 
     def _build_refined(self) -> None:
         """Bring a model that was just built into the shape its configuration asks for."""
-        config = self.config
-        self._present_heads = [
-            list(range(config.num_attention_heads)) for _ in range(config.num_hidden_layers)
-        ]
-        stored = pruned_heads(config)
+        layers, heads = self.num_probed_layers, self.num_probed_heads
+        self._present_heads = [list(range(heads)) for _ in range(layers)]
+        stored = [(layer, head) for layer, gone in pruned_heads(self.config).items() for head in gone]
         if stored:
-            pairs = [(layer, head) for layer, heads in stored.items() for head in heads]
-            self._remove(checked_heads(pairs, config.num_hidden_layers, config.num_attention_heads))
+            self._remove(checked_heads(stored, layers, heads))
 
     @property
     def present_heads(self) -> list[list[int]]:
@@ -72,7 +71,7 @@ class RefinedModel(_Base):
             ModelError: if a head is not there or named twice, or no head would be left, or layers that share their
                 weights would lose different heads.
         """
-        layers, count = self.config.num_hidden_layers, self.config.num_attention_heads
+        layers, count = self.num_probed_layers, self.num_probed_heads
         wanted = list(heads)
         for layer, head in wanted:
             if 0 <= layer < layers and 0 <= head < count and head not in self._present_heads[layer]:
@@ -106,7 +105,7 @@ class RefinedModel(_Base):
 
     def _mask_of_present(self, head_mask: Tensor) -> Tensor:
         """A head mask in the intact model's numbering as the smaller modules count: present heads to the front."""
-        count = self.config.num_attention_heads
+        count = self.num_probed_heads
         if all(len(present) == count for present in self._present_heads):
             return head_mask
         order = [
@@ -117,7 +116,7 @@ class RefinedModel(_Base):
 
     def _with_intact_numbers(self, observers: Sequence[Observer]) -> tuple[Observer, ...]:
         """Observers that hear of heads by the numbers of the intact model."""
-        if all(len(present) == self.config.num_attention_heads for present in self._present_heads):
+        if all(len(present) == self.num_probed_heads for present in self._present_heads):
             return tuple(observers)
         return tuple(_Renumbered(observer, self._present_heads) for observer in observers)
 

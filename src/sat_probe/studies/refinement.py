@@ -1,0 +1,92 @@
+"""A smaller, faster model: heads removed for good, or the reach of attention limited (section 7 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+
+import pandas as pd
+
+from sat_probe.errors import ModelError
+from sat_probe.models.attention_probe import SpanMode
+from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.footprint import Footprint, footprint
+from sat_probe.studies.head_analysis import load_model
+
+CAPTIONS = {
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds per second of audio",
+    "real_time_factor": "real-time factor",
+    "peak_memory": "peak memory of the process, bytes",
+}
+
+
+def refine(
+    model: str | Path | ProbedModel | None = None,
+    remove: Iterable[tuple[int, int]] = (),
+    span: int | None = None,
+    span_mode: SpanMode = "mask",
+) -> ProbedModel:
+    """A copy of a model without some heads, or with attention that reaches only near frames.
+
+    Removing heads gives what masking them gives (``head_mask`` 0), without computing them: their rows of the query,
+    key and value projections and their columns of the output projection are cut out. ``save_pretrained`` keeps both
+    changes, and ``AutoProbedModel.from_pretrained`` loads them.
+
+    Args:
+        model: a probed model, which is left as it is; a model on the Hub or a folder; None is the bundled one.
+        remove: heads as (layer, head), counted from 0; all heads of a layer may go, but not all heads of all layers.
+        span: each query reaches keys at most this many frames away; None changes nothing.
+        span_mode: ``"mask"`` computes the band alone, in time that grows with frames x span; ``"zero"`` is the paper's
+            span pruning (weights beyond the span are dropped, the rest not re-normalised) and saves no time.
+
+    Raises:
+        ModelError: for a head that is not there or named twice, if no head would be left, or for a negative span.
+    """
+    source = load_model(model)
+    refined = deepcopy(source)
+    heads = list(remove)
+    if heads:
+        refined.remove_heads(heads)
+    if span is not None:
+        refined.limit_span(span, span_mode)
+    return refined
+
+
+def most_global(heads: pd.DataFrame, share: float) -> list[tuple[int, int]]:
+    """The heads that attend most evenly, as (layer, head), the first to go (section 7).
+
+    Args:
+        heads: the table of a report.
+        share: how many of all heads, 0 to 1; at least one stays.
+
+    Raises:
+        ModelError: if the share is out of range.
+    """
+    if not 0 <= share <= 1:
+        raise ModelError(f"a share of heads lies between 0 and 1, got {share:g}")
+    count = min(round(share * len(heads)), len(heads) - 1)
+    chosen = heads.sort_values("globalness", ascending=False, kind="stable").head(count)
+    return [(int(layer), int(head)) for layer, head in zip(chosen["layer"], chosen["head"], strict=True)]
+
+
+def compare_footprints(before: str | Path, after: str | Path, seconds: float = 30.0) -> pd.DataFrame:
+    """What two saved models cost, measured alike in processes of their own.
+
+    Args:
+        before: folder or name of the intact model.
+        after: folder of the refined one.
+        seconds: of audio per forward pass.
+
+    Returns:
+        One row per quantity: `quantity`, `before`, `after`, `ratio`.
+    """
+    sides = [footprint(source, seconds) for source in (before, after)]
+    rows = [(caption, *(_value(side, name) for side in sides)) for name, caption in CAPTIONS.items()]
+    table = pd.DataFrame(rows, columns=["quantity", "before", "after"])
+    return table.assign(ratio=table["after"] / table["before"])
+
+
+def _value(side: Footprint, name: str) -> float:
+    return float(getattr(side, name))

@@ -1,0 +1,246 @@
+"""A refined model computes what the masked one did, keeps it on disk, and costs less."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModel
+
+from sat_probe import AutoProbedModel, refine
+from sat_probe.cli import run
+from sat_probe.errors import ModelError
+from sat_probe.models import attention_blocks
+from sat_probe.models.auto import ProbedMockingjayModel
+from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.studies.footprint import multiply_adds
+from sat_probe.studies.refinement import most_global
+from tests.models.tiny_models import CONFIGURATIONS, tiny_model
+
+FAMILIES = pytest.mark.parametrize("name", CONFIGURATIONS)
+REMOVED = [(0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (2, 3)]  # layer 1 loses all its heads
+
+
+def speech(seconds: float = 0.8, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(int(16_000 * seconds)).astype(np.float32)
+
+
+def mask_of(removed, layers=3, heads=4):
+    mask = torch.ones(layers, heads)
+    for layer, head in removed:
+        mask[layer, head] = 0
+    return mask
+
+
+def close(left, right):
+    torch.testing.assert_close(left, right, atol=2e-6, rtol=0)
+
+
+@FAMILIES
+def test_removing_equals_masking_before_and_after_saving(name, tmp_path):
+    model = tiny_model(name)
+    expected = model.encode([speech()], head_mask=mask_of(REMOVED), output_hidden_states=True)
+    intact = model.encode([speech()]).last_hidden_state
+    small = refine(model, remove=REMOVED)
+    small.save_pretrained(tmp_path)
+    loaded = AutoProbedModel.from_pretrained(tmp_path)
+    for refined in (small, loaded):
+        found = refined.encode([speech()], output_hidden_states=True)
+        for ours, theirs in zip(found.hidden_states, expected.hidden_states, strict=True):
+            close(ours, theirs)
+        (inputs,) = refined.prepare([speech()])
+        with torch.no_grad():
+            close(refined(**inputs.tensors).last_hidden_state, expected.last_hidden_state)
+        assert refined.present_heads == [[0, 2, 3], [], [0, 1, 2]]
+    assert (expected.last_hidden_state - intact).abs().max() > 1e-3
+    torch.testing.assert_close(model.encode([speech()]).last_hidden_state, intact, atol=0, rtol=0)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert sum(parameter.numel() for parameter in loaded.parameters()) < count
+
+
+@FAMILIES
+def test_heads_keep_their_numbers(name):
+    """Masks, observers, maps and a second removal speak of heads as the intact model counts them."""
+    model = tiny_model(name)
+    small = refine(model, remove=REMOVED)
+    close(
+        small.encode([speech()], head_mask=mask_of([(0, 2), (2, 0)])).last_hidden_state,
+        model.encode([speech()], head_mask=mask_of([*REMOVED, (0, 2), (2, 0)])).last_hidden_state,
+    )
+    smaller = refine(small, remove=[(0, 2), (2, 0)])
+    close(
+        smaller.encode([speech()]).last_hidden_state,
+        model.encode([speech()], head_mask=mask_of([*REMOVED, (0, 2), (2, 0)])).last_hidden_state,
+    )
+
+    class Watcher:
+        def __init__(self):
+            self.rows = {}
+
+        def observe(self, block):
+            for index, head in enumerate(range(block.heads.start, block.heads.stop)):
+                self.rows.setdefault((block.layer, head), block.weights[index, 0].clone())
+
+    watched, expected = Watcher(), Watcher()
+    maps = small.encode([speech()], observers=[watched], output_attentions=True).attentions
+    model.encode([speech()], observers=[expected])
+    assert set(watched.rows) == set(expected.rows) - set(REMOVED)
+    for head in (0, 2, 3):
+        close(watched.rows[0, head], expected.rows[0, head])
+    assert [one.shape[1] for one in maps] == [3, 0, 3]
+
+
+@FAMILIES
+def test_a_layer_without_heads_trains_and_batches(name):
+    small = refine(tiny_model(name), remove=REMOVED)
+    batch = small.encode([speech(), speech(0.5, seed=2)])
+    alone = small.encode([speech(0.5, seed=2)]).last_hidden_state[0]
+    torch.testing.assert_close(batch.last_hidden_state[1, : batch.lengths[1]], alone, atol=2e-5, rtol=0)
+    (inputs,) = small.prepare([speech()])
+    small(**inputs.tensors).last_hidden_state.square().sum().backward()
+    gradient = small.attention_modules[1].out_proj.bias.grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
+
+
+@FAMILIES
+@pytest.mark.parametrize("mode", ["mask", "zero"])
+@pytest.mark.parametrize("span", [0, 5])
+def test_a_limited_span_is_kept_on_disk(name, mode, span, tmp_path):
+    model = tiny_model(name)
+    expected = model.encode([speech()], attention_span=span, span_mode=mode).last_hidden_state
+    limited = refine(model, span=span, span_mode=mode)
+    limited.save_pretrained(tmp_path)
+    for refined in (limited, AutoProbedModel.from_pretrained(tmp_path)):
+        close(refined.encode([speech()]).last_hidden_state, expected)
+        (inputs,) = refined.prepare([speech()])
+        with torch.no_grad():
+            close(refined(**inputs.tensors).last_hidden_state, expected)
+    assert model.limited_span is None
+
+
+@pytest.mark.parametrize("span", [0, 1, 7, 40, 400])
+@pytest.mark.parametrize("elements", [500, 20_000, 384 * 1024])
+def test_the_band_equals_the_whole_map(span, elements, monkeypatch):
+    """Whatever the shape of the blocks; the differentiable path computes whole maps."""
+    model = tiny_model("mockingjay")
+    long = speech(9.0)
+    (inputs,) = model.prepare([long])
+    whole = model(**inputs.tensors, attention_span=span, span_mode="mask").last_hidden_state.detach()
+    monkeypatch.setattr(attention_blocks, "_BLOCK_ELEMENTS", elements)
+    banded = model.encode([long], attention_span=span, span_mode="mask").last_hidden_state
+    torch.testing.assert_close(banded, whole, atol=5e-6, rtol=0)
+
+
+def test_the_cost_of_a_band_grows_with_the_frames():
+    model = refine(tiny_model("mockingjay"), span=2)
+    whole = tiny_model("mockingjay")
+    grown = multiply_adds(model, 40.0) / multiply_adds(model, 20.0)
+    assert grown == pytest.approx(2.0, rel=0.02)
+    assert multiply_adds(whole, 40.0) / multiply_adds(whole, 20.0) > 2.5
+
+
+def test_shared_layers_lose_the_same_heads(tmp_path):
+    torch.manual_seed(0)
+    config = MockingjayConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48, share_layers=True
+    )
+    model = ProbedMockingjayModel(config).eval()
+    with pytest.raises(ModelError, match="share their weights"):
+        refine(model, remove=[(0, 1)])
+    everywhere = [(layer, head) for layer in range(3) for head in (1, 3)]
+    small = refine(model, remove=everywhere)
+    expected = model.encode([speech()], head_mask=mask_of(everywhere)).last_hidden_state
+    small.save_pretrained(tmp_path)
+    for refined in (small, AutoProbedModel.from_pretrained(tmp_path)):
+        close(refined.encode([speech()]).last_hidden_state, expected)
+
+
+@pytest.mark.parametrize(
+    "remove, message",
+    [
+        ([(3, 0)], "no head 0 in layer 3: layers are 0 to 2, heads 0 to 3"),
+        ([(0, -1)], "no head -1 in layer 0"),
+        ([(0, 1), (0, 1)], "head 1 of layer 0 is named twice"),
+        ([(layer, head) for layer in range(3) for head in range(4)], "all 12 heads would be removed"),
+    ],
+)
+def test_bad_heads_are_refused(remove, message):
+    with pytest.raises(ModelError, match=message):
+        refine(tiny_model("mockingjay"), remove=remove)
+
+
+def test_a_removed_head_cannot_be_removed_again():
+    small = refine(tiny_model("mockingjay"), remove=[(0, 1)])
+    with pytest.raises(ModelError, match="head 1 of layer 0 was removed before"):
+        refine(small, remove=[(0, 1)])
+    with pytest.raises(ModelError, match="every head that is left would be removed"):
+        refine(
+            small,
+            remove=[(layer, head) for layer in range(3) for head in range(4) if (layer, head) != (0, 1)],
+        )
+
+
+def test_a_negative_span_and_a_damaged_configuration_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="0 or more frames, got -1"):
+        refine(tiny_model("mockingjay"), span=-1)
+    refine(tiny_model("mockingjay"), remove=[(0, 1)]).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["sat_probe_pruned_heads"] = [[0, 1]]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="must list heads by layer"):
+        AutoProbedModel.from_pretrained(tmp_path)
+
+
+def test_plain_transformers_refuses_removed_heads_as_documented(tmp_path):
+    refine(tiny_model("wav2vec2-layer-norm"), remove=[(0, 1)]).save_pretrained(tmp_path)
+    with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
+        AutoModel.from_pretrained(tmp_path)
+
+
+def test_plain_transformers_ignores_a_limited_span_as_documented(tmp_path):
+    model = tiny_model("wav2vec2-layer-norm")
+    refine(model, span=3).save_pretrained(tmp_path)
+    (inputs,) = model.prepare([speech()])
+    with torch.no_grad():
+        plain = AutoModel.from_pretrained(tmp_path)(**inputs.tensors).last_hidden_state
+        close(plain, model(**inputs.tensors).last_hidden_state)
+
+
+def test_the_most_global_heads_go_first():
+    heads = pd.DataFrame({"layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "globalness": [0.1, 3.0, 2.0, 0.5]})
+    assert most_global(heads, 0.5) == [(0, 1), (1, 0)]
+    assert len(most_global(heads, 1.0)) == 3
+    with pytest.raises(ModelError, match="between 0 and 1"):
+        most_global(heads, 1.2)
+
+
+def test_the_command(tmp_path, capsys):
+    source, small = tmp_path / "tiny", tmp_path / "small"
+    tiny_model("mockingjay").save_pretrained(source)
+    arguments = [
+        "refine",
+        str(source),
+        "--heads",
+        "0.1,2.3",
+        "--span",
+        "4",
+        "--seconds",
+        "2",
+        "-o",
+        str(small),
+    ]
+    assert run([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    table = {row["quantity"]: row for row in printed["table"]}
+    assert table["parameters"]["ratio"] < 1
+    assert table["multiply-adds per second of audio"]["ratio"] < 1
+    assert AutoProbedModel.from_pretrained(small).present_heads == [[0, 2, 3], [0, 1, 2, 3], [0, 1, 2]]
+    assert AutoProbedModel.from_pretrained(small).limited_span == 4
+    assert run(arguments) == 2  # never overwrites
+    assert run(["refine", str(source), "-o", str(tmp_path / "x")]) == 2
+    assert run(["refine", str(source), "--heads", "9.1", "-o", str(tmp_path / "x")]) == 1
+    assert "no head 1 in layer 9" in capsys.readouterr().err
