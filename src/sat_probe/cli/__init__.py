@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import align, analyze, compare, convert_mockingjay, plot, pretrain, push, refine
+from sat_probe.cli import align, analyze, compare, convert_mockingjay, plot, pretrain, push, refine, segment
 from sat_probe.errors import SatProbeError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -63,6 +63,7 @@ app.command("plot")(plot.plot)
 app.command("pretrain")(pretrain.pretrain)
 app.command("push")(push.push)
 app.command("refine")(refine.refine)
+app.command("segment")(segment.segment)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -107,24 +107,7 @@ class BoundaryScores:
         self, rate: str = "r_value", *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
     ) -> tuple[float, float]:
         """Percentile bootstrap interval of a rate, utterances resampled; (NaN, NaN) for fewer than two utterances."""
-        if rate not in RATES:
-            raise ConfigurationError(f"no rate {rate!r}: choose one of {', '.join(RATES)}")
-        if not 0 < confidence < 1:
-            raise ConfigurationError(f"confidence must lie between 0 and 1, got {confidence!r}")
-        if len(self.counts) < 2:
-            return float("nan"), float("nan")
-        # in sorted order, so that the interval does not depend on the order of the utterances
-        counts = self.counts[np.lexsort(self.counts.T)]
-        rng = np.random.default_rng(seed)
-        chances = np.full(len(counts), 1 / len(counts))
-        sums = np.stack([rng.multinomial(len(counts), chances) @ counts for _ in range(replicates)])
-        tail = 50 * (1 - confidence)
-        values = boundary_rates(*sums.T)[rate]
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return float("nan"), float("nan")
-        low, high = np.percentile(values, [tail, 100 - tail])
-        return float(low), float(high)
+        return bootstrap_interval(self.counts, rate, confidence=confidence, replicates=replicates, seed=seed)
 
     def keys(self) -> tuple[str, ...]:
         return (*COMPONENTS, *RATES)
@@ -202,6 +185,35 @@ class BoundaryScoreAccumulator:
         totals = [int(total) for total in counts.sum(axis=0)]
         rates: dict[str, Any] = {name: float(value) for name, value in boundary_rates(*totals).items()}
         return BoundaryScores(self.counting, self.tolerance, tuple(self._ids), counts, *totals, **rates)
+
+
+def bootstrap_interval(
+    counts: np.ndarray,
+    rate: str = "r_value",
+    *,
+    confidence: float = 0.95,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """:meth:`BoundaryScores.interval` of counts (utterances, 4) as :func:`count_boundaries` gives them."""
+    if rate not in RATES:
+        raise ConfigurationError(f"no rate {rate!r}: choose one of {', '.join(RATES)}")
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    if len(counts) < 2:
+        return float("nan"), float("nan")
+    # in sorted order, so that the interval does not depend on the order of the utterances
+    counts = counts[np.lexsort(counts.T)]
+    rng = np.random.default_rng(seed)
+    chances = np.full(len(counts), 1 / len(counts))
+    sums = np.stack([rng.multinomial(len(counts), chances) @ counts for _ in range(replicates)])
+    tail = 50 * (1 - confidence)
+    values = boundary_rates(*sums.T)[rate]
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def _columns(counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,0 +1,207 @@
+"""`sat-probe segment`: which head knows where phones begin?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_probe.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sat_probe.studies.segmentation import Segmentation
+
+
+class CountingRule(str, Enum):
+    """Rules for what a hit is."""
+
+    rasanen = "rasanen"
+    strict = "strict"
+    lenient = "lenient"
+
+
+class MapFeatures(str, Enum):
+    """Which part of a map describes a frame."""
+
+    rows = "rows"
+    rows_and_columns = "rows_and_columns"
+
+
+def segment(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            help="A folder of audio with phone alignments, or a corpus by name; the bundled speech if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
+    ] = None,
+    counting: Annotated[
+        CountingRule, typer.Option("--counting", help="What counts as a hit; the result names it.")
+    ] = CountingRule.rasanen,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Seconds, inclusive.")] = 0.02,
+    features: Annotated[
+        MapFeatures, typer.Option("--features", help="What of a map describes a frame; the paper takes rows.")
+    ] = MapFeatures.rows,
+    shifts: Annotated[
+        int,
+        typer.Option(
+            "--shifts", min=1, help="Read each utterance N times, 1/N frame apart; the paper: once."
+        ),
+    ] = 1,
+    validation_share: Annotated[
+        float, typer.Option("--validation-share", help="Share of the speakers that settings are tuned on.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A report of this model to add the tables and figures to, or a new folder for one.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="cpu, cuda, mps; a GPU if left out and there is one.", show_default=False
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Which speakers validate; random boundaries.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all tables as JSON.")] = False,
+) -> None:
+    """Which attention head knows where [bold]phones begin[/bold]?
+
+    Every head, every layer and baselines without a model predict the phone boundaries of a corpus. Settings are tuned
+    on some speakers and scored on the others; one head is chosen by its validation score, and one without any label.
+
+    [bold]Examples[/bold]
+
+    [dim]# the bundled model on the bundled speech, no network needed[/dim]
+    sat-probe segment
+
+    [dim]# TIMIT, results added to a report[/dim]
+    sat-probe segment org/model --dataset timit --data-dir TIMIT --output report
+
+    [dim]# maps at a third of the frame, the numbers for another program[/dim]
+    sat-probe segment --shifts 3 --features rows_and_columns --json
+    """
+    from sat_probe.reports.report_folder import check_destination
+
+    if output is not None:
+        check_destination(output)  # before the work, not after it
+
+    quiet()
+
+    from sat_probe.studies.segmentation import segment_model
+    from sat_probe.studies.segmentation_sources import Settings
+
+    progress = sys.stderr.isatty()
+    found = segment_model(
+        model,
+        dataset,
+        data_dir=data_dir,
+        split=split,
+        limit=limit,
+        counting=counting.value,
+        tolerance=tolerance,
+        settings=Settings(features=features.value, shifts=shifts),
+        validation_share=validation_share,
+        revision=revision,
+        device=device,
+        seed=seed,
+        progress=progress,
+    )
+    if output is not None:
+        from sat_probe.reports.head_report import HeadReport
+        from sat_probe.studies.head_analysis import analyze_model
+
+        if (output / "report.json").exists():
+            report = HeadReport.load(output)
+        else:
+            report = analyze_model(
+                model,
+                dataset,
+                data_dir=data_dir,
+                split=split,
+                limit=limit,
+                revision=revision,
+                device=device,
+                seed=seed,
+                progress=progress,
+            )
+        found.added_to(report).save(output)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2, allow_nan=False))
+        return
+
+    from rich.console import Console
+
+    Console().print(_summary(found))
+    if output is not None:
+        typer.echo(f"\nReport: {output}")
+
+
+def _summary(found: Segmentation) -> Table:
+    """The best heads and the best of every other kind of source, R-values in per cent."""
+    import pandas as pd
+    from rich.table import Table
+
+    table, origin = found.table, found.provenance
+    shown = Table(
+        title=f"Phone boundaries within ± {1000 * origin['tolerance']:g} ms, counted as {origin['counting']}",
+        caption=f"R on {origin['utterances']['test']} test utterances with its 95 % interval; tuned on "
+        f"{origin['utterances']['validation']} of other speakers",
+    )
+    shown.add_column("source", no_wrap=True)
+    for column in ("R valid.", "R test", "95 %", "precision", "recall"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    shown.add_column("chosen by")
+    heads = table[table["source"] == "attention"]
+    others = table[table["source"] != "attention"].groupby("source", sort=False).head(1)
+    best = heads[(heads["choice"] != "") | (heads.index.isin(heads.index[:5]))]
+    rows = [(row, row["choice"].replace("_", " ")) for _, row in best.iterrows()]
+    rows += [(row, "") for _, row in others.iterrows()]
+    for row, choice in rows:
+        name = " ".join(
+            [
+                row["source"],
+                *(f"{a}{row[n]}" for a, n in (("L", "layer"), ("H", "head")) if row[n] is not pd.NA),
+            ]
+        )
+        rates = [f"{100 * row[rate]:.1f}" for rate in ("validation_r_value", "r_value")]
+        interval = f"{100 * row['r_value_low']:.1f}–{100 * row['r_value_high']:.1f}"
+        shown.add_row(
+            name, *rates, interval, f"{100 * row['precision']:.1f}", f"{100 * row['recall']:.1f}", choice
+        )
+    return shown
