@@ -74,7 +74,7 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
         pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
         entries=entries,
         tables=tables,
-        figures=any(entry.figures for entry in entries),
+        facts={entry.path: _facts(entry.provenance) for entry in entries},
     )
 
 
