@@ -182,3 +182,17 @@ def test_real_speech_with_alignments_gives_relation_maps(shared_data):
     np.testing.assert_allclose(joint, 1, atol=1e-9)
     assert report.provenance["unaligned"] == 0
     assert report.examples["phones"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("options", [{"relation_rate": "model"}, {"leave_out_own_segment": True}])
+def test_relation_options_change_the_maps_and_are_recorded(shared_data, options):
+    model = tiny_model("mockingjay")
+    default = analyze(model, shared_data / "timit-sample", limit=2)
+    other = analyze(model, shared_data / "timit-sample", limit=2, **options)
+    pd.testing.assert_frame_equal(default.heads, other.heads)
+    assert not default.tables["relation_maps"]["joint"].equals(other.tables["relation_maps"]["joint"])
+    assert other.provenance | options == other.provenance
+    classes = other.tables["relation_maps_by_class"]
+    np.testing.assert_allclose(classes.groupby(["layer", "head"])["joint"].sum(), 1, atol=1e-9)
+    assert set(other.tables["relation_maps_by_voicing"]["key_phone"]) == {"voiced", "voiceless", "silence"}

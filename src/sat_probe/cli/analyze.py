@@ -72,6 +72,26 @@ def analyze(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
     ] = False,
+    phone_set: Annotated[
+        str | None,
+        typer.Option(
+            "--phone-set",
+            help="Fold phones into timit-61, timit-48, timit-39 or arpabet-39 [default: the corpus's own].",
+            show_default=False,
+        ),
+    ] = None,
+    leave_out_own_segment: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-own-segment", help="Relation maps without pairs of frames in the same phone."
+        ),
+    ] = False,
+    model_rate: Annotated[
+        bool,
+        typer.Option(
+            "--model-rate", help="Relation maps with one label per encoder frame, not per input frame."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unusable file instead of skipping it.")
@@ -122,9 +142,9 @@ def analyze(
 
     from rich.console import Console
 
+    from sat_probe.studies.distributed import this_process
     from sat_probe.studies.head_analysis import analyze_model
 
-    phone_set = None
     if preset is not None:
         from sat_probe.studies.presets import load_preset
 
@@ -133,7 +153,8 @@ def analyze(
             model, revision = chosen.pinned_model, revision or chosen.revision
             allow_pickle = allow_pickle or chosen.allow_pickle
         if dataset is None:
-            dataset, split, phone_set = chosen.dataset, split or chosen.split, chosen.phone_set
+            dataset, split = chosen.dataset, split or chosen.split
+            phone_set = phone_set or chosen.phone_set
         limit = limit or chosen.limit
 
     report = analyze_model(
@@ -143,6 +164,8 @@ def analyze(
         split=split,
         limit=limit,
         phone_set=phone_set,
+        relation_rate="model" if model_rate else "upsampled",
+        leave_out_own_segment=leave_out_own_segment,
         device=device,
         strict=strict,
         progress=sys.stderr.isatty(),
@@ -152,6 +175,8 @@ def analyze(
         output=folder,
         resume=resume,
     )
+    if not this_process().is_main:
+        return
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
         return

@@ -103,7 +103,7 @@ class CorpusPass:
 
     def _observe(self, batch: Batch) -> None:
         ids = [utterance.id for utterance in batch.utterances]
-        factor = self.model.upsampling_factor
+        factor = self.relations.upsampling_factor  # 1, or the model's R
         grid = self.model.frame_grid.upsampled(factor)
         labels: list[np.ndarray | None] = [
             None

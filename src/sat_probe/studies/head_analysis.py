@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from sat_probe.measures.relation_map import RelationMapAccumulator
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpus import Corpus, load_corpus
+from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
@@ -25,6 +26,7 @@ from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.provenance import command_line, model_revision, versions
 from sat_probe.studies.study_model import BUNDLED, load_model, model_name
 
+RelationRate = Literal["upsampled", "model"]
 _MILLISECONDS = {"mean_offset": "mean_offset_ms", "spread": "spread_ms"}  # frames inside, time in reports
 
 
@@ -36,6 +38,8 @@ def analyze_model(
     split: str | None = None,
     limit: int | None = None,
     phone_set: str | None = None,
+    relation_rate: RelationRate = "upsampled",
+    leave_out_own_segment: bool = False,
     revision: str | None = None,
     allow_pickle: bool = False,
     device: str | torch.device | None = None,
@@ -55,6 +59,9 @@ def analyze_model(
         split: part of the corpus.
         limit: only the first so many utterances.
         phone_set: fold phones into this set, for corpora with alignments.
+        relation_rate: "upsampled" labels every input frame of a stacked one, as the paper's supplement does; "model"
+            gives each encoder frame one label. The same where nothing is stacked.
+        leave_out_own_segment: relation maps without pairs of frames in the same phone (Shim et al. 2022).
         revision: branch, tag or commit of a model on the Hub.
         allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
         device: where to compute; a GPU if there is one.
@@ -91,7 +98,11 @@ def analyze_model(
         corpus,
         HeadMetricsAccumulator(layers, heads, PoissonBootstrap(replicates, seed)),
         RelationMapAccumulator(
-            layers, heads, corpus.phone_set.phones, upsampling_factor=probed.upsampling_factor
+            layers,
+            heads,
+            corpus.phone_set.phones,
+            upsampling_factor=probed.upsampling_factor if relation_rate == "upsampled" else 1,
+            leave_out_own_segment=leave_out_own_segment,
         ),
         process,
         strict,
@@ -104,6 +115,8 @@ def analyze_model(
         "corpus": corpus.name,
         "split": corpus.split,
         "phone_set": corpus.phone_set.name,
+        "relation_rate": relation_rate,
+        "leave_out_own_segment": leave_out_own_segment,
         "frame_hop_ms": hop_ms,
         "dtype": str(probed.dtype).removeprefix("torch."),
         "device": str(probed.device),
@@ -128,7 +141,7 @@ def analyze_model(
     report = HeadReport(
         heads=head_table(seen.heads.compute(), hop_ms),
         provenance=provenance,
-        tables=relation_tables(seen.relations),
+        tables=relation_tables(seen.relations, corpus.phone_set),
         examples=example_utterance(probed, corpus),
     )
     if output is not None and process.is_main:
@@ -164,13 +177,20 @@ def head_table(metrics: HeadMetrics, hop_ms: float) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def relation_tables(relations: RelationMapAccumulator) -> dict[str, pd.DataFrame]:
-    """Relation maps, concentration and named operations; nothing if no utterance was aligned."""
+def relation_tables(relations: RelationMapAccumulator, phones: PhoneSet) -> dict[str, pd.DataFrame]:
+    """Relation maps over phones, natural classes and voicing, concentration and named operations; nothing if no
+    utterance was aligned.
+    """
     if not relations.utterances:
         return {}
     maps = relations.compute()
+    manner = {phone: phones.natural_class(phone) for phone in phones.phones}
+    voicing = {phone: "voiced" if phones.is_voiced(phone) else "voiceless" for phone in phones.phones}
+    voicing |= {phone: manner[phone] for phone in phones.phones if manner[phone] == "silence"}
     return {
         "relation_maps": maps.relation_frame(),
         "concentration": maps.concentration_frame(),
         "operations": maps.operations_frame(),
+        "relation_maps_by_class": relations.compute(manner).relation_frame(),
+        "relation_maps_by_voicing": relations.compute(voicing).relation_frame(),
     }
