@@ -100,6 +100,8 @@ def explained(error: BaseException, repo_id: str) -> HubError:
     unreachable = (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)
     if isinstance(cause, unreachable) and status(cause) == 0:
         return HubError(f"{repo_id}: the Hub cannot be reached ({one_line(cause)})")
+    if status(cause) == 429 or status(cause) >= 500:
+        return HubError(f"{repo_id}: the Hub is overloaded or down ({one_line(cause)}); try again later")
     return HubError(f"{repo_id}: {one_line(cause)}")
 
 
