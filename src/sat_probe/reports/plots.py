@@ -33,6 +33,7 @@ from sat_probe.reports.plots_segmentation import (
     plot_precision_recall,
     plot_segmentation,
 )
+from sat_probe.reports.segmentation_figures import segmentation_drawings
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
@@ -102,6 +103,11 @@ def drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
             named = None if operations is None else _rows(operations, layer, head)
             cells = _rows(tables["relation_maps"], layer, head)
             yield f"relation-{name}", partial(plot_relation_map, cells, named, f"layer {layer}, head {head}")
+            if name == "to-phones" and "relation_maps_by_class" in tables:
+                classes = _rows(tables["relation_maps_by_class"], layer, head)
+                title = f"layer {layer}, head {head}"
+                yield "relation-classes", partial(plot_relation_map, classes, title=title)
+    yield from segmentation_drawings(report)
 
 
 def _telling_heads(report: HeadReport) -> dict[str, tuple[int, int]]:
@@ -116,12 +122,14 @@ def _telling_heads(report: HeadReport) -> dict[str, tuple[int, int]]:
         "not-to": operations["operation"].str.startswith("not to "),
         "not-identity": operations["operation"] == "not identity",
     }
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for name, chosen in kinds.items():
         part = operations[chosen.to_numpy(dtype=bool)]
         if len(part):
             best = part.iloc[int(part["score"].abs().to_numpy(dtype=float).argmax())]
-            found[name] = int(best["layer"]), int(best["head"])
+            head = int(best["layer"]), int(best["head"])
+            if head not in found.values():  # one map a head
+                found[name] = head
     return found
 
 

@@ -31,7 +31,8 @@ def plot_relation_map(
         operations: rows of the table `operations` of the same head; what they name is framed and listed.
     """
     phones, values, unsure = _cells(cells)
-    ax = axes_or_new(ax, 1.9 + 0.155 * len(phones), 1.2 + 0.155 * len(phones))
+    side = max(0.155 * len(phones), 2.4)
+    ax = axes_or_new(ax, 1.9 + side, 1.2 + side)
     shown = np.ma.masked_invalid(values)
     top = max(1.0, float(np.quantile(shown.compressed(), 0.99)) if shown.count() else 1.0)
     norm = TwoSlopeNorm(0.0, vmin=-1.0, vmax=top)  # -1 is the floor: no attention at all
@@ -42,8 +43,9 @@ def plot_relation_map(
     ax.scatter(columns, rows, s=5, marker="x", color="#8c8c8c", linewidth=0.5)
     rows, columns = np.nonzero(unsure)
     ax.scatter(columns, rows, s=1.5, marker="o", color="#666666", linewidth=0)
-    ax.set_xticks(range(len(phones)), phones, rotation=90, fontsize=6)
-    ax.set_yticks(range(len(phones)), phones, fontsize=6)
+    size = 6 if len(phones) > 15 else 8
+    ax.set_xticks(range(len(phones)), phones, rotation=90, fontsize=size)
+    ax.set_yticks(range(len(phones)), phones, fontsize=size)
     ax.tick_params(length=1.5, pad=1)
     ax.set(xlabel="key phone (attended to)", ylabel="query phone (attending)")
     bar = figure_of(ax).colorbar(image, ax=ax, fraction=0.04, pad=0.02, extend="max")

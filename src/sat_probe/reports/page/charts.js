@@ -19,8 +19,10 @@ function themeLayout() {
 const axisLook = () => ({ color: themeColours().ink, gridcolor: themeColours().line, zerolinecolor: themeColours().ink });
 
 function drawRelation(head) {
-  const { phones, planes, utterances, minimum } = report.relations;
-  const [values, low, high] = [0, 1, 2].map((plane) => (plane < planes ? relationOf(head, plane) : null));
+  const view = report.relations[Number(byName("relation-view").value)];
+  const { phones, planes, utterances } = view;
+  const minimum = report.minimumUtterances;
+  const [values, low, high] = [0, 1, 2].map((plane) => (plane < planes ? relationOf(view, head, plane) : null));
   const reliable = (row, column) => values[row][column] !== null && (!utterances || utterances[row][column] >= minimum);
   const shown = values.map((line, row) => line.map((value, column) => (reliable(row, column) ? value : null)));
   const sorted = shown.flat().filter(known).sort((a, b) => a - b);
@@ -35,7 +37,7 @@ function drawRelation(head) {
   }));
   const weak = values.flatMap((line, row) => line.map((_, column) => [row, column])).filter(([row, column]) => !reliable(row, column));
   const colours = themeColours();
-  const look = { ...axisLook(), type: "category", tickfont: { size: 9 }, showgrid: false, zeroline: false, dtick: 1 };
+  const look = { ...axisLook(), type: "category", tickfont: { size: phones.length > 20 ? 9 : 12 }, showgrid: false, zeroline: false, dtick: 1, automargin: true };
   const span = [-0.5, phones.length - 0.5];
   Plotly.react("relation", [
     { type: "heatmap", z: shown, x: names, y: names, text, hovertemplate: "%{text}<extra></extra>", hoverongaps: true,
@@ -54,7 +56,7 @@ function drawRelation(head) {
 }
 
 function drawConcentration(head) {
-  const rows = report.relations.concentration.filter(([layer, index]) => layer === head.layer && index === head.head);
+  const rows = report.concentration.filter(([layer, index]) => layer === head.layer && index === head.head);
   const values = rows.map((row) => row[3]);
   const bars = (column, sign) => rows.map((row) => (known(row[column]) && known(row[3]) ? Math.max(0, sign * (row[column] - row[3])) : 0));
   Plotly.react("concentration", [{
@@ -88,9 +90,9 @@ function drawBetween(selected, choose) {
   const [x, y] = [byName("axis-x").value, byName("axis-y").value];
   const title = (name) => report.axisNames[name] || name;
   drawPoints("scatter", (head) => head[x], (head) => head[y], title(x), title(y), () => "", selected, choose);
-  if (!report.relations?.concentration) { byName("focus").parentElement.hidden = true; return; }
+  if (!report.concentration) { byName("focus").parentElement.hidden = true; return; }
   const extreme = new Map();
-  for (const [layer, index, phone, value, low, high] of report.relations.concentration) {
+  for (const [layer, index, phone, value, low, high] of report.concentration) {
     const sure = known(low) && known(high) ? (low > 0 || high < 0) : false;
     const rank = known(value) ? (sure ? 1e6 : 0) + Math.abs(value) : -1;
     const name = `${layer},${index}`;

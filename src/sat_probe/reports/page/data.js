@@ -29,7 +29,8 @@ const shownNumber = (value) => (!known(value) ? "–"
   : Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 3));
 const headName = (head) => `layer ${head.layer}, head ${head.head}`;
 
-let maps = null, spectrogram = null, relationCodes = null;
+let maps = null, spectrogram = null;
+const relationCodes = new Map();
 
 async function unpackAll() {
   const source = new TextDecoder().decode(await unpack("plotly"));
@@ -38,7 +39,7 @@ async function unpackAll() {
     maps = new Uint8Array(await unpack("maps"));
     spectrogram = new Uint8Array(await unpack("spectrogram"));
   }
-  if (report.relations) relationCodes = new Int16Array(await unpack("relations"));
+  for (const { name } of report.relations) relationCodes.set(name, new Int16Array(await unpack(name)));
 }
 
 // (T, T) weights of a head: the square root was stored, 255 is the head's largest weight.
@@ -51,10 +52,10 @@ function attentionOf(head) {
 }
 
 // One plane (0 relation, 1 low, 2 high) of a head's relation map; null is undefined.
-function relationOf(head, plane) {
-  const { phones, shape: [layers, heads] } = report.relations;
+function relationOf(view, head, plane) {
+  const { name, phones, shape: [layers, heads] } = view;
   const count = phones.length;
   const first = ((plane * layers + head.layer) * heads + head.head) * count * count;
   return phones.map((_, row) => Array.from(
-    relationCodes.subarray(first + row * count, first + (row + 1) * count), (code) => (code === -32768 ? null : code / 1000)));
+    relationCodes.get(name).subarray(first + row * count, first + (row + 1) * count), (code) => (code === -32768 ? null : code / 1000)));
 }

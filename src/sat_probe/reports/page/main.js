@@ -18,9 +18,10 @@ function choose(head, scroll = true) {
       ? element("small", {}, ` ${shownNumber(head[`${name}_low`])} … ${shownNumber(head[`${name}_high`])}`) : "",
       known(head[`${name}_rank`]) ? element("small", {}, `, rank ${head[`${name}_rank`]}`) : ""))));
   byName("operations").replaceChildren(...head.operations.map((name) => element("b", {}, name)));
-  if (!head.operations.length && report.relations) byName("operations").textContent = "No phone stands out for this head.";
+  if (!head.operations.length && report.relations.length) byName("operations").textContent = "No phone stands out for this head.";
   if (report.example) drawMap(head);
-  if (report.relations) { drawRelation(head); if (report.relations.concentration) drawConcentration(head); }
+  if (report.relations.length) drawRelation(head);
+  if (report.concentration) drawConcentration(head);
   drawBetween(head, choose);
   try { history.replaceState(null, "", `#${head.layer}.${head.head}`); } catch { /* a page inside a frame keeps its address */ }
   if (scroll) byName("detail").scrollIntoView({ block: "start" });
@@ -37,14 +38,15 @@ function sayWhatIsMissing() {
     say("map", "No example utterance: attention maps are kept when ", element("code", {}, "sat-probe analyze"),
       " finds an utterance of at most 4 s in the corpus.");
   }
-  if (!report.relations) {
+  if (!report.relations.length) {
     say("relation", "No relation maps: the corpus has no phone alignments. Add them with ", element("code", {}, "sat-probe align DATASET"),
       ", or put TextGrid, .phn or CTM files beside the audio, and analyze again.");
-    byName("concentration").closest("figure").hidden = true;
   } else {
-    if (!report.relations.concentration) byName("concentration").closest("figure").hidden = true;
-    byName("relation-hint").textContent = `Grey with a cross: fewer than ${report.relations.minimum} utterances have both phones.`;
+    byName("relation-hint").textContent = `Grey with a cross: fewer than ${report.minimumUtterances} utterances have both phones.`;
+    byName("relation-view").append(...report.relations.map((view, index) => element("option", { value: index }, view.title)));
+    byName("relation-view").onchange = () => drawRelation(selected);
   }
+  if (!report.concentration) byName("concentration").closest("figure").hidden = true;
   if (report.example && !report.example.phones.length) {
     byName("map-note").after(element("span", {}, " (no phone alignment: the axes show time alone)"));
   }
