@@ -56,7 +56,10 @@ FAMILIES: dict[str, Family] = {
             "data2vec-audio", "Data2VecAudioModel", "Data2VecAudioAttention", _ALONE,
             padding_changes_frames=always,
         ),
-        _convolutional("wav2vec2-conformer", "Wav2Vec2ConformerModel", "Wav2Vec2ConformerSelfAttention"),
+        _convolutional(
+            "wav2vec2-conformer", "Wav2Vec2ConformerModel", "Wav2Vec2ConformerSelfAttention", _ALONE,
+            padding_changes_frames=always,
+        ),
         Family(
             "wav2vec2-bert", "Wav2Vec2BertModel", "Wav2Vec2BertSelfAttention",
             extractors.stacked_filterbank, frames.stacked_filterbank_grid,
@@ -172,7 +175,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "phi4_multimodal_audio", "Phi4MultimodalAudioModel", "Phi4MultimodalAudioAttention",
             extractors.named("Phi4MultimodalFeatureExtractor"), frames.phi4_grid, lengths.reduced_lengths,
-            padding_changes_frames=always, layers="num_blocks", arguments=("hidden_states", "mask"),
+            padding_changes_frames=always, layers="num_blocks", masking="always", arguments=("hidden_states", "mask"),
             within=r"(?:model\.)?embed_tokens_extend\.audio_embed\.encoder\.", longest=lengths.longest_of_unfolding,
             limits="at most 500 frames; " + _ALONE,
         ),

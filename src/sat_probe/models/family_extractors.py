@@ -16,7 +16,8 @@ def named(name: str, **options: Any) -> Callable[[Any], Any]:
 
 def normalised_waveform(config: Any) -> Any:
     """Waveforms normalised per utterance."""
-    return _extractor("Wav2Vec2FeatureExtractor")(return_attention_mask=config.feat_extract_norm == "layer")
+    masked = getattr(config, "feat_extract_norm", "layer") == "layer"
+    return _extractor("Wav2Vec2FeatureExtractor")(return_attention_mask=masked)
 
 
 def plain_waveform(config: Any) -> Any:
