@@ -1,0 +1,157 @@
+"""Make the figures and the measured numbers of docs/relation_maps.md.
+
+    python scripts/make_docs_figures.py PATH/TO/timit-sample
+
+The bundled model reads 80 hand-labelled utterances of TIMIT (the sample that NLTK distributes; not part of this
+project), and for the pictures of one utterance with its sound the bundled speech. Figures go to docs/figures; the
+numbers replace what stands between the markers of docs/relation_maps.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+
+from sat_probe.audio import read_audio
+from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
+from sat_probe.phones.corpus import Corpus, load_corpus
+from sat_probe.reports import plots
+from sat_probe.reports.example import example_weights
+from sat_probe.reports.figures import figure_of
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.head_analysis import analyze_model, load_model
+from sat_probe.studies.segmentation import segment_model
+from sat_probe.studies.segmentation_sources import Settings, Source, model_boundaries
+
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+CELL = ["layer", "head", "query_phone", "key_phone"]
+
+
+def draw(ax: object, name: str) -> None:
+    """PNG only: the documentation is read in a browser, at one size."""
+    figure_of(ax).savefig(  # type: ignore[arg-type]
+        DOCS / "figures" / f"{name}.png", dpi=110, metadata={"Software": None}, facecolor="white"
+    )
+
+
+def compare(first: HeadReport, second: HeadReport) -> dict[str, str]:
+    """How two ways of making relation maps differ, over the cells that both attest."""
+    tables = [report.tables["relation_maps"].set_index(CELL) for report in (first, second)]
+    attested = [table["utterances"] >= MINIMUM_UTTERANCES for table in tables]
+    both = attested[0] & attested[1]
+    one, other = (table.loc[both, "relation"] for table in tables)
+    operations = [report.tables["operations"][["layer", "head", "operation"]] for report in (first, second)]
+    names = [set(table.itertuples(index=False, name=None)) for table in operations]
+    difference = np.abs(one - other)
+    return {
+        "cells with evidence (share of all)": f"{attested[0].mean():.3f} / {attested[1].mean():.3f}",
+        "correlation of relations": f"{np.corrcoef(one, other)[0, 1]:.4f}",
+        "median difference of a relation": f"{difference.median():.3f}",
+        "95 % of differences are below": f"{difference.quantile(0.95):.3f}",
+        "operations named": f"{len(names[0])} / {len(names[1])}, {len(names[0] & names[1])} the same",
+        "heads with identity": " / ".join(
+            str(sum(name == "identity" for *_, name in part)) for part in names
+        ),
+    }
+
+
+def operations_of(report: HeadReport) -> str:
+    """A markdown table: what each head that stands out does."""
+    categories = report.heads.set_index(["layer", "head"])["category"]
+    lines = ["| head | category | operations (score) |", "|---|---|---|"]
+    for (layer, head), part in report.tables["operations"].groupby(["layer", "head"]):
+        shown = ", ".join(
+            f"{name} ({score:+.1f})" for name, score in zip(part["operation"], part["score"], strict=True)
+        )
+        lines.append(f"| {layer}.{head} | {categories[layer, head]} | {shown} |")
+    return "\n".join(lines)
+
+
+def segmentation_figures(corpus: Corpus, seconds: float) -> None:
+    """Figure 2 on a bundled utterance, with the head and settings that validate best on the corpus, and the curves."""
+    scores = segment_model(None, corpus, counting="rasanen", progress=True)
+    best = scores.table[scores.table["source"] == "attention"].iloc[0]
+    kinds = scores.curve.merge(
+        scores.table.groupby("source", sort=False).head(1)[["source", "layer", "head"]]
+    )
+    shown = kinds[kinds["source"].isin(["attention", "hidden", "mfcc", "log_mel"])]
+    draw(plots.plot_precision_recall(shown, "source"), "segmentation-curve")
+    model = load_model(None, device="cpu")
+    utterance = next(item for item in load_corpus("bundled") if item.alignment is not None)
+    waveform = read_audio(utterance.audio, model.sampling_rate)[: int(seconds * model.sampling_rate)]
+    settings = Settings(alphas=(float(best["alpha"]),), betas=(float(best["beta"]),))
+    wanted = Source("attention", int(best["layer"]), int(best["head"]))
+    predicted = next(
+        found[0] for source, found in model_boundaries(model, waveform, settings) if source == wanted
+    )
+    assert utterance.alignment is not None
+    truth = utterance.alignment.boundaries()
+    truth = truth[truth < seconds]
+    title = f"layer {wanted.layer}, head {wanted.head}"
+    rate = model.sampling_rate
+    draw(plots.plot_segmentation(waveform, rate, truth, predicted, title=title), "segmentation")
+    attention = model.encode([waveform], output_attentions=True).attentions
+    assert attention is not None
+    rows = attention[wanted.layer][0, wanted.head].double()
+    distance = torch.cdist(rows, rows)
+    gram = torch.exp(-distance / (settings.alphas[0] * distance.mean())).numpy()
+    times = model.frame_grid.times(len(gram))
+    draw(plots.plot_kernel_gram(gram, times, truth, predicted, title=title), "kernel-gram")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", type=Path, help="folder of timit-sample")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    (DOCS / "figures").mkdir(parents=True, exist_ok=True)
+
+    corpus = load_corpus(arguments.dataset)
+    report = analyze_model(None, corpus, device="cpu")
+    at_model_rate = analyze_model(None, corpus, device="cpu", relation_rate="model", replicates=2)
+    own_left_out = analyze_model(None, corpus, device="cpu", leave_out_own_segment=True, replicates=2)
+    for name, recipe in plots.drawings(report):
+        if not name.startswith(
+            "head-"
+        ):  # they show the utterance itself: drawn from the bundled speech below
+            draw(recipe(), name)
+
+    sound = analyze_model(None, "bundled", device="cpu", limit=8, replicates=2)
+    example = sound.examples
+    waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
+    for category, (layer, head) in plots.representative_heads(report.heads).items():
+        title = f"layer {layer}, head {head} ({category})"
+        weights = example_weights(example, layer, head)
+        ax = plots.plot_head(weights, example["times"], waveform, rate, example["phones"], title)
+        draw(ax, f"head-{category}")
+
+    rates = compare(report, at_model_rate)
+    own = compare(report, own_left_out)
+    table = pd.DataFrame({"up-sampled / model's rate": rates, "with / without own segment": own})
+    lines = ["| | " + " | ".join(table.columns) + " |", "|---|---|---|"]
+    lines += [
+        f"| {name} | " + " | ".join(row) + " |"
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    text = (DOCS / "relation_maps.md").read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    measured = "\n".join([BEGIN, "", *lines, "", operations_of(report), "", END])
+    (DOCS / "relation_maps.md").write_text(before + measured + after, encoding="utf-8")
+    segmentation_figures(corpus, 4.0)
+
+
+if __name__ == "__main__":
+    main()
