@@ -9,7 +9,7 @@ import pytest
 from sat_probe.configs import available_configs
 from sat_probe.errors import ConfigurationError
 from sat_probe.phones.dataset_config import find_config
-from sat_probe.studies.presets import load_preset
+from sat_probe.studies.presets import fill_from_preset, load_preset
 
 GOOD = """
 description: d
@@ -75,3 +75,50 @@ def test_a_wrong_preset_is_refused_by_name(tmp_path: Path, old: str, new: str, m
     with pytest.raises(ConfigurationError, match=message) as caught:
         load_preset(path)
     assert "mine.yaml" in str(caught.value)
+
+
+def test_what_is_given_wins_over_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD + "limit: 5\nsplit: test\nallow_pickle: true\n")
+    nothing = dict.fromkeys(
+        (
+            "model",
+            "revision",
+            "allow_pickle",
+            "dataset",
+            "split",
+            "limit",
+            "phone_set",
+            "tolerance",
+            "counting",
+        )
+    )
+    everything = {
+        "model": "org/name",
+        "revision": "0123456789" * 4,
+        "allow_pickle": True,
+        "dataset": "timit",
+        "split": "test",
+        "limit": 5,
+        "phone_set": "timit-39",
+        "tolerance": 0.02,
+        "counting": "strict",
+    }
+    assert fill_from_preset(path, nothing) == everything
+    other_model = fill_from_preset(path, nothing | {"model": "org/other", "allow_pickle": False, "limit": 2})
+    changed = {"model": "org/other", "revision": None, "allow_pickle": False, "limit": 2}
+    assert other_model == everything | changed
+    other_corpus = fill_from_preset(path, nothing | {"dataset": "recordings", "counting": "lenient"})
+    assert other_corpus == everything | {
+        "dataset": "recordings",
+        "split": None,
+        "phone_set": None,
+        "counting": "lenient",
+    }
+
+
+def test_the_bundled_preset_needs_no_network() -> None:
+    filled = fill_from_preset(
+        "mockingjay", {"model": None, "revision": None, "allow_pickle": False, "dataset": None}
+    )
+    assert filled == {"model": None, "revision": None, "allow_pickle": False, "dataset": "bundled"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -145,33 +145,29 @@ def analyze(
     from sat_probe.studies.distributed import this_process
     from sat_probe.studies.head_analysis import analyze_model
 
+    chosen: dict[str, Any] = {
+        "model": model,
+        "revision": revision,
+        "allow_pickle": allow_pickle,
+        "dataset": dataset,
+        "split": split,
+        "limit": limit,
+        "phone_set": phone_set,
+    }
     if preset is not None:
-        from sat_probe.studies.presets import load_preset
+        from sat_probe.studies.presets import fill_from_preset
 
-        chosen = load_preset(preset)
-        if model is None:
-            model, revision = chosen.pinned_model, revision or chosen.revision
-            allow_pickle = allow_pickle or chosen.allow_pickle
-        if dataset is None:
-            dataset, split = chosen.dataset, split or chosen.split
-            phone_set = phone_set or chosen.phone_set
-        limit = limit or chosen.limit
+        chosen = fill_from_preset(preset, chosen)
 
     report = analyze_model(
-        model,
-        dataset,
+        **chosen,
         data_dir=data_dir,
-        split=split,
-        limit=limit,
-        phone_set=phone_set,
         relation_rate="model" if model_rate else "upsampled",
         leave_out_own_segment=leave_out_own_segment,
         device=device,
         strict=strict,
         progress=sys.stderr.isatty(),
         seed=seed,
-        revision=revision,
-        allow_pickle=allow_pickle,
         output=folder,
         resume=resume,
     )

@@ -6,7 +6,7 @@ import json
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,9 +63,17 @@ def segment(
         typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
     ] = None,
     counting: Annotated[
-        CountingRule, typer.Option("--counting", help="What counts as a hit; the result names it.")
-    ] = CountingRule.rasanen,
-    tolerance: Annotated[float, typer.Option("--tolerance", help="Seconds, inclusive.")] = 0.02,
+        CountingRule | None,
+        typer.Option(
+            "--counting",
+            help="What counts as a hit; the result names it [default: rasanen].",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", help="Seconds, inclusive [default: 0.02].", show_default=False),
+    ] = None,
     features: Annotated[
         MapFeatures, typer.Option("--features", help="What of a map describes a frame; the paper takes rows.")
     ] = MapFeatures.rows,
@@ -97,6 +105,18 @@ def segment(
         str | None,
         typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME|FILE",
+            help="Model, revision, corpus, tolerance and counting by one name; other options win over it.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Which speakers validate; random boundaries.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all tables as JSON.")] = False,
 ) -> None:
@@ -127,17 +147,29 @@ def segment(
     from sat_probe.studies.segmentation_sources import Settings
 
     progress = sys.stderr.isatty()
+    chosen: dict[str, Any] = {
+        "model": model,
+        "revision": revision,
+        "allow_pickle": allow_pickle,
+        "dataset": dataset,
+        "split": split,
+        "limit": limit,
+        "counting": None if counting is None else counting.value,
+        "tolerance": tolerance,
+    }
+    if preset is not None:
+        from sat_probe.studies.presets import fill_from_preset
+
+        chosen = fill_from_preset(preset, chosen)
+    scored = {"counting": chosen.pop("counting") or "rasanen", "tolerance": chosen.pop("tolerance")}
+    if scored["tolerance"] is None:
+        scored["tolerance"] = 0.02
     found = segment_model(
-        model,
-        dataset,
+        **chosen,
+        **scored,
         data_dir=data_dir,
-        split=split,
-        limit=limit,
-        counting=counting.value,
-        tolerance=tolerance,
         settings=Settings(features=features.value, shifts=shifts),
         validation_share=validation_share,
-        revision=revision,
         device=device,
         seed=seed,
         progress=progress,
@@ -149,17 +181,7 @@ def segment(
         if (output / "report.json").exists():
             report = HeadReport.load(output)
         else:
-            report = analyze_model(
-                model,
-                dataset,
-                data_dir=data_dir,
-                split=split,
-                limit=limit,
-                revision=revision,
-                device=device,
-                seed=seed,
-                progress=progress,
-            )
+            report = analyze_model(**chosen, data_dir=data_dir, device=device, seed=seed, progress=progress)
         found.added_to(report).save(output)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, allow_nan=False))

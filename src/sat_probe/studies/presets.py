@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sat_probe.configs import load_config
 from sat_probe.errors import ConfigurationError, SatProbeError
@@ -57,11 +58,6 @@ class AnalysisPreset:
         except SatProbeError as error:
             raise ConfigurationError(f"phone_set: {error}") from error
 
-    @property
-    def pinned_model(self) -> str | None:
-        """What `analyze_model` takes: the name of the model, None for the bundled one."""
-        return None if self.model == "bundled" else self.model
-
 
 def load_preset(name_or_path: str | Path) -> AnalysisPreset:
     """A preset that comes with the package, by name, or a YAML file with the same keys.
@@ -70,3 +66,25 @@ def load_preset(name_or_path: str | Path) -> AnalysisPreset:
         ConfigurationError: unknown name, unknown or missing key, or a value that makes no sense.
     """
     return load_config("analysis", name_or_path, AnalysisPreset)
+
+
+def fill_from_preset(name_or_path: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a study with what was left out (None) filled from a preset; what was given wins.
+
+    Revision and pickle belong to the preset's model, split and phone set to its corpus: they are taken only with it.
+
+    Raises:
+        ConfigurationError: as `load_preset`.
+    """
+    preset = load_preset(name_or_path)
+    filled = dict(options)
+    taken = {"limit", "tolerance", "counting"}
+    if filled.get("model") is None:
+        filled["model"] = None if preset.model == "bundled" else preset.model
+        filled["allow_pickle"] = filled.get("allow_pickle") or preset.allow_pickle
+        taken |= {"revision"}
+    if filled.get("dataset") is None:
+        taken |= {"dataset", "split", "phone_set"}
+    for name in taken & filled.keys():
+        filled[name] = getattr(preset, name) if filled[name] is None else filled[name]
+    return filled

@@ -100,6 +100,7 @@ def segment_model(
     split: str | None = None,
     limit: int | None = None,
     revision: str | None = None,
+    allow_pickle: bool = False,
     device: str | torch.device | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -113,7 +114,7 @@ def segment_model(
         tolerance: seconds.
         settings: alphas, betas, features and shifts that are tried.
         validation_share: of the speakers; the others are for the test.
-        data_dir, split, limit, revision, device: as ``analyze_model``.
+        data_dir, split, limit, revision, allow_pickle, device: as ``analyze_model``.
         seed: decides which speakers validate, and where random boundaries lie.
         progress: show a progress bar on standard error.
 
@@ -127,7 +128,7 @@ def segment_model(
         dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit
     )  # fmt: skip
     parts, grouping = split_speakers(corpus, validation_share, seed)
-    probed = load_model(model, revision=revision, device=device)
+    probed = load_model(model, revision=revision, device=device, allow_pickle=allow_pickle)
     rate = _boundary_rate(corpus, parts)
     tally = Tally(settings, tolerance, counting)
     aligned = (utterance for utterance in corpus if utterance.id in parts)
