@@ -171,6 +171,13 @@ class TestAlignmentsElsewhere:
         packed_corpus = load_corpus(folder, alignments=archive, streaming=streaming)
         assert list(packed_corpus) == list(load_corpus(folder, alignments=tree))
 
+    def test_an_archive_of_phn_files(self, folder, tmp_path):
+        with zipfile.ZipFile(tmp_path / "phn.zip", "w") as packed:
+            packed.writestr("one.phn", PHN)
+        corpus = load_corpus(folder, alignments=tmp_path / "phn.zip")
+        assert corpus[0].alignment.labels == ("h#", "iy")
+        assert (corpus.missing_alignments, corpus.phone_set.name) == (2, "timit-39")
+
     def test_a_ctm_file(self, folder, tmp_path):
         path = tmp_path / "all.ctm"
         path.write_text("one 1 0 0.25 SIL\none 1 0.25 0.25 IY1\nthree 1 0 0.5 SIL\n")

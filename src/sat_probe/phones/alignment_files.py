@@ -55,14 +55,18 @@ def read_phn(
     Raises:
         AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
     """
-    path = Path(path)
+    return parse_phn(read_text(Path(path)), str(path), utterance_id or str(path), sampling_rate, duration)
+
+
+def parse_phn(text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None) -> Alignment:
+    """Parse the text of a .phn file; ``name`` stands for it in errors (see :func:`read_phn`)."""
     starts: list[int] = []
     ends: list[int] = []
     labels: list[str] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
+        where = f"{name}, line {number}"
         fields = line.split()
         if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             raise AlignmentError(
@@ -82,8 +86,7 @@ def read_phn(
         starts.append(start)
         ends.append(end)
         labels.append(fields[2])
-    name = utterance_id or str(path)
-    return Alignment(name, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration)
+    return Alignment(utterance_id, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration)
 
 
 def write_phn(alignment: Alignment, path: str | Path) -> None:

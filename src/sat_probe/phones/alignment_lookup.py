@@ -13,10 +13,10 @@ from sat_probe.audio import SAMPLING_RATE
 from sat_probe.errors import AlignmentError
 
 from .alignment import Alignment, Gaps
-from .alignment_files import read_ctm, read_phn
+from .alignment_files import decode_text, parse_phn, read_ctm, read_phn
 from .alignment_table import AlignmentTable
 from .records import Record
-from .textgrid import parse_textgrid_bytes, read_textgrid, textgrid_alignment
+from .textgrid import parse_textgrid, read_textgrid, textgrid_alignment
 
 _MEMBER = "::"
 _SUFFIXES = {".textgrid", ".phn"}
@@ -174,9 +174,11 @@ def read_alignment(
             return read_phn(path, record.id, sampling_rate=SAMPLING_RATE, duration=samples)
         case ".textgrid" if not member:
             return read_textgrid(path, record.id, gaps=between, duration=samples)
-        case ".textgrid":
-            content = _archive(archive, os.getpid()).read(member)
-            grid = parse_textgrid_bytes(content, record.alignment)
+        case ".textgrid" | ".phn":
+            text = decode_text(_archive(archive, os.getpid()).read(member), record.alignment)
+            if path.suffix.lower() == ".phn":
+                return parse_phn(text, record.alignment, record.id, SAMPLING_RATE, samples)
+            grid = parse_textgrid(text, record.alignment)
             return textgrid_alignment(
                 grid, record.id, tier="phones", gaps=between, sampling_rate=SAMPLING_RATE, duration=samples
             )

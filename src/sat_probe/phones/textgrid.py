@@ -9,7 +9,7 @@ from pathlib import Path
 from sat_probe.errors import AlignmentError
 
 from .alignment import DURATION_TOLERANCE, Alignment, Gaps
-from .alignment_files import decode_text, read_text
+from .alignment_files import read_text
 from .praat_text import PraatData
 
 _SAME_MOMENT = 1e-3  # seconds
@@ -141,11 +141,6 @@ def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
                 f"they {'overlap' if late < 0 else 'leave a gap'}"
             )
         position = end
-
-
-def parse_textgrid_bytes(content: bytes, name: str) -> TextGrid:
-    """Parse the bytes of a TextGrid file; ``name`` stands for it in errors."""
-    return parse_textgrid(decode_text(content, name), name)
 
 
 def parse_textgrid(text: str, name: str) -> TextGrid:
