@@ -70,3 +70,9 @@ def test_the_readme_has_the_two_commands_that_ci_runs():
     assert len(installing) == 2
     assert installing[0].endswith("&& sat-probe analyze")
     assert installing[1].endswith("&& pytest")
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
