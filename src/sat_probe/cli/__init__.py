@@ -15,7 +15,19 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli import align, analyze, compare, convert_mockingjay, plot, pretrain, push, refine, segment
+from sat_probe.cli import (
+    align,
+    analyze,
+    compare,
+    convert_mockingjay,
+    families,
+    importance,
+    plot,
+    pretrain,
+    push,
+    refine,
+    segment,
+)
 from sat_probe.errors import SatProbeError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -59,6 +71,8 @@ app.command("align")(align.align)
 app.command("analyze")(analyze.analyze)
 app.command("compare")(compare.compare)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
+app.command("families")(families.families)
+app.command("importance")(importance.importance)
 app.command("plot")(plot.plot)
 app.command("pretrain")(pretrain.pretrain)
 app.command("push")(push.push)

@@ -10,9 +10,8 @@ from sat_probe.models import family_frames as frames
 from sat_probe.models import family_lengths as lengths
 from sat_probe.models.family import Family, always, group_norm_over_time
 
-_GROUP = "group norm: one utterance at a time"
-_ALONE = "one utterance at a time"
-_WHISPER = "at most 30 s; its padding to 30 s is attended to, and left out of every statistic"
+_GROUP = "base models have a group norm: one by one"
+_WHISPER = "at most 30 s; sees its padding, which is left out of every statistic"
 
 
 def _convolutional(model_type: str, model: str, attention: str, limits: str = _GROUP, **options: Any) -> Family:
@@ -53,11 +52,11 @@ FAMILIES: dict[str, Family] = {
         _convolutional("unispeech", "UniSpeechModel", "UniSpeechAttention"),
         _convolutional("unispeech-sat", "UniSpeechSatModel", "UniSpeechSatAttention"),
         _convolutional(
-            "data2vec-audio", "Data2VecAudioModel", "Data2VecAudioAttention", _ALONE,
+            "data2vec-audio", "Data2VecAudioModel", "Data2VecAudioAttention", "",
             padding_changes_frames=always,
         ),
         _convolutional(
-            "wav2vec2-conformer", "Wav2Vec2ConformerModel", "Wav2Vec2ConformerSelfAttention", _ALONE,
+            "wav2vec2-conformer", "Wav2Vec2ConformerModel", "Wav2Vec2ConformerSelfAttention", "",
             padding_changes_frames=always,
         ),
         Family(
@@ -66,18 +65,18 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             "sew", "SEWModel", "SEWAttention", extractors.normalised_waveform,
-            limits="frames before up-sampling; " + _ALONE, **_SQUEEZED,
+            limits="frames before up-sampling", **_SQUEEZED,
         ),
         Family(
             "sew-d", "SEWDModel", "DisentangledSelfAttention", extractors.normalised_waveform,
-            limits="own attention; frames before up-sampling; " + _ALONE, **_SQUEEZED,
+            limits="own attention; frames before up-sampling", **_SQUEEZED,
         ),
         Family(
             "speecht5", "SpeechT5EncoderWithSpeechPrenet", "SpeechT5Attention",
             extractors.named("SpeechT5FeatureExtractor"), frames.convolution_grid,
             lengths.prenet_lengths,
             padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
-            within=r"(?:speecht5\.)?encoder\.(?=prenet|wrapped_encoder)", limits="own attention; " + _ALONE,
+            within=r"(?:speecht5\.)?encoder\.(?=prenet|wrapped_encoder)", limits="own attention",
         ),
         Family(
             "mockingjay", "MockingjayModel", "MockingjayAttention", extractors.mockingjay, frames.mockingjay_grid,
@@ -103,7 +102,7 @@ FAMILIES: dict[str, Family] = {
             "moss_transcribe_diarize_audio", "MossTranscribeDiarizeAudioModel", "MossTranscribeDiarizeAudioAttention",
         ),
         _whisper(
-            "glmasr_encoder", "GlmAsrEncoder", "GlmAsrAttention", "takes no mask: " + _ALONE,
+            "glmasr_encoder", "GlmAsrEncoder", "GlmAsrAttention", "takes no mask",
             extraction={"padding": True}, longest=None, padding_changes_frames=always,
         ),
         Family(
@@ -111,7 +110,7 @@ FAMILIES: dict[str, Family] = {
             extractors.named("VoxtralRealtimeFeatureExtractor"), frames.causal_whisper_grid,
             lengths.floored_half_lengths, frame_axis=2, padding_changes_frames=always, masking="never",
             within=r"(?:model\.)?audio_tower\.",
-            limits="causal, sliding window; " + _ALONE,
+            limits="causal, sliding window",
         ),
         Family(
             "fun_asr_nano_encoder", "FunAsrNanoEncoder", "FunAsrNanoAttention",
@@ -123,44 +122,44 @@ FAMILIES: dict[str, Family] = {
             "speech_to_text", "Speech2TextEncoder", "Speech2TextAttention",
             extractors.filterbank, frames.speech_to_text_grid,
             padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
-            within=_INNER, limits=_ALONE,
+            within=_INNER,
         ),
         Family(
             "moonshine", "MoonshineEncoder", "MoonshineAttention", extractors.plain_waveform, frames.moonshine_grid,
             lengths.each_length, padding_changes_frames=always, layers="encoder_num_hidden_layers",
-            heads="encoder_num_attention_heads", within=_INNER, limits=_GROUP,
+            heads="encoder_num_attention_heads", within=_INNER, limits="group norm",
         ),
         Family(
             "moonshine_streaming_encoder", "MoonshineStreamingEncoder", "MoonshineStreamingEncoderAttention",
             extractors.plain_waveform, frames.moonshine_streaming_grid, lengths.windowed_lengths,
             padding_changes_frames=always, masking="always", within=_INNER,
             extraction={"padding": True, "pad_to_multiple_of": 80},
-            limits="sliding windows; " + _ALONE,
+            limits="sliding windows",
         ),
         Family(
             "parakeet_encoder", "ParakeetEncoder", "ParakeetEncoderAttention",
             extractors.mel("ParakeetFeatureExtractor"), frames.subsampled_grid,
-            padding_changes_frames=always, within=_INNER, limits="features need librosa; " + _ALONE,
+            padding_changes_frames=always, within=_INNER, limits="features need librosa",
         ),
         Family(
             "nemotron_asr_streaming_encoder", "NemotronAsrStreamingEncoder", "NemotronAsrStreamingEncoderAttention",
             extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.causally_subsampled_grid,
             padding_changes_frames=always, masking="always", within=_INNER,
-            limits="chunked look-ahead; " + _ALONE,
+            limits="chunked look-ahead",
         ),
         Family(
             "nemotron3_5_transcribe_asr_audio", "Nemotron3_5TranscribeAsrAudioModel", "Nemotron3_5TranscribeAttention",
             extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.stacked_mel_grid, lengths.stacked_lengths,
-            padding_changes_frames=always, within=None, limits=_ALONE,
+            padding_changes_frames=always, within=None,
         ),
         Family(
             "nemotron3_diarization_audio", "Nemotron3DiarizationAudioModel", "Nemotron3DiarizationAttention",
             extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.stacked_mel_grid, lengths.stacked_lengths,
-            padding_changes_frames=always, within=r"(?:model\.)?(?:audio_tower)\.", limits=_ALONE,
+            padding_changes_frames=always, within=r"(?:model\.)?(?:audio_tower)\.",
         ),
         Family(
             "lasr_encoder", "LasrEncoder", "LasrEncoderAttention", extractors.mel("LasrFeatureExtractor"),
-            frames.unpadded_filterbank_grid, padding_changes_frames=always, within=_INNER, limits=_ALONE,
+            frames.unpadded_filterbank_grid, padding_changes_frames=always, within=_INNER,
         ),
         Family(
             "seamless_m4t", "SeamlessM4TSpeechEncoder", "SeamlessM4TConformerSelfAttention",
@@ -177,7 +176,7 @@ FAMILIES: dict[str, Family] = {
             extractors.named("Phi4MultimodalFeatureExtractor"), frames.phi4_grid, lengths.reduced_lengths,
             padding_changes_frames=always, layers="num_blocks", masking="always", arguments=("hidden_states", "mask"),
             within=r"(?:model\.)?embed_tokens_extend\.audio_embed\.encoder\.", longest=lengths.longest_of_unfolding,
-            limits="at most 500 frames; " + _ALONE,
+            limits="at most 500 frames",
         ),
         Family(
             "audio-spectrogram-transformer", "ASTModel", "ASTAttention", extractors.spectrogram, frames.no_grid,
