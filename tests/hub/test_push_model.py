@@ -10,6 +10,7 @@ import sys
 from importlib.resources import files as package_files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -19,7 +20,8 @@ from sat_probe.cli import run
 from sat_probe.errors import HubError, ModelError
 from sat_probe.models.auto import AutoProbedModel, ProbedHubertModel, ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
-from sat_probe.models.publishing import model_card, push_model_folder
+from sat_probe.models.publishing import push_model_folder
+from sat_probe.studies.refinement import refine
 from tests.local_hub import READER, STRANGER, Fault, LocalHub
 
 BUNDLED = Path(str(package_files("sat_probe"))) / "data" / "mockingjay"
@@ -56,10 +58,21 @@ def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) 
     assert card.data.license == "apache-2.0"
     assert 'AutoModel.from_pretrained("me/tiny-hubert")' in card.text
     assert "| accuracy | 0.91 |" in card.text
-    hubert.config.sat_probe_pruned_heads = {"0": [1]}
-    changed = model_card(hubert.config, "me/refined", with_code=False)
-    assert "| pruned heads | {'0': [1]} |" in changed
-    assert "is needed (`pip install sat-probe`)" in changed
+
+
+@pytest.mark.parametrize("family", ["hubert", "mockingjay"])
+def test_a_refined_model_comes_back_refined(hub: LocalHub, hubert: ProbedHubertModel, family: str) -> None:
+    model = hubert if family == "hubert" else AutoProbedModel.from_pretrained(BUNDLED)
+    refined = refine(model, remove=[(0, 1), (1, 0)], span=0, span_mode="mask")
+    refined.push_to_hub("me/refined")
+    card = ModelCard.load("me/refined")
+    assert "| removed heads (layer.head, from 0) | 0.1, 1.0 |" in card.text
+    assert "| span of attention | 0 frames to each side, mode mask |" in card.text
+    assert "is needed (`pip install sat-probe`)" in card.text
+    loaded = AutoProbedModel.from_pretrained("me/refined")
+    assert same(refined, loaded)
+    speech = [np.random.default_rng(0).normal(size=8_000).astype(np.float32)]
+    assert torch.equal(refined.encode(speech).last_hidden_state, loaded.encode(speech).last_hidden_state)
 
 
 def test_a_mockingjay_loads_without_this_package(hub: LocalHub, tmp_path: object) -> None:

@@ -13,13 +13,13 @@ from transformers import AutoConfig
 from sat_probe.cards import render_card
 from sat_probe.errors import ModelError
 from sat_probe.hub_commit import Published, publish_folder
+from sat_probe.models.pruning import pruned_heads
+from sat_probe.models.refined import SPAN, SPAN_MODE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Base
 else:
     _Base = object
-
-CHANGES = "sat_probe_"  # keys of a configuration that begin so say how the attention of a model was changed
 
 
 PUBLISHED = frozenset(
@@ -145,11 +145,14 @@ def model_card(
 
 def _changes(config: Any) -> dict[str, object]:
     """How the attention was changed for good, as the configuration says; empty for a model as it was trained."""
-    return {
-        key.removeprefix(CHANGES).replace("_", " "): value
-        for key, value in config.to_dict().items()
-        if key.startswith(CHANGES) and value
-    }
+    changes: dict[str, object] = {}
+    if removed := pruned_heads(config):
+        heads = [f"{layer}.{head}" for layer in sorted(removed) for head in sorted(removed[layer])]
+        changes["removed heads (layer.head, from 0)"] = ", ".join(heads)
+    if getattr(config, SPAN, None) is not None:
+        span, mode = getattr(config, SPAN), getattr(config, SPAN_MODE, None)
+        changes["span of attention"] = f"{span} frames to each side, mode {mode}"
+    return changes
 
 
 def _saved_config(folder: Path) -> Any:
