@@ -1,6 +1,7 @@
 """Kernel-Gram segmentation beside a direct loop over its definition, and the time of a whole study, in one run.
 
     python benchmarks/segmentation.py [--frames 60] [--study-utterances 80]
+    python benchmarks/segmentation.py --corpus DIR [--model MODEL]    # the table of docs/segmentation.md instead
 
 The loop is tests/reference.py's: similarities, thresholds, runs and anti-diagonals frame by frame, once for each pair
 of alpha and beta, as the definition reads. Both must find the same boundaries, or the script fails. Random maps stand
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -71,10 +73,58 @@ def time_study(utterances: int) -> None:
           f"{seconds:.0f} s of one core")  # fmt: skip
 
 
+def measure(model: str | None, corpus: str) -> None:
+    """Run the study in the paper's way and with what goes beyond it, and write the scores into the documentation."""
+    from benchmarks.measured_tables import insert
+    from sat_probe.studies.segmentation import segment_model
+
+    ways = {"rows": Settings(), "rows and columns, 3 shifts": Settings(features="rows_and_columns", shifts=3)}
+    lines, origin = (
+        ["| source | features | test R (95 %) | precision | recall |", "|---|---|---|---|---|"],
+        {},
+    )
+    for way, settings in ways.items():
+        found = segment_model(model, corpus, counting="rasanen", settings=settings)
+        origin = found.provenance
+        heads = found.table[found.table["source"] == "attention"]
+        kinds = (
+            ["hidden"]
+            if origin["shifts"] > 1
+            else ["hidden", "mfcc", "log_mel", "mel_difference", "uniform", "random"]
+        )
+        rows = [
+            ("attention, best on validation", heads.iloc[0]),
+            ("attention, chosen without labels", found.label_free),
+        ]
+        for name, row in rows + [(kind, found.row(kind)) for kind in kinds]:
+            place = "".join(
+                f" {axis[0].upper()}{row[axis]}" for axis in ("layer", "head") if not pd.isna(row[axis])
+            )
+            r, low, high, precision, recall = (
+                f"{100 * row[rate]:.1f}"
+                for rate in ("r_value", "r_value_low", "r_value_high", "precision", "recall")
+            )
+            used = way if place else ""
+            lines.append(f"| {name}{place} | {used} | {r} ({low} to {high}) | {precision} | {recall} |")
+    counts, speakers = origin["utterances"], origin["speakers"]
+    lines.append(
+        f"\n{Path(corpus).name}: {counts['test']} utterances of {len(speakers['test'])} speakers, "
+        f"tuned on {counts['validation']} of {len(speakers['validation'])} others; "
+        f"model: {'bundled' if model is None else Path(model).name}; "
+        f"± {1000 * origin['tolerance']:g} ms, {origin['counting']}."
+    )
+    insert(Path(__file__).resolve().parents[1] / "docs" / "segmentation.md", "segmentation", "\n".join(lines))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--study-utterances", type=int, default=80)
+    parser.add_argument("--corpus", help="measure the documentation's table on this corpus")
+    parser.add_argument("--model", help="the bundled one if left out")
     arguments = parser.parse_args()
+    if arguments.corpus:
+        measure(arguments.model, arguments.corpus)
+        raise SystemExit
     compare_with_loop(arguments.frames)
     time_study(arguments.study_utterances)
