@@ -51,14 +51,18 @@ def test_phn_beside_audio(folder):
     assert corpus[0].alignment.duration == 8000
 
 
-def test_missing_alignments_are_counted_and_reported(folder):
+def test_missing_alignments_are_counted_and_reported(folder, caplog):
     with_phn(folder)
     (folder / "b" / "two.phn").unlink()
     for streaming in (False, True):
+        caplog.clear()
         corpus = load_corpus(folder, streaming=streaming)
         assert [utterance.alignment is None for utterance in corpus] == [False, True, False]
         assert corpus.missing_alignments == 1
         assert "(the first: b/two)" in corpus.warnings[0]
+        assert [
+            record.getMessage() for record in caplog.records if "sat_probe" in record.name
+        ] == corpus.warnings
 
 
 def test_streaming_reads_the_same(folder):

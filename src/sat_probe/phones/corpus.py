@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from .dataset_config import DatasetConfig, HubTable, find_config
 from .hub_corpus import load_hub_alignments, load_hub_rows
 from .phone_set import PhoneSet
 from .phone_set import phone_set as find_phone_set
+
+logger = logging.getLogger(__name__)
 
 
 class Corpus:
@@ -70,12 +73,16 @@ class Corpus:
         ]
 
     def __iter__(self) -> Iterator[Utterance]:
-        missing, first = 0, None
+        seen, missing, first = 0, 0, None
         for row in self.dataset:
+            seen += 1
             if not row["aligned"]:
                 missing, first = missing + 1, first or row["id"]
             yield utterance_from(row)
-        self.missing_alignments, self.first_missing = missing, first
+        if self.is_streaming:
+            self.missing_alignments, self.first_missing = missing, first
+            if 0 < missing < seen:
+                logger.warning("%s", self.warnings[0])
 
     def __len__(self) -> int:
         if self.is_streaming:
@@ -168,7 +175,7 @@ def load_corpus(
         table = config.hub if config and config.hub else HubTable(name)
         chosen = chosen or "arpabet-39"
         dataset = load_hub_rows(table, split, lookup, chosen, between, streaming, limit, num_proc)
-        return Corpus(name, split or table.default_split, dataset, find_phone_set(chosen))
+        return _reported(Corpus(name, split or table.default_split, dataset, find_phone_set(chosen)))
     layout = config.layout if config else detect_layout(folder)
     scan = CorpusScan(layout, folder, config.folder_of(split) if config else split, drop_sa, limit, lookup)
     first = next(iter(scan), None)
@@ -176,7 +183,14 @@ def load_corpus(
         raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
     chosen = chosen or ("timit-39" if (first.alignment or "").lower().endswith(".phn") else "arpabet-39")
     dataset = load_folder_rows(scan, chosen, between, streaming, num_proc)
-    return Corpus(name, split, dataset, find_phone_set(chosen), folder)
+    return _reported(Corpus(name, split, dataset, find_phone_set(chosen), folder))
+
+
+def _reported(corpus: Corpus) -> Corpus:
+    """Log that some utterances lack an alignment; a corpus where all do never promised any."""
+    if not corpus.is_streaming and 0 < (corpus.missing_alignments or 0) < len(corpus):
+        logger.warning("%s", corpus.warnings[0])
+    return corpus
 
 
 def _folder(name: str, data_dir: str | Path | None, config: DatasetConfig | None) -> Path | None:
