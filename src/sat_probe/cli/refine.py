@@ -89,9 +89,10 @@ def refine(
     quiet()
 
     from sat_probe.reports.head_report import HeadReport
-    from sat_probe.studies.head_analysis import analyze_model, load_model
+    from sat_probe.studies.head_analysis import analyze_model
     from sat_probe.studies.refinement import compare_footprints, most_global
     from sat_probe.studies.refinement import refine as refined_copy
+    from sat_probe.studies.study_model import load_model
 
     before = load_model(model, device="cpu")
     if remove_global is not None:

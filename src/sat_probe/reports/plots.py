@@ -25,6 +25,7 @@ from sat_probe.reports.plots_heads import (
     plot_offsets,
     plot_ranking,
 )
+from sat_probe.reports.plots_importance import importance_drawings, plot_importance
 from sat_probe.reports.plots_maps import plot_attention_grid, plot_head
 from sat_probe.reports.plots_phones import plot_concentration, plot_relation_map
 from sat_probe.reports.plots_segmentation import (
@@ -44,6 +45,7 @@ __all__ = [
     "plot_concentration",
     "plot_distribution",
     "plot_head",
+    "plot_importance",
     "plot_kernel_gram",
     "plot_layers",
     "plot_offsets",
@@ -108,6 +110,7 @@ def drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
                 title = f"layer {layer}, head {head}"
                 yield "relation-classes", partial(plot_relation_map, classes, title=title)
     yield from segmentation_drawings(report)
+    yield from importance_drawings(report)
 
 
 def _telling_heads(report: HeadReport) -> dict[str, tuple[int, int]]:

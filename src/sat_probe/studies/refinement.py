@@ -12,7 +12,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention_probe import SpanMode
 from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.footprint import Footprint, footprint
-from sat_probe.studies.head_analysis import load_model
+from sat_probe.studies.study_model import load_model
 
 CAPTIONS = {
     "parameters": "parameters",

@@ -1,0 +1,192 @@
+"""`sat-probe importance`: which heads can go, and what is lost with them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sat_probe.cli.quiet import quiet
+
+
+def importance(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
+        "sat-probe-importance"
+    ),
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            help="reconstruction, phones_linear, phones_hidden, speakers_frame, speakers_utterance; may be repeated; "
+            "all that the corpus has labels for if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    ranking: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ranking",
+            help="globalness, verticality, diagonality, weight, gradient, leave_one_out, random, or module:function, "
+            "a function of the report that gives a number per head; may be repeated; all named ones if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    spans: Annotated[
+        str, typer.Option("--spans", help="Frames that attention may reach; empty for none.")
+    ] = "50,25,15,5,3,2,1,0",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Parts that the heads are removed in.")] = 6,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mode",
+            help="retrain: a probe for each ablated model; frozen: the intact model's; both if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        str, typer.Option("--layer", help="Hidden state to probe: 0 the embedding, -1 the last, or weighted.")
+    ] = "-1",
+    missing_phones: Annotated[
+        str,
+        typer.Option("--missing-phones", help="Phones missing in the part to learn from: refuse, ignore."),
+    ] = "refuse",
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance",
+            min=0.0,
+            help="Suggest the largest removal that loses no more: 0.01 is one point of accuracy, or 1 % of L1.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where the model runs.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of split, probes and intervals.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted: same arguments.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Remove heads in many orders, limit attention, and probe what is left: the curves of which heads matter.
+
+    Speech is reconstructed, phones and speakers are told from the hidden states of every ablated model.
+
+    [bold]Examples[/bold]
+
+    [dim]# the bundled model on the bundled speech[/dim]
+    sat-probe importance
+
+    [dim]# what can go from a model at one point of accuracy[/dim]
+    sat-probe importance facebook/hubert-base-ls960 --dataset timit --data-dir TIMIT --tolerance 0.01 -o hubert
+
+    The report has the table [bold]importance.parquet[/bold] and its figures beside everything about the heads.
+    """
+    from sat_probe.reports.report_folder import check_destination
+
+    check_destination(output)
+    chosen, metrics = _rankings(ranking)
+    quiet()
+
+    from sat_probe.studies.importance import head_importance
+    from sat_probe.studies.importance_plan import Options
+    from sat_probe.studies.suggestion import suggest
+
+    given: dict[str, Any] = {
+        "tasks": task,
+        "spans": _spans(spans),
+        "steps": steps,
+        "layer": "weighted" if layer == "weighted" else _whole(layer, "--layer"),
+        "seed": seed,
+        "missing_phones": missing_phones,
+    }
+    given |= {} if chosen is None else {"rankings": chosen}
+    given |= {} if mode is None else {"modes": mode}
+    report = head_importance(
+        model,
+        dataset,
+        Options(**given),
+        metrics=metrics,
+        data_dir=data_dir,
+        split=split,
+        limit=limit,
+        device=device,
+        output=output,
+        resume=resume,
+        progress=sys.stderr.isatty(),
+    )
+    table = report.tables["importance"]
+    found = None if tolerance is None else suggest(table, tolerance, mode=(mode or ["retrain"])[0])
+    if as_json:
+        rows = json.loads(table.to_json(orient="records"))
+        suggestion = None if found is None else {"heads": found.heads, "losses": dict(found.losses)}
+        typer.echo(json.dumps({"importance": rows, "suggestion": suggestion}))
+        return
+    if tolerance is not None:
+        if found is None:
+            typer.echo(f"No step of any curve loses as little as {tolerance:g}.")
+        else:
+            named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
+            lost = ", ".join(f"{name} {loss:+.3f}" for name, loss in found.losses.items())
+            typer.echo(
+                f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"
+            )
+    typer.echo(f"Report: {output}")
+
+
+def _rankings(names: list[str] | None) -> tuple[list[str] | None, dict[str, Any]]:
+    """Named rankings, and functions of the user's by their name."""
+    if names is None:
+        return None, {}
+    metrics = {}
+    for name in names:
+        if ":" in name:
+            module, _, function = name.partition(":")
+            try:
+                metrics[function] = getattr(importlib.import_module(module), function)
+            except (ImportError, AttributeError) as error:
+                raise typer.BadParameter(f"{name}: {error}", param_hint="--ranking") from error
+    return [name for name in names if ":" not in name], metrics
+
+
+def _spans(text: str) -> tuple[int, ...]:
+    return tuple(_whole(part, "--spans") for part in text.replace(" ", "").split(",") if part)
+
+
+def _whole(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number", param_hint=option) from None

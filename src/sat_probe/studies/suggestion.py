@@ -1,0 +1,95 @@
+"""The most that can be taken from a model at a loss its user accepts, looked up on measured curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sat_probe.errors import ConfigurationError, ReportError
+
+_POINT = ["kind", "ranking", "seed", "removed", "span", "span_mode", "heads"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A removal that stays within the tolerance.
+
+    Attributes:
+        heads: heads to remove, as (layer, head); empty for a limited span.
+        ranking: the order they come from; None for a span.
+        span: frames that attention may reach; None for all.
+        span_mode: of the span.
+        losses: by task, how much worse it got: accuracy lost (in shares of 1), or share by which L1 grew.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    ranking: str | None
+    span: int | None
+    span_mode: str | None
+    losses: Mapping[str, float]
+
+
+def suggest(
+    table: pd.DataFrame, tolerance: float | Mapping[str, float], kind: str = "heads", mode: str = "retrain"
+) -> Suggestion | None:
+    """The largest removal of which every task, by its point estimate, loses no more than the tolerance.
+
+    Random orders are left out: they are there to compare with.
+
+    Args:
+        table: ``importance`` of a report.
+        tolerance: accuracy that may be lost (0.01 is one percentage point), respectively share by which L1 may grow;
+            one for all tasks or one by task, in which case the others may lose anything.
+        kind: ``heads`` finds the most heads to remove, ``span`` the shortest span.
+        mode: which probes count; reconstruction has ``frozen`` alone, and always counts.
+
+    Returns:
+        None if nothing can be removed.
+
+    Raises:
+        ConfigurationError: for an unknown kind, mode or task.
+        ReportError: if the table has no such points.
+    """
+    if kind not in ("heads", "span"):
+        raise ConfigurationError(f"there is no kind {kind!r} of removal; there are heads, span")
+    chosen = table[(table["kind"] == kind) & ((table["mode"] == mode) | (table["metric"] == "l1"))]
+    if not (table["mode"] == mode).any():
+        raise ConfigurationError(f"the table has no probes of the mode {mode!r}")
+    if chosen.empty:
+        raise ReportError(f"the table of importance has no points of the kind {kind!r}")
+    tasks = list(chosen["task"].unique())
+    limits = dict(tolerance) if isinstance(tolerance, Mapping) else dict.fromkeys(tasks, float(tolerance))
+    unknown = [task for task in limits if task not in tasks]
+    if unknown:
+        raise ConfigurationError(f"no task {unknown[0]!r} was measured; there are {', '.join(tasks)}")
+    intact = chosen[(chosen["removed"] == 0) & chosen["span"].isna()].groupby("task")["value"].first()
+    best: tuple[float, float, Suggestion] | None = None
+    for _, point in chosen[chosen["ranking"] != "random"].groupby(_POINT, dropna=False, sort=False):
+        losses = {str(row.task): _loss(row, float(intact[row.task])) for row in point.itertuples()}
+        first = point.iloc[0]
+        size = float(first["removed"]) if kind == "heads" else -float(first["span"])
+        nothing = first["removed"] == 0 and pd.isna(first["span"])
+        if nothing or any(losses[task] > limit + 1e-12 for task, limit in limits.items()):
+            continue
+        total = sum(losses.values())
+        if best is None or (size, -total) > (best[0], -best[1]):
+            best = (size, total, _suggestion(first, losses))
+    return None if best is None else best[2]
+
+
+def _loss(row: object, intact: float) -> float:
+    value = float(row.value)  # type: ignore[attr-defined]
+    return intact - value if row.metric == "accuracy" else value / intact - 1  # type: ignore[attr-defined]
+
+
+def _suggestion(row: pd.Series, losses: Mapping[str, float]) -> Suggestion:
+    pairs = [head.split(".") for head in str(row["heads"]).split(",") if head]
+    return Suggestion(
+        heads=tuple((int(layer), int(head)) for layer, head in pairs),
+        ranking=None if pd.isna(row["ranking"]) else str(row["ranking"]),
+        span=None if pd.isna(row["span"]) else int(row["span"]),
+        span_mode=None if pd.isna(row["span_mode"]) else str(row["span_mode"]),
+        losses=losses,
+    )
