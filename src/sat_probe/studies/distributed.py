@@ -1,4 +1,8 @@
-"""One study on several processes (`accelerate launch -m sat_probe ...`): each takes a shard, sums are added up."""
+"""One study on several processes: each takes a shard of the corpus, and the sums are added up.
+
+`accelerate launch -m sat_probe analyze ...` starts them on GPUs, `torchrun --nproc-per-node 2 -m sat_probe analyze
+...` on processors, where accelerate needs MPI to start more than one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+
+_WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,10 @@ class Process:
 
 
 def this_process() -> Process:
-    """The process among those that a launcher (accelerate, torchrun) started; alone without one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """The process among those that a launcher (accelerate, torchrun, mpirun) started; alone without one."""
+    if max(int(os.environ.get(name, "1")) for name in _WORLD_SIZES) < 2:
         return Process()
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     return Process(state.process_index, state.num_processes, state.device)
 
 
