@@ -4,7 +4,7 @@ The plain one is what a first script does: audio read and featurised whenever an
 order padded to their longest utterance, eager attention, AdamW tensor by tensor. Network, data, mask policy and frames
 per step are the same. Seconds are those of the processor, so that other work on the machine counts less. On one core:
 
-    OMP_NUM_THREADS=1 python benchmarks/pretraining.py FOLDER_OF_AUDIO [--limit 300] [--steps 40]
+    OMP_NUM_THREADS=1 python benchmarks/pretraining.py FOLDER_OF_AUDIO [--limit 300] [--steps 30]
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="any folder of audio")
     parser.add_argument("--limit", type=int, default=300, help="utterances to use (default: 300)")
-    parser.add_argument("--steps", type=int, default=20, help="steps per measurement (default: 20)")
+    parser.add_argument("--steps", type=int, default=30, help="steps per measurement (default: 30)")
     parser.add_argument(
         "--rounds", type=int, default=3, help="measurements of each; the median counts (default: 3)"
     )
