@@ -21,16 +21,15 @@ import pandas as pd
 import soundfile
 import torch
 
-from sat_probe.audio import read_audio
 from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.reports import plots
 from sat_probe.reports.example import example_weights
 from sat_probe.reports.figures import figure_of
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.head_analysis import analyze_model, load_model
+from sat_probe.reports.segmentation_figures import segmentation_drawings
+from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.segmentation import segment_model
-from sat_probe.studies.segmentation_sources import Settings, Source, model_boundaries
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -77,36 +76,11 @@ def operations_of(report: HeadReport) -> str:
     return "\n".join(lines)
 
 
-def segmentation_figures(corpus: Corpus, seconds: float) -> None:
-    """Figure 2 on a bundled utterance, with the head and settings that validate best on the corpus, and the curves."""
-    scores = segment_model(None, corpus, counting="rasanen", progress=True)
-    best = scores.table[scores.table["source"] == "attention"].iloc[0]
-    kinds = scores.curve.merge(
-        scores.table.groupby("source", sort=False).head(1)[["source", "layer", "head"]]
-    )
-    shown = kinds[kinds["source"].isin(["attention", "hidden", "mfcc", "log_mel"])]
-    draw(plots.plot_precision_recall(shown, "source"), "segmentation-curve")
-    model = load_model(None, device="cpu")
-    utterance = next(item for item in load_corpus("bundled") if item.alignment is not None)
-    waveform = read_audio(utterance.audio, model.sampling_rate)[: int(seconds * model.sampling_rate)]
-    settings = Settings(alphas=(float(best["alpha"]),), betas=(float(best["beta"]),))
-    wanted = Source("attention", int(best["layer"]), int(best["head"]))
-    predicted = next(
-        found[0] for source, found in model_boundaries(model, waveform, settings) if source == wanted
-    )
-    assert utterance.alignment is not None
-    truth = utterance.alignment.boundaries()
-    truth = truth[truth < seconds]
-    title = f"layer {wanted.layer}, head {wanted.head}"
-    rate = model.sampling_rate
-    draw(plots.plot_segmentation(waveform, rate, truth, predicted, title=title), "segmentation")
-    attention = model.encode([waveform], output_attentions=True).attentions
-    assert attention is not None
-    rows = attention[wanted.layer][0, wanted.head].double()
-    distance = torch.cdist(rows, rows)
-    gram = torch.exp(-distance / (settings.alphas[0] * distance.mean())).numpy()
-    times = model.frame_grid.times(len(gram))
-    draw(plots.plot_kernel_gram(gram, times, truth, predicted, title=title), "kernel-gram")
+def segmentation_figures(corpus: Corpus, spoken: HeadReport) -> None:
+    """Curves of the corpus, and the head that validates best on the example of another report (figure 2)."""
+    scores = segment_model(None, corpus, counting="rasanen", device="cpu")
+    for name, recipe in segmentation_drawings(scores.added_to(spoken)):
+        draw(recipe(), name)
 
 
 def main() -> None:
@@ -128,8 +102,8 @@ def main() -> None:
         ):  # they show the utterance itself: drawn from the bundled speech below
             draw(recipe(), name)
 
-    sound = analyze_model(None, "bundled", device="cpu", limit=8, replicates=2)
-    example = sound.examples
+    spoken = analyze_model(None, "bundled", device="cpu", limit=8, replicates=2)
+    example = spoken.examples
     waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
     for category, (layer, head) in plots.representative_heads(report.heads).items():
         title = f"layer {layer}, head {head} ({category})"
@@ -150,7 +124,7 @@ def main() -> None:
     _, after = rest.split(END)
     measured = "\n".join([BEGIN, "", *lines, "", operations_of(report), "", END])
     (DOCS / "relation_maps.md").write_text(before + measured + after, encoding="utf-8")
-    segmentation_figures(corpus, 4.0)
+    segmentation_figures(corpus, spoken)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sat_probe.reports.html import render_page, write_page
@@ -64,6 +65,25 @@ def test_what_is_missing_is_said_to_be_missing():
     content = content_of(render_page(report_to_draw(aligned=False)))
     assert content["relations"] == []
     assert content["example"]["phones"] == []
+
+
+def segmented_report():
+    """The report with settings and scores of segmentation for each head, as the study adds them."""
+    report = report_to_draw()
+    heads = head_table()[["layer", "head"]].astype("Int64")
+    scores = heads.assign(source="attention", alpha=0.5, beta=1.2, r_value=[0.5, 0.8, 0.3, 0.2, 0.6, 0.1])
+    report.tables["segmentation"] = pd.concat([scores, pd.DataFrame([{"source": "mfcc", "r_value": 0.7}])])
+    report.provenance["segmentation"] = {"upsampling_factor": 1, "attention_features": "rows"}
+    return report
+
+
+def test_segmentation_joins_its_head():
+    content = content_of(render_page(segmented_report()))
+    assert [head["r_value"] for head in content["heads"]] == [0.5, 0.8, 0.3, 0.2, 0.6, 0.1]
+    predicted = np.array(content["example"]["boundaries"]["0.1"])
+    edges = np.array([start for start, _, _ in content["example"]["phones"][1:]])
+    assert len(predicted)
+    assert np.abs(predicted[:, None] - edges).min(axis=1).max() <= 0.021, "an identity head sees phones begin"
 
 
 def open_page(browser, file: Path, **options):
@@ -142,6 +162,15 @@ def test_a_head_opens_and_hover_shows_phones(browser, page_file):
     )
     page.click("#next")
     assert page.inner_text("#detail-title") == "Layer 0, head 2: diagonal"
+    assert page.troubles == []
+
+
+@pytest.mark.browser
+def test_boundaries_of_a_head_stand_on_the_spectrogram(browser, tmp_path):
+    page = open_page(browser, write_page(segmented_report(), tmp_path / "report.html"))
+    assert page.is_visible("#boundaries-note")
+    assert "R-value" in page.inner_text("#table thead")
+    assert page.evaluate("byName('map').layout.shapes.filter((shape) => shape.xref === 'x3').length") > 4
     assert page.troubles == []
 
 

@@ -12,6 +12,7 @@ import soundfile
 
 from sat_probe.reports.example import example_weights
 from sat_probe.reports.plots_maps import average_blocks, log_spectrogram
+from sat_probe.reports.segmentation_figures import segment_example
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
@@ -85,12 +86,27 @@ def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, An
         "averaged": factor,
         "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example["phones"]],
         "shape": [layers, heads, side],
+        "boundaries": _predicted_boundaries(report),
         "scale": [[float(f"{value:.4g}") for value in row] for row in scale],
         "spectrogram": {
             "seconds": [round(float(value), 4) for value in seconds[kept]],
             "kilohertz": [round(float(value) / 1000, 3) for value in hertz[kept]],
         },
     }
+
+
+def _predicted_boundaries(report: HeadReport) -> dict[str, list[float]] | None:
+    """Phone boundaries (s) that each head predicts in the example, by its tuned settings; by "layer.head"."""
+    table, described = report.tables.get("segmentation"), report.provenance.get("segmentation", {})
+    if table is None or not {"layer", "head", "alpha", "beta"} <= set(table):
+        return None
+    table = table[table["source"] == "attention"] if "source" in table else table
+    found = {}
+    for row in table.to_dict("records"):
+        layer, head = int(row["layer"]), int(row["head"])
+        segmented = segment_example(report.examples, layer, head, row["alpha"], row["beta"], described)
+        found[f"{layer}.{head}"] = [round(float(moment), 4) for moment in segmented.predictions]
+    return found
 
 
 def relation_content(report: HeadReport, name: str, title: str, blobs: dict[str, bytes]) -> dict[str, Any]:

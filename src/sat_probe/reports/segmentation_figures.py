@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,29 +59,22 @@ def best_curves(table: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
 def _example_drawings(
     example: dict[str, Any], head: pd.Series, provenance: dict[str, Any]
 ) -> Iterator[tuple[str, Callable[[], Axes]]]:
-    factor = provenance.get("upsampling_factor", 1)
-    weights = upsampled_map(example_weights(example, int(head["layer"]), int(head["head"])), factor)
-    between = distances(attention_features(weights, provenance.get("attention_features", "rows")))
-    centres = example["times"]
-    hop = (centres[1] - centres[0]) / factor
-    times = centres[0] + hop * (np.arange(len(weights)) - (factor - 1) / 2)
-    similarity = similarity_matrix_of(between, float(head["alpha"]))
-    filtered = filtered_matrix(similarity, float(head["beta"]))
-    curve = score_curve(filtered)
-    predictions = times[0] + hop * curve_minima(curve)
+    layer, index = int(head["layer"]), int(head["head"])
+    seen = segment_example(example, layer, index, float(head["alpha"]), float(head["beta"]), provenance)
+    times, predictions = seen.times, seen.predictions
     references = np.array([start for start, _, _ in example["phones"][1:]])
     segment = np.searchsorted(references, times, side="right")
     name = f"{example['id']}: layer {head['layer']}, head {head['head']}"
     draw = partial(plot_kernel_gram, times=times, references=references)
-    yield "segmentation-map", partial(draw, np.sqrt(weights), title=f"{name}, attention")
+    yield "segmentation-map", partial(draw, np.sqrt(seen.weights), title=f"{name}, attention")
     yield (
         "segmentation-truth",
         partial(draw, segment[:, None] == segment[None], title=f"{example['id']}: true segments"),
     )
-    yield "segmentation-similarity", partial(draw, similarity, title=f"{name}, similarity")
+    yield "segmentation-similarity", partial(draw, seen.similarity, title=f"{name}, similarity")
     yield (
         "segmentation-filtered",
-        partial(draw, filtered, predictions=predictions, curve=curve, title=f"{name}, filtered"),
+        partial(draw, seen.filtered, predictions=predictions, curve=seen.curve, title=f"{name}, filtered"),
     )
     waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
     yield (
@@ -95,6 +89,34 @@ def _example_drawings(
             name,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedExample:
+    """One head's way from its map to boundaries: times (frames,) s, matrices (frames, frames), predictions s."""
+
+    times: np.ndarray
+    weights: np.ndarray
+    similarity: np.ndarray
+    filtered: np.ndarray
+    curve: np.ndarray
+    predictions: np.ndarray
+
+
+def segment_example(
+    example: dict[str, Any], layer: int, head: int, alpha: float, beta: float, provenance: dict[str, Any]
+) -> SegmentedExample:
+    """Segment the example of a report by one head, as the study did whose provenance is given."""
+    factor = provenance.get("upsampling_factor", 1)
+    weights = upsampled_map(example_weights(example, layer, head), factor)
+    between = distances(attention_features(weights, provenance.get("attention_features", "rows")))
+    centres = example["times"]
+    hop = (centres[1] - centres[0]) / factor
+    times = centres[0] + hop * (np.arange(len(weights)) - (factor - 1) / 2)
+    similarity = similarity_matrix_of(between, alpha)
+    filtered = filtered_matrix(similarity, beta)
+    curve = score_curve(filtered)
+    return SegmentedExample(times, weights, similarity, filtered, curve, times[0] + hop * curve_minima(curve))
 
 
 def similarity_matrix_of(between: np.ndarray, alpha: float) -> np.ndarray:

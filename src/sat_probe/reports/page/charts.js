@@ -37,17 +37,18 @@ function drawRelation(head) {
   }));
   const weak = values.flatMap((line, row) => line.map((_, column) => [row, column])).filter(([row, column]) => !reliable(row, column));
   const colours = themeColours();
+  const height = byName("relation").clientWidth * 0.98 + 70;
   const look = { ...axisLook(), type: "category", tickfont: { size: phones.length > 20 ? 9 : 12 }, showgrid: false, zeroline: false, dtick: 1, automargin: true };
   const span = [-0.5, phones.length - 0.5];
   Plotly.react("relation", [
     { type: "heatmap", z: shown, x: names, y: names, text, hovertemplate: "%{text}<extra></extra>", hoverongaps: true,
       zmin: -1, zmax: top, xgap: 0.5, ygap: 0.5,
       colorscale: [[0, "#2166ac"], [middle / 2, "#92c5de"], [middle, "#f7f7f7"], [(1 + middle) / 2, "#d6604d"], [1, "#67001f"]],
-      colorbar: { orientation: "h", y: -0.14, yanchor: "top", thickness: 10, len: 0.7, title: { text: "−1 none · 0 as uniform · +1 twice", side: "bottom" } } },
+      colorbar: { orientation: "h", y: -62 / (height - 130), yanchor: "top", thickness: 10, len: 0.7, title: { text: "−1 none · 0 as uniform · +1 twice", side: "bottom" } } },
     { type: "scatter", mode: "markers", x: weak.map(([, column]) => names[column]), y: weak.map(([row]) => names[row]), hoverinfo: "skip",
       marker: { symbol: "x-thin", size: 5, line: { width: 1, color: colours.ink }, opacity: 0.35 } },
   ], {
-    ...themeLayout(), height: byName("relation").clientWidth * 0.98 + 70, margin: { l: 46, r: 10, t: 10, b: 110 }, showlegend: false,
+    ...themeLayout(), height, margin: { l: 46, r: 10, t: 10, b: 120 }, showlegend: false,
     plot_bgcolor: colours.unreliable,
     xaxis: { ...look, title: { text: "key phone" }, tickangle: -90, range: span },
     yaxis: { ...look, title: { text: "query phone" }, range: [...span].reverse() },

@@ -25,35 +25,40 @@ function drawMap(head) {
   const columnsOfSound = grid.seconds.length;
   const sound = grid.kilohertz.map((_, row) => Array.from(spectrogram.subarray(row * columnsOfSound, (row + 1) * columnsOfSound)));
   const edges = [...new Set(phones.flatMap(([start, end]) => [start, end]))];
+  const predicted = report.example.boundaries?.[`${head.layer}.${head.head}`] || [];
+  const mark = (moment, y0, y1, color) => ({ type: "line", xref: "x3", yref: "y3 domain", x0: moment, x1: moment, y0, y1, line: { width: 1.2, color } });
   const line = { width: 0.5, color: "rgba(255,255,255,0.35)" };
   const colours = themeColours();
+  const width = byName("map").clientWidth;
+  const height = width * 1.18 + 70;
   const labels = {
-    tickvals: phones.map(([start, end]) => (start + end) / 2), ticktext: phones.map(([, , label]) => plainText(label)),
+    tickvals: phones.map(([start, end]) => (start + end) / 2), ticktext: phones.map(([start, end, label]) => ((end - start) / (range[1] - range[0]) * width > 11 ? plainText(label) : "")),
     tickfont: { size: 9, color: colours.ink }, range, showgrid: false, zeroline: false, ticks: "",
   };
-  const width = byName("map").clientWidth;
   Plotly.react("map", [
     { type: "heatmap", z: weights, x: times, y: times, text: mapTexts, colorscale: "Viridis", zmin: 0,
       zmax: sorted[Math.floor(sorted.length * 0.998)] || sorted[sorted.length - 1], hoverongaps: false,
       hovertemplate: "%{text}<br>weight %{z:.4f}<extra></extra>",
-      colorbar: { orientation: "h", y: -0.12, yanchor: "top", thickness: 10, len: 0.7, title: { text: "weight", side: "bottom" } } },
+      colorbar: { orientation: "h", y: -48 / (height - 106), yanchor: "top", thickness: 10, len: 0.7, title: { text: "weight", side: "bottom" } } },
     { type: "heatmap", z: sound, x: grid.seconds, y: grid.kilohertz, xaxis: "x3", yaxis: "y3", colorscale: "Greys",
       reversescale: !colours.dark, showscale: false, hovertemplate: "%{x:.3f} s, %{y:.1f} kHz<extra></extra>" },
     { type: "scatter", x: [range[0]], y: [range[0]], xaxis: "x2", yaxis: "y2", mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip" },
   ], {
-    ...themeLayout(), height: width * 1.18 + 70, margin: { l: 52, r: 30, t: 6, b: 96 }, showlegend: false, dragmode: "zoom",
+    ...themeLayout(), height, margin: { l: 52, r: 30, t: 6, b: 100 }, showlegend: false, dragmode: "zoom",
     xaxis: { title: { text: "key time (s)" }, range, domain: [0, 1], anchor: "y", showgrid: false, zeroline: false, color: colours.ink },
     yaxis: { title: { text: "query time (s)" }, range: [...range].reverse(), domain: [0, 0.79], showgrid: false, zeroline: false, color: colours.ink },
     xaxis2: { ...labels, overlaying: "x", side: "top", anchor: "y", matches: "x", tickangle: -90 },
     yaxis2: { ...labels, range: [...range].reverse(), overlaying: "y", side: "right", anchor: "x", matches: "y" },
     xaxis3: { matches: "x", anchor: "y3", showticklabels: false, showgrid: false, zeroline: false, range },
     yaxis3: { domain: [0.88, 1], anchor: "x3", title: { text: "kHz" }, showgrid: false, zeroline: false, color: colours.ink },
-    shapes: edges.flatMap((edge) => [
+    shapes: predicted.map((moment) => mark(moment, 0, 0.5, "#56b4e9")).concat(
+      predicted.length ? edges.map((edge) => mark(edge, 0.5, 1, "#d55e00")) : [], edges.flatMap((edge) => [
       { type: "line", xref: "x", yref: "y domain", x0: edge, x1: edge, y0: 0, y1: 1, line },
       { type: "line", xref: "x domain", yref: "y", x0: 0, x1: 1, y0: edge, y1: edge, line },
-    ]),
+    ])),
   }, plotlyOptions);
   byName("map").setAttribute("aria-label", `Attention map of ${headName(head)}, a ${head.category} head: query time down, key time to the right`);
+  byName("boundaries-note").hidden = !predicted.length;
   movePlayhead();
 }
 
