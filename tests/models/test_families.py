@@ -12,10 +12,8 @@ from transformers import CONFIG_MAPPING
 
 from sat_probe.errors import AudioError, ModelError
 from sat_probe.models.auto import AutoProbedModel, ProbedWav2Vec2Model, probed_class
-from sat_probe.models.families import FAMILIES
 from sat_probe.models.layer_states import layers_of
 from sat_probe.models.probed_output import ModelInputs
-from sat_probe.models.unprobed import REFUSED
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_families import CONFIGURATIONS, HEADS, LAYERS, SIZE, audio, prepared, tiny
 
@@ -220,23 +218,6 @@ def test_classes_made_from_the_table_can_be_pickled():
     assert probed.__name__ == "ProbedUniSpeechModel"
     assert pickle.loads(pickle.dumps(probed)) is probed
     assert probed_class("wav2vec2") is ProbedWav2Vec2Model
-
-
-@pytest.mark.parametrize(
-    ("model_type", "reason"),
-    [
-        ("clap_audio_model", "Swin"),
-        ("granite_speech_encoder", "blocks"),
-        ("gemma3n_audio", "blocks"),
-        ("qwen2_5_omni_audio_encoder", "chunks"),
-        ("mimi", "codec"),
-    ],
-)
-def test_other_attention_is_refused_by_name(model_type, reason, tmp_path):
-    CONFIG_MAPPING[model_type]().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=f"'{model_type}' cannot be probed: .*{reason}"):
-        AutoProbedModel.from_pretrained(tmp_path)
-    assert not REFUSED.keys() & FAMILIES.keys()
 
 
 def test_mockingjay_in_chunks_is_not_observed():

@@ -139,6 +139,8 @@ class AutoProbedModel:
             raise ModelError(
                 f"{name}: lacks {len(missing)} weights of the encoder, the first is {missing[0]!r}"
             )
+        if family.within is not None:
+            model._weight_conversions = None  # saving would put back what stood before the encoder's weights
         return model
 
 
