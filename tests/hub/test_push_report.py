@@ -177,10 +177,12 @@ def test_offline_reads_the_cache_only(hub: LocalHub, monkeypatch: pytest.MonkeyP
         push(report, "me/heads")
 
 
-def test_header_is_plain_yaml(hub: LocalHub) -> None:
-    push(made_report(), "me/heads")
+def test_the_header_lists_columns_in_their_order(hub: LocalHub) -> None:
+    push(made_report("org/one"), "me/heads")
+    push(made_report("org/two"), "me/heads")
     text = hub.state.snapshot("dataset", "me/heads")["README.md"].decode()
     header = yaml.safe_load(text.split("---")[1])
     features = {column["name"]: column["dtype"] for column in header["dataset_info"][0]["features"]}
-    assert list(features)[:4] == ["model", "revision", "layer", "head"]
+    assert list(features) == ["model", "revision", *made_report().heads.columns]
+    assert frames("me/heads", "heads").columns.tolist() == list(features)
     assert (features["layer"], features["globalness"], features["category"]) == ("int64", "float64", "string")

@@ -131,7 +131,7 @@ def read_index(content: bytes | None) -> list[Entry]:
 def write_index(entries: Iterable[Entry]) -> bytes:
     """The index file; the same entries always give the same bytes."""
     rows = [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.path)]
-    return (json.dumps({"format": _INDEX_FORMAT, "reports": rows}, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps({"format": _INDEX_FORMAT, "reports": rows}, indent=1) + "\n").encode()
 
 
 def table_features(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
