@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from sat_probe import AutoProbedModel, refine
+from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
 from sat_probe.errors import ModelError
 from sat_probe.models import attention_blocks
@@ -193,6 +193,11 @@ def test_a_negative_span_and_a_damaged_configuration_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="must list heads by layer"):
         AutoProbedModel.from_pretrained(tmp_path)
+
+
+def test_a_report_of_missing_heads_is_refused():
+    with pytest.raises(ModelError, match="analyze the model it was made from"):
+        analyze_model(refine(tiny_model("mockingjay"), remove=[(0, 1)]), progress=False)
 
 
 def test_plain_transformers_refuses_removed_heads_as_documented(tmp_path):

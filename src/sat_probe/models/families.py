@@ -9,8 +9,15 @@ from sat_probe.models import family_extractors as extractors
 from sat_probe.models import family_frames as frames
 from sat_probe.models import family_lengths as lengths
 from sat_probe.models.family import Family, always, group_norm_over_time
+from sat_probe.models.pruning import Pruning
 
 _GROUP = "base models have a group norm: one by one"
+_COUNTED = Pruning(counts=("num_heads",))
+_CONFIGURED = Pruning(
+    config_counts=(
+        "num_attention_heads", "num_key_value_heads", "encoder_num_attention_heads", "encoder_num_key_value_heads",
+    ),
+)  # fmt: skip
 _WHISPER = "at most 30 s; sees its padding, which is left out of every statistic"
 
 
@@ -26,7 +33,7 @@ def _whisper(model_type: str, model: str, attention: str, limits: str = _WHISPER
         model_type, model, attention, extractors.whisper, frames.whisper_grid, lengths.halved_lengths,
         **{
             "masking": "never", "extraction": {"padding": "max_length"}, "frame_axis": 2,
-            "longest": lengths.longest_of_positions, "limits": limits,
+            "longest": lengths.longest_of_positions, "limits": limits, "pruning": _COUNTED,
             "within": r"(?:model\.)?audio_tower\.", **options,
         },
     )  # fmt: skip
@@ -48,7 +55,10 @@ FAMILIES: dict[str, Family] = {
     for family in (
         _convolutional("wav2vec2", "Wav2Vec2Model", "Wav2Vec2Attention"),
         _convolutional("hubert", "HubertModel", "HubertAttention"),
-        _convolutional("wavlm", "WavLMModel", "WavLMAttention", "own attention: true maps per head; " + _GROUP),
+        _convolutional(
+            "wavlm", "WavLMModel", "WavLMAttention", "own attention: true maps per head; " + _GROUP,
+            pruning=Pruning(outputs=3, own_headless=True),
+        ),
         _convolutional("unispeech", "UniSpeechModel", "UniSpeechAttention"),
         _convolutional("unispeech-sat", "UniSpeechSatModel", "UniSpeechSatAttention"),
         _convolutional(
@@ -70,6 +80,10 @@ FAMILIES: dict[str, Family] = {
         Family(
             "sew-d", "SEWDModel", "DisentangledSelfAttention", extractors.normalised_waveform,
             limits="own attention; frames before up-sampling", **_SQUEEZED,
+            pruning=Pruning(
+                ("query_proj", "key_proj", "value_proj", "pos_key_proj", "pos_query_proj"),
+                outer_output="output.dense", counts=("num_attention_heads",), widths=("all_head_size",),
+            ),
         ),
         Family(
             "speecht5", "SpeechT5EncoderWithSpeechPrenet", "SpeechT5Attention",
@@ -77,6 +91,7 @@ FAMILIES: dict[str, Family] = {
             lengths.prenet_lengths,
             padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
             within=r"(?:speecht5\.)?encoder\.(?=prenet|wrapped_encoder)", limits="own attention",
+            pruning=Pruning(counts=("num_heads",), widths=("embed_dim",)),
         ),
         Family(
             "mockingjay", "MockingjayModel", "MockingjayAttention", extractors.mockingjay, frames.mockingjay_grid,
@@ -116,18 +131,19 @@ FAMILIES: dict[str, Family] = {
             "fun_asr_nano_encoder", "FunAsrNanoEncoder", "FunAsrNanoAttention",
             extractors.named("FunAsrNanoFeatureExtractor"), frames.low_frame_rate_grid, lengths.same_lengths,
             masking="always", arguments=(None, "input_features_mask"), within=r"(?:model\.)?audio_tower\.",
-            limits="features need torchaudio",
+            limits="features need torchaudio; heads cannot be removed",
+            pruning=None,  # its memory block reads the values of all heads
         ),
         Family(
             "speech_to_text", "Speech2TextEncoder", "Speech2TextAttention",
             extractors.filterbank, frames.speech_to_text_grid,
             padding_changes_frames=always, layers="encoder_layers", heads="encoder_attention_heads",
-            within=_INNER,
+            within=_INNER, pruning=_COUNTED,
         ),
         Family(
             "moonshine", "MoonshineEncoder", "MoonshineAttention", extractors.plain_waveform, frames.moonshine_grid,
             lengths.each_length, padding_changes_frames=always, layers="encoder_num_hidden_layers",
-            heads="encoder_num_attention_heads", within=_INNER, limits="group norm",
+            heads="encoder_num_attention_heads", within=_INNER, limits="group norm", pruning=_CONFIGURED,
         ),
         Family(
             "moonshine_streaming_encoder", "MoonshineStreamingEncoder", "MoonshineStreamingEncoderAttention",
@@ -139,13 +155,13 @@ FAMILIES: dict[str, Family] = {
         Family(
             "parakeet_encoder", "ParakeetEncoder", "ParakeetEncoderAttention",
             extractors.mel("ParakeetFeatureExtractor"), frames.subsampled_grid,
-            padding_changes_frames=always, within=_INNER, limits="features need librosa",
+            padding_changes_frames=always, within=_INNER, limits="features need librosa", pruning=_CONFIGURED,
         ),
         Family(
             "nemotron_asr_streaming_encoder", "NemotronAsrStreamingEncoder", "NemotronAsrStreamingEncoderAttention",
             extractors.mel("NemotronAsrStreamingFeatureExtractor"), frames.causally_subsampled_grid,
             padding_changes_frames=always, masking="always", within=_INNER,
-            limits="chunked look-ahead",
+            limits="chunked look-ahead", pruning=_CONFIGURED,
         ),
         Family(
             "nemotron3_5_transcribe_asr_audio", "Nemotron3_5TranscribeAsrAudioModel", "Nemotron3_5TranscribeAttention",
@@ -160,6 +176,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "lasr_encoder", "LasrEncoder", "LasrEncoderAttention", extractors.mel("LasrFeatureExtractor"),
             frames.unpadded_filterbank_grid, padding_changes_frames=always, within=_INNER,
+            pruning=_CONFIGURED,
         ),
         Family(
             "seamless_m4t", "SeamlessM4TSpeechEncoder", "SeamlessM4TConformerSelfAttention",
@@ -169,14 +186,14 @@ FAMILIES: dict[str, Family] = {
         Family(
             "seamless_m4t_v2", "SeamlessM4Tv2SpeechEncoder", "SeamlessM4Tv2ConformerSelfAttention",
             extractors.stacked_filterbank, frames.stacked_filterbank_grid, lengths.same_lengths,
-            padding_changes_frames=always, **_CONFORMER,
+            padding_changes_frames=always, **_CONFORMER, pruning=_COUNTED,
         ),
         Family(
             "phi4_multimodal_audio", "Phi4MultimodalAudioModel", "Phi4MultimodalAudioAttention",
             extractors.named("Phi4MultimodalFeatureExtractor"), frames.phi4_grid, lengths.reduced_lengths,
             padding_changes_frames=always, layers="num_blocks", masking="always", arguments=("hidden_states", "mask"),
             within=r"(?:model\.)?embed_tokens_extend\.audio_embed\.encoder\.", longest=lengths.longest_of_unfolding,
-            limits="at most 500 frames",
+            limits="at most 500 frames", pruning=Pruning(outputs=1, mask_per_head=True),
         ),
         Family(
             "audio-spectrogram-transformer", "ASTModel", "ASTAttention", extractors.spectrogram, frames.no_grid,

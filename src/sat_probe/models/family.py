@@ -38,7 +38,7 @@ class Family:
         frame_axis: of the features' shape, batch included.
         longest: (config, feature extractor) -> samples that the model takes at most.
         limits: what a user should know, in a few words.
-        pruning: where the heads of its attention modules are, for removing them.
+        pruning: where the heads of its attention modules are, for removing them; None if that is impossible.
     """
 
     model_type: str
@@ -58,7 +58,7 @@ class Family:
     frame_axis: int = 1
     longest: Callable[[Any, Any], float] | None = None
     limits: str = ""
-    pruning: Pruning = Pruning()
+    pruning: Pruning | None = field(default_factory=Pruning)
 
 
 def group_norm_over_time(config: Any) -> bool:

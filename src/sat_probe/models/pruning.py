@@ -6,16 +6,15 @@ shape before its weights are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sat_probe.errors import ModelError
-from sat_probe.models.attention import attachment_of
+from sat_probe.models.headless import Bias, FewerHeads, MaskOfKept, headless_class, mask_class
 
 PRUNED_HEADS = "sat_probe_pruned_heads"  # {"layer": [heads]} in the numbering of the intact model
 SHARED = "the layers share their weights: the same heads must go from each of them"
@@ -23,21 +22,33 @@ SHARED = "the layers share their weights: the same heads must go from each of th
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Where the heads of a family's attention module are; paths are relative to it.
+    """Where the heads of a family's attention module are. Names that a module lacks are passed over.
 
     Attributes:
         inputs: linear layers whose output features belong to heads, head by head.
-        output: the linear layer that takes all heads side by side.
+        output: the linear layer that takes all heads side by side; the first of these names that there is.
+        outer_output: the same layer where it is outside the module: its path from the module's parent.
         per_head: parameters whose first axis counts heads.
+        counts: attributes of the module that count heads.
+        widths: attributes of the module that count the features of all heads.
+        config_counts: attributes of the module's configuration that count heads, if the module reads them there.
         outputs: how many values the module returns (attended frames, weights, ...).
-        finish: (module, kept heads) -> None, for what else a family stores per head.
+        mask_per_head: the module is handed a mask with an axis of heads, those of the intact model.
+        own_headless: the module itself knows what to do with no head at all (its ``kept_heads`` are empty).
     """
 
-    inputs: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
-    output: str = "out_proj"
-    per_head: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = (
+        "q_proj", "k_proj", "v_proj", "linear_q", "linear_k", "linear_v", "linear_pos", "relative_k_proj",
+    )  # fmt: skip
+    output: tuple[str, ...] = ("out_proj", "o_proj", "linear_out")
+    outer_output: str | None = None
+    per_head: tuple[str, ...] = ("pos_bias_u", "pos_bias_v", "bias_u", "bias_v")
+    counts: tuple[str, ...] = ()
+    widths: tuple[str, ...] = ()
+    config_counts: tuple[str, ...] = ()
     outputs: int = 2
-    finish: Callable[[nn.Module, list[int]], None] | None = None
+    mask_per_head: bool = False
+    own_headless: bool = False
 
 
 def pruned_heads(config: Any) -> dict[int, list[int]]:
@@ -76,7 +87,7 @@ def checked_heads(remove: Iterable[tuple[int, int]], layers: int, heads: int) ->
 
 
 def prune(
-    modules: Sequence[nn.Module],
+    modules: Sequence[tuple[nn.Module, nn.Module]],
     present: Sequence[Sequence[int]],
     removed: Mapping[int, Sequence[int]],
     plan: Pruning,
@@ -84,40 +95,67 @@ def prune(
     """Cut heads out of attention modules, in place.
 
     Args:
-        modules: the attention of each layer.
+        modules: of each layer, the attention module and its parent.
         present: the heads that each layer has now.
         removed: heads to take away, by layer.
         plan: where they are.
 
     Raises:
-        ModelError: if layers that share one module would lose different heads.
+        ModelError: if layers that share one module would lose different heads, or heads share keys and values.
     """
-    by_module: dict[nn.Module, tuple[int, ...]] = {}
-    done: set[nn.Module] = set()
-    for layer, module in enumerate(modules):
-        kept = tuple(place for place, head in enumerate(present[layer]) if head not in removed.get(layer, ()))
-        if by_module.setdefault(module, kept) != kept:
+    left = [
+        tuple(place for place, head in enumerate(heads) if head not in removed.get(layer, ()))
+        for layer, heads in enumerate(present)
+    ]
+    kept_of: dict[nn.Module, tuple[int, ...]] = {}
+    for (module, _), kept in zip(modules, left, strict=True):
+        if kept_of.setdefault(module, kept) != kept:
             raise ModelError(SHARED)
-    for layer, module in enumerate(modules):
-        places, heads = list(by_module[module]), len(present[layer])
-        if module not in done and len(places) < heads:
-            if places:
-                _cut(module, places, heads, plan)
-            else:
-                _behead(module, plan)
+    done: set[nn.Module] = set()
+    for (module, parent), kept, heads in zip(modules, left, present, strict=True):
+        if module not in done and len(kept) < len(heads):
+            _cut(module, parent, kept, heads, plan)
         done.add(module)
 
 
-def _cut(module: nn.Module, kept: list[int], heads: int, plan: Pruning) -> None:
-    for path in plan.inputs:
-        _replace(module, path, kept_rows(module.get_submodule(path), kept, heads))
-    _replace(module, plan.output, kept_columns(module.get_submodule(plan.output), kept, heads))
-    for path in plan.per_head:
-        parent, name = _owner(module, path)
-        old = getattr(parent, name)
-        setattr(parent, name, nn.Parameter(old.detach()[kept].clone(), requires_grad=old.requires_grad))
-    if plan.finish is not None:
-        plan.finish(module, kept)
+def _cut(
+    module: nn.Module, parent: nn.Module, kept: Sequence[int], present: Sequence[int], plan: Pruning
+) -> None:
+    if plan.outer_output is None:
+        owner, path = module, next(name for name in plan.output if hasattr(module, name))
+    else:
+        owner, path = parent, plan.outer_output
+    output = owner.get_submodule(path)
+    inputs = [name for name in plan.inputs if getattr(module, name, None) is not None]
+    per_head = [name for name in plan.per_head if isinstance(getattr(module, name, None), nn.Parameter)]
+    assert isinstance(output, nn.Linear)
+    if any(getattr(module, name).out_features != output.in_features for name in inputs):
+        raise ModelError(
+            "heads that share keys and values (grouped-query attention) cannot be removed one by one"
+        )
+    if kept or plan.outer_output is not None:
+        _replace(owner, path, kept_columns(output, kept, len(present)))
+    else:
+        _replace(owner, path, Bias(output.bias))
+    for name in inputs:
+        linear = getattr(module, name)
+        setattr(module, name, kept_rows(linear, kept, len(present)) if kept else None)
+    for name in per_head:
+        old = getattr(module, name)
+        new = nn.Parameter(old.detach()[list(kept)].clone(), requires_grad=old.requires_grad)
+        setattr(module, name, new if kept else None)
+    for name in plan.counts:
+        setattr(module, name, len(kept))
+    for name in plan.widths:
+        setattr(module, name, len(kept) * (output.in_features // len(present)))
+    if plan.config_counts:
+        module.config = FewerHeads(module.config, plan.config_counts, len(kept))
+    module.kept_heads = [present[place] for place in kept]
+    if not kept and not plan.own_headless:
+        inside = path if plan.outer_output is None else None
+        module.__class__ = headless_class(type(module), inside, plan.outputs)
+    elif plan.mask_per_head and not isinstance(module, MaskOfKept):
+        module.__class__ = mask_class(type(module))
 
 
 def kept_rows(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linear:
@@ -137,7 +175,10 @@ def kept_columns(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linea
 
 def _features(features: int, kept: Sequence[int], heads: int, device: torch.device) -> Tensor:
     size = features // heads
-    return (torch.tensor(kept, device=device)[:, None] * size + torch.arange(size, device=device)).flatten()
+    return (
+        torch.tensor(kept, dtype=torch.long, device=device)[:, None] * size
+        + torch.arange(size, device=device)
+    ).flatten()
 
 
 def _linear(weight: Tensor, bias: Tensor | None, like: nn.Linear) -> nn.Linear:
@@ -148,59 +189,6 @@ def _linear(weight: Tensor, bias: Tensor | None, like: nn.Linear) -> nn.Linear:
     return made.train(like.training)
 
 
-def _owner(module: nn.Module, path: str) -> tuple[nn.Module, str]:
-    parent, _, name = path.rpartition(".")
-    return module.get_submodule(parent), name
-
-
 def _replace(module: nn.Module, path: str, new: nn.Module) -> None:
-    parent, name = _owner(module, path)
-    setattr(parent, name, new)
-
-
-class _Bias(nn.Module):
-    """What is left of an output projection without inputs."""
-
-    def __init__(self, bias: nn.Parameter | None) -> None:
-        super().__init__()
-        self.register_parameter("bias", bias)
-
-
-class _Headless:
-    """Attention without any head: it adds the bias of its output projection, and shows maps of no heads."""
-
-    _output_path: str
-    _output_count: int
-
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        assert isinstance(self, nn.Module)
-        attachment, maps = attachment_of(self), None
-        if attachment is not None:
-            layer = attachment.next_layer()
-            attachment.probe.seen.add(layer)
-            if attachment.probe.output_attentions:
-                batch, frames = hidden_states.shape[:2]
-                maps = attachment.probe.maps[layer] = hidden_states.new_zeros(batch, 0, frames, frames)
-        output = torch.zeros_like(hidden_states)
-        bias = self.get_submodule(self._output_path).bias
-        if bias is not None:
-            output = output + bias
-        return (output, maps, *[None] * (self._output_count - 2))
-
-
-@cache
-def _headless_class(attention: type[nn.Module], path: str, count: int) -> type[nn.Module]:
-    # the name stays: it is how a probed model finds and numbers its attention modules
-    body = {"__module__": attention.__module__, "_output_path": path, "_output_count": count}
-    return type(attention.__name__, (_Headless, attention), body)
-
-
-def _behead(module: nn.Module, plan: Pruning) -> None:
-    """Take the last heads of a layer, and everything that served them."""
-    output = module.get_submodule(plan.output)
-    assert isinstance(output, nn.Linear)
-    for path in (*plan.inputs, *plan.per_head):
-        parent, name = _owner(module, path)
-        setattr(parent, name, None)
-    _replace(module, plan.output, _Bias(output.bias))
-    module.__class__ = _headless_class(type(module), plan.output, plan.outputs)
+    parent, _, name = path.rpartition(".")
+    setattr(module.get_submodule(parent), name, new)

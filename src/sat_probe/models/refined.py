@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ class RefinedModel(_Base):
     """
 
     if TYPE_CHECKING:
-        attention_modules: list[nn.Module]
+        _named_attention: Callable[[], list[tuple[str, nn.Module]]]
         num_probed_layers: int
         num_probed_heads: int
 
@@ -90,7 +90,16 @@ class RefinedModel(_Base):
         shared = getattr(self.config, "share_layers", False)
         if shared and len({tuple(removed.get(layer, ())) for layer in range(len(self._present_heads))}) > 1:
             raise ModelError(SHARED)
-        prune(self.attention_modules, self._present_heads, removed, self.family.pruning)
+        plan = self.family.pruning
+        if plan is None:
+            raise ModelError(
+                f"heads of {self.config.model_type} cannot be removed: parts of its layers need them all; "
+                "mask them instead"
+            )
+        modules = [
+            (module, self.get_submodule(name.rpartition(".")[0])) for name, module in self._named_attention()
+        ]
+        prune(modules, self._present_heads, removed, plan)
         self._present_heads = [
             [head for head in present if head not in removed.get(layer, ())]
             for layer, present in enumerate(self._present_heads)

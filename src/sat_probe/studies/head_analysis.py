@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sat_probe.errors import ModelError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
@@ -87,6 +88,8 @@ def analyze_model(
         device=process.device if device is None else device,
         allow_pickle=allow_pickle,
     )
+    if any(len(heads) < probed.num_probed_heads for heads in probed.present_heads):
+        raise ModelError("heads were removed from this model for good; analyze the model it was made from")
     corpus = (
         dataset
         if isinstance(dataset, Corpus)
