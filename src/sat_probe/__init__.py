@@ -20,6 +20,7 @@ _HOMES = {
     "ProbedMockingjayModel": "sat_probe.models.auto",
     "ProbedModel": "sat_probe.models.probed",
     "ProbedWav2Vec2Model": "sat_probe.models.auto",
+    "ProbedWavLMModel": "sat_probe.models.wavlm",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
     "boundary_scores": "sat_probe.measures.boundary_score",
@@ -39,6 +40,7 @@ __all__ = [
     "ProbedMockingjayModel",
     "ProbedModel",
     "ProbedWav2Vec2Model",
+    "ProbedWavLMModel",
     "SatProbeError",
     "analyze_model",
     "boundary_scores",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         ProbedWav2Vec2Model,
     )
     from sat_probe.models.probed import ProbedModel
+    from sat_probe.models.wavlm import ProbedWavLMModel
     from sat_probe.phones.alignment import Alignment
     from sat_probe.phones.corpus import Corpus, load_corpus
     from sat_probe.phones.phone_set import phone_set

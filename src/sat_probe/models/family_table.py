@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -24,16 +25,15 @@ def family_rows() -> list[dict[str, Any]]:
 
 def _row(family: Family) -> dict[str, Any]:
     config = CONFIG_MAPPING[family.model_type]()
-    try:
+    hop: float | None = None
+    first: float | None = None
+    with contextlib.suppress(ModelError, ImportError):
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # default extractors have more mel bins than short windows can fill
+            # default extractors have more mel bins than their short windows can fill
+            warnings.simplefilter("ignore")
             extractor = family.feature_extractor(config)
         grid = family.grid(config, extractor)
         hop, first = 1000 * grid.hop_seconds, 1000 * grid.first_centre / grid.sampling_rate
-    except (ModelError, ImportError):
-        hop = first = None
     return {
         "model_type": family.model_type,
         "model": family.model,
