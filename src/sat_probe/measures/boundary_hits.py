@@ -20,18 +20,15 @@ def count_boundaries(
     references: Sequence[Any], predictions: Sequence[Any], tolerance: float, counting: Counting
 ) -> np.ndarray:
     """Components per utterance, (utterances, 4) int64 in the order of :data:`COMPONENTS`; all utterances at once."""
-    reference_ticks, reference_lengths = _ticks(references, "references")
-    prediction_ticks, prediction_lengths = _ticks(predictions, "predictions")
-    latest = max((int(ticks.max()) for ticks in (reference_ticks, prediction_ticks) if ticks.size), default=0)
+    reference_ticks, reference_lengths, reference_owners = _ticks(references, "references")
+    prediction_ticks, prediction_lengths, prediction_owners = _ticks(predictions, "predictions")
+    # no two times of an utterance are further apart than the latest of all
+    ends = np.maximum(_last(reference_ticks, reference_lengths), _last(prediction_ticks, prediction_lengths))
+    latest = int(ends.max(initial=0))
     reach = latest if tolerance * NANOSECONDS > latest else round(tolerance * NANOSECONDS)
     utterances = len(reference_lengths)
-    reference_owners = np.repeat(np.arange(utterances), reference_lengths)
-    prediction_owners = np.repeat(np.arange(utterances), prediction_lengths)
     # utterances are laid out one after the other on one line, too far apart to reach each other
-    room = np.zeros(utterances + 1, np.int64)
-    np.maximum.at(room, reference_owners + 1, reference_ticks)
-    np.maximum.at(room, prediction_owners + 1, prediction_ticks)
-    room[1:] += 2 * reach + 1
+    room = np.append(0, ends + 2 * reach + 1)
     if room.sum(dtype=np.float64) > 2**61:
         half = utterances // 2
         parts = ((references[:half], predictions[:half]), (references[half:], predictions[half:]))
@@ -55,17 +52,24 @@ def hit_indices(
         # with t the midpoint of neighbours a and b, p <= t is 2 p <= a + b: no rounding
         nearest = np.searchsorted(references[:-1] + references[1:], 2 * predictions)
         inside = np.flatnonzero(np.abs(references[nearest] - predictions) <= reach)
-        found, first_inside = np.unique(nearest[inside], return_index=True)
-        return found, inside[first_inside]
+        owners = nearest[inside]
+        first_inside = np.append(True, owners[1:] != owners[:-1])[: len(owners)]
+        return owners[first_inside], inside[first_inside]
+    if counting == "lenient":
+        return _near(references, predictions, reach), _near(predictions, references, reach)
     first = np.searchsorted(predictions, references - reach)
     last = np.searchsorted(predictions, references + reach, side="right")
     found = np.flatnonzero(last > first)
-    if counting == "strict":
-        partners = _match(first[found], last[found])
-        return found[partners >= 0], partners[partners >= 0]
-    lower = np.searchsorted(references, predictions - reach)
-    upper = np.searchsorted(references, predictions + reach, side="right")
-    return found, np.flatnonzero(upper > lower)
+    partners = _match(first[found], last[found])
+    return found[partners >= 0], partners[partners >= 0]
+
+
+def _near(times: np.ndarray, others: np.ndarray, reach: int) -> np.ndarray:
+    """Indices of times that lie within reach of any other; both ascending, neither empty."""
+    after = np.searchsorted(others, times)
+    later = others[np.minimum(after, len(others) - 1)]
+    earlier = others[np.maximum(after - 1, 0)]
+    return np.flatnonzero(np.minimum(np.abs(later - times), np.abs(times - earlier)) <= reach)
 
 
 def _match(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -106,40 +110,40 @@ def by_utterance(
     )
 
 
-def _ticks(utterances: Sequence[Any], role: str) -> tuple[np.ndarray, np.ndarray]:
-    """All times in nanoseconds, one utterance after the other (times,) int64, and the lengths (utterances,)."""
+def _last(ticks: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Last time of each utterance, 0 where it has none."""
+    ends = np.cumsum(lengths) - 1
+    return np.where(lengths > 0, ticks[ends] if len(ticks) else 0, 0)
+
+
+def _ticks(utterances: Sequence[Any], role: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All times (times,) in nanoseconds, one utterance after the other; lengths (utterances,); owners (times,)."""
     arrays = [np.asarray(times) for times in utterances]
-    for index, times in enumerate(arrays):
-        if times.ndim != 1 or (times.dtype.kind not in "iuf" and len(times)):
-            raise AlignmentError(
-                f"{role} of utterance {index} must be a flat list of times in seconds, "
-                f"got an array of shape {times.shape} and type {times.dtype}"
-            )
+    if {times.dtype for times in arrays} - {np.dtype(np.float64)} or {times.ndim for times in arrays} - {1}:
+        arrays = [_as_float64(times, index, role) for index, times in enumerate(arrays)]
     lengths = np.array([len(times) for times in arrays], dtype=np.int64)
-    # float32 carries microseconds at best: rounding gives back the decimal that was meant
-    seconds = np.concatenate(
-        [np.zeros(0)]
-        + [
-            np.round(a.astype(np.float64), 6) if a.dtype.kind == "f" and a.dtype.itemsize < 8 else a
-            for a in arrays
-        ]
-    ).astype(np.float64, copy=False)
     owners = np.repeat(np.arange(len(lengths)), lengths)
-    usable = np.isfinite(seconds) & (seconds >= 0) & (seconds <= LONGEST)
-    if not usable.all():
-        _refuse(seconds, owners, int(np.argmin(usable)), role, "is not a time from 0 s on")
-    same_utterance = owners[1:] == owners[:-1]
-    falling = same_utterance & (seconds[1:] <= seconds[:-1])
+    seconds = np.concatenate([np.zeros(0), *arrays])
+    if len(seconds) and not (seconds.min() >= 0 and seconds.max() <= LONGEST):  # false for NaN
+        at = int(np.argmin((seconds >= 0) & (seconds <= LONGEST)))
+        _refuse(seconds, owners, at, role, "is not a time from 0 s on")
+    falling = (seconds[1:] <= seconds[:-1]) & (owners[1:] == owners[:-1])
     if falling.any():
         at = int(np.argmax(falling)) + 1
-        _refuse(
-            seconds,
-            owners,
-            at,
-            role,
-            "is a duplicate" if seconds[at] == seconds[at - 1] else "comes after a later one",
+        equal = seconds[at] == seconds[at - 1]
+        _refuse(seconds, owners, at, role, "is a duplicate" if equal else "comes after a later one")
+    return np.rint(seconds * NANOSECONDS).astype(np.int64), lengths, owners
+
+
+def _as_float64(times: np.ndarray, index: int, role: str) -> np.ndarray:
+    if times.ndim != 1 or (times.dtype.kind not in "iuf" and len(times)):
+        raise AlignmentError(
+            f"{role} of utterance {index} must be a flat list of times in seconds, "
+            f"got an array of shape {times.shape} and type {times.dtype}"
         )
-    return np.rint(seconds * NANOSECONDS).astype(np.int64), lengths
+    seconds = times.astype(np.float64)
+    # float32 carries microseconds at best: rounding gives back the decimal that was meant
+    return np.round(seconds, 6) if times.dtype.kind == "f" and times.dtype.itemsize < 8 else seconds
 
 
 def _refuse(seconds: np.ndarray, owners: np.ndarray, at: int, role: str, why: str) -> None:
