@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sat_probe.errors import ReportError
@@ -46,8 +49,11 @@ def plot_kernel_gram(
     ax.imshow(
         gram, extent=(low, high, high, low), cmap=ATTENTION_COLOURMAP, interpolation="nearest", aspect="auto"
     )
-    for moment in np.asarray(references, dtype=float):
-        ax.plot([moment, moment, high], [low, moment, moment], color=REFERENCE_COLOUR, linewidth=0.8)
+    inner = np.sort(np.asarray(references, dtype=float))
+    for start, end in pairwise([low, *inner, high] if len(inner) else []):
+        square = Rectangle((start, start), end - start, end - start, fill=False)
+        square.set(edgecolor=REFERENCE_COLOUR, linewidth=1.1)
+        ax.add_patch(square)
     found = np.asarray(predictions, dtype=float)
     ax.plot(
         found, found, "o", markersize=4, color="white", markeredgecolor=PREDICTION_COLOUR, markeredgewidth=1.3
@@ -116,7 +122,7 @@ def plot_precision_recall(curves: pd.DataFrame, series: str | None = None, ax: A
         ax.plot(recall[valid] * unit, precision * unit, color="#cccccc", linewidth=0.6, zorder=1)
         ax.annotate(f"F {level:g}", (unit, level / (2 - level) * unit), fontsize=6, color="#808080")
     for index, (name, part) in enumerate(_series(curves, series)):
-        part = part.sort_values("recall")
+        part = part.sort_values("beta" if "beta" in part else "recall")
         ax.plot(
             part["recall"], part["precision"], label=name, markersize=3.5,
             color=SERIES_COLOURS[index % 7], marker=SERIES_MARKERS[index % 7],
