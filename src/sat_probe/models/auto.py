@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, HubertModel, PreTrainedModel, Wav2Vec2Model
 
 from sat_probe.errors import ModelError
@@ -92,9 +93,8 @@ class AutoProbedModel:
         """The encoder of a checkpoint, in evaluation mode, float32 unless ``dtype`` says otherwise.
 
         Checkpoints with a head (CTC, classification, pre-training), a decoder or an adapter load too; all but the
-        encoder is left out. Weights are read
-        from safetensors only, and code of the repository is never run, unless ``use_safetensors=False`` and
-        ``trust_remote_code=True`` say so.
+        encoder is left out. Weights are read from safetensors only, and code of the repository is never run, unless
+        ``use_safetensors=False`` and ``trust_remote_code=True`` say so.
 
         Args:
             name_or_folder: a model on the Hub (``org/name``) or a local folder.
@@ -132,7 +132,7 @@ class AutoProbedModel:
         }
         try:
             model, info = probed.from_pretrained(name_or_folder, output_loading_info=True, **options)
-        except (OSError, ValueError, RuntimeError, HfHubHTTPError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError, HfHubHTTPError) as error:
             raise ModelError(_loading_failed(name, error)) from error
         missing = sorted(key for key in info["missing_keys"] if "masked_spec_embed" not in key)
         if missing:

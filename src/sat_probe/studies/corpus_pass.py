@@ -77,11 +77,11 @@ class CorpusPass:
         parts = gather(self.process, (self.seconds, self.skipped))
         self.seconds = sum(seconds for seconds, _ in parts)
         self.skipped = [one for _, skipped in parts for one in skipped]
+        if not self.heads.utterances:
+            raise no_audio_left(self.corpus.name, self.skipped)
         if self.process.is_main:
             for name, reason in self.skipped:
                 logger.warning("%s: left out: %s", name, reason)
-        if not self.heads.utterances:
-            raise no_audio_left(self.corpus.name, self.skipped)
 
     def _stream(self, shard: Corpus, consumed: int, checkpoint: Checkpoint | None, progress: bool) -> None:
         stream = AudioStream(self.model, self.strict, self.skipped)
