@@ -32,7 +32,7 @@ function drawMap(head) {
   const width = byName("map").clientWidth;
   const height = width * 1.18 + 70;
   const labels = {
-    tickvals: phones.map(([start, end]) => (start + end) / 2), ticktext: phones.map(([start, end, label]) => ((end - start) / (range[1] - range[0]) * width > 11 ? plainText(label) : "")),
+    tickvals: phones.map(([start, end]) => (start + end) / 2), ticktext: phones.map(([start, end, label]) => ((end - start) / (range[1] - range[0]) * width > 7 ? plainText(label) : "")),
     tickfont: { size: 9, color: colours.ink }, range, showgrid: false, zeroline: false, ticks: "",
   };
   Plotly.react("map", [
