@@ -91,7 +91,8 @@ def describe(path: str, files: Mapping[str, bytes]) -> Entry:
     except (KeyError, ValueError) as error:
         raise ReportError(f"{path}/report.json is missing or not JSON") from error
     provenance = dict(content.get("provenance", content))
-    tables, categories = {}, {}
+    tables: dict[str, dict[str, Any]] = {}
+    categories: dict[str, int] = {}
     for name, data in files.items():
         if not name.endswith(".parquet"):
             continue
