@@ -70,7 +70,7 @@ def of_a_run(run: dict) -> list[tuple[str, str]]:
     """Rows of what `sat-probe align --json` printed."""
     return [
         (
-            "a whole corpus in one command",
+            "one run of `sat-probe align` on speechocean762",
             f"{run['aligned']} utterances aligned, {len(run['failed'])} failed",
         ),
         ("its audio", f"{run['audio_seconds'] / 3600:.2f} h"),
