@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from sat_probe.measures.boundary_hits import count_boundaries
 from sat_probe.measures.kernel_gram import distances, minima_by_row, score_curves
 from sat_probe.studies.segmentation_sources import Settings, kernel_boundaries
 from tests.reference import curve_minima_slow, kernel_gram_curve_slow
+
+if TYPE_CHECKING:
+    from sat_probe.studies.segmentation import Segmentation
 
 HEADS, MAP_FRAMES, FACTOR = 36, 100, 3
 GRID = FrameGrid(hop=480, first_centre=160.0)
@@ -75,45 +79,41 @@ def time_study(utterances: int) -> None:
 
 def measure(model: str | None, corpus: str) -> None:
     """Run the study in the paper's way and with what goes beyond it, and write the scores into the documentation."""
-    from benchmarks.measured_tables import insert
     from sat_probe.studies.segmentation import segment_model
 
     ways = {"rows": Settings(), "rows and columns, 3 shifts": Settings(features="rows_and_columns", shifts=3)}
-    lines, origin = (
-        ["| source | features | test R (95 %) | precision | recall |", "|---|---|---|---|---|"],
-        {},
-    )
-    for way, settings in ways.items():
-        found = segment_model(model, corpus, counting="rasanen", settings=settings)
-        origin = found.provenance
+    write_table({way: segment_model(model, corpus, counting="rasanen", settings=ways[way]) for way in ways})
+
+
+def write_table(ways: dict[str, Segmentation]) -> None:
+    """Scores of several runs on the same corpus, the baselines of the first, into docs/segmentation.md."""
+    from benchmarks.measured_tables import insert
+
+    lines = ["| source | features | test R (95 %) | precision | recall |", "|---|---|---|---|---|"]
+    kinds = ["hidden", "mfcc", "log_mel", "mel_difference", "uniform", "random"]
+    for way, found in ways.items():
         heads = found.table[found.table["source"] == "attention"]
-        kinds = (
-            ["hidden"]
-            if origin["shifts"] > 1
-            else ["hidden", "mfcc", "log_mel", "mel_difference", "uniform", "random"]
-        )
         rows = [
             ("attention, best on validation", heads.iloc[0]),
             ("attention, chosen without labels", found.label_free),
         ]
-        for name, row in rows + [(kind, found.row(kind)) for kind in kinds]:
-            place = "".join(
-                f" {axis[0].upper()}{row[axis]}" for axis in ("layer", "head") if not pd.isna(row[axis])
-            )
-            r, low, high, precision, recall = (
-                f"{100 * row[rate]:.1f}"
-                for rate in ("r_value", "r_value_low", "r_value_high", "precision", "recall")
-            )
-            used = way if place else ""
-            lines.append(f"| {name}{place} | {used} | {r} ({low} to {high}) | {precision} | {recall} |")
+        lines += [_line(name, way, row) for name, row in rows + [(kind, found.row(kind)) for kind in kinds]]
+        kinds = ["hidden"]
+    origin = found.provenance
     counts, speakers = origin["utterances"], origin["speakers"]
     lines.append(
-        f"\n{Path(corpus).name}: {counts['test']} utterances of {len(speakers['test'])} speakers, "
+        f"\n{Path(origin['corpus']).name}: {counts['test']} utterances of {len(speakers['test'])} speakers, "
         f"tuned on {counts['validation']} of {len(speakers['validation'])} others; "
-        f"model: {'bundled' if model is None else Path(model).name}; "
-        f"± {1000 * origin['tolerance']:g} ms, {origin['counting']}."
+        f"model: {Path(origin['model']).name}; ± {1000 * origin['tolerance']:g} ms, {origin['counting']}."
     )
     insert(Path(__file__).resolve().parents[1] / "docs" / "segmentation.md", "segmentation", "\n".join(lines))
+
+
+def _line(name: str, way: str, row: Any) -> str:
+    place = "".join(f" {axis[0].upper()}{row[axis]}" for axis in ("layer", "head") if not pd.isna(row[axis]))
+    rates = ("r_value", "r_value_low", "r_value_high", "precision", "recall")
+    r, low, high, precision, recall = (f"{100 * row[rate]:.1f}" for rate in rates)
+    return f"| {name}{place} | {way if place else ''} | {r} ({low} to {high}) | {precision} | {recall} |"
 
 
 if __name__ == "__main__":
