@@ -3,8 +3,8 @@
     python benchmarks/refinement.py
 
 Random weights in the size of wav2vec2-base, one core, CPU time. Half of the heads are removed and 30 s encoded;
-attention is limited to 15 frames to each side and 120 s encoded. Times are medians of rounds that run intact and refined
-model one after the other; peak memory is that of a process of its own. Only ratios mean anything.
+attention is limited to 15 frames to each side and 120 s encoded. Times are medians of rounds that run intact and
+refined model one after the other; peak memory is that of a process of its own. Only ratios mean anything.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -51,7 +53,7 @@ def relation_map_slow(attention, labels, phones, upsampling_factor=1, leave_out_
     expanded = np.repeat(np.repeat(np.asarray(attention, float), upsampling_factor, 0), upsampling_factor, 1)
     expanded = expanded / expanded.sum(axis=1, keepdims=True)
     run = [0]
-    for previous, following in zip(labels, labels[1:]):
+    for previous, following in itertools.pairwise(labels):
         run.append(run[-1] + (previous != following))
     joint, uniform = np.zeros((phones, phones)), np.zeros((phones, phones))
     for q in range(len(expanded)):
@@ -68,7 +70,10 @@ def head_metrics_slowly(maps):
 
     maps: (heads, T, T) attention. Returns a dict of lists over heads.
     """
-    found = {name: [] for name in ("globalness", "verticality", "diagonality", "mean_offset", "spread", "max_weight")}
+    found = {
+        name: []
+        for name in ("globalness", "verticality", "diagonality", "mean_offset", "spread", "max_weight")
+    }
     for weights in np.asarray(maps, dtype=np.float64):
         length = len(weights)
         entropy = distance = offset = square = 0.0
@@ -91,7 +96,9 @@ def head_metrics_slowly(maps):
 
 
 def kernel_gram_curve_slow(features, alpha, beta, upsampling_factor=1):
-    """Score curve of the up-sampled features by plain loops over frames: similarity, row threshold, runs, anti-diagonals."""
+    """Score curve of the up-sampled features by plain loops over frames: similarity, row threshold, runs,
+    anti-diagonals.
+    """
     features = np.repeat(np.asarray(features, float), upsampling_factor, axis=0)
     frames = len(features)
     similarity = np.zeros((frames, frames))

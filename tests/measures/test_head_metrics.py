@@ -51,7 +51,9 @@ def accumulate(corpus, queries_at_once=4, replicates=20):
     return accumulator
 
 
-CORPUS = {f"utterance {i}": [random_maps(3, 5 + 3 * i, 10 * i + layer) for layer in range(2)] for i in range(5)}
+CORPUS = {
+    f"utterance {i}": [random_maps(3, 5 + 3 * i, 10 * i + layer) for layer in range(2)] for i in range(5)
+}
 
 
 @pytest.mark.parametrize("queries_at_once", [1, 4, 100])
@@ -103,7 +105,9 @@ def test_diagonal_sums_equal_numpys_traces(heads, queries, keys, seed):
 @settings(max_examples=15, deadline=None)
 def test_any_split_merged_equals_the_whole(left):
     halves = [
-        accumulate({name: maps for (name, maps), here in zip(CORPUS.items(), left, strict=True) if here is side})
+        accumulate(
+            {name: maps for (name, maps), here in zip(CORPUS.items(), left, strict=True) if here is side}
+        )
         for side in (True, False)
     ]
     halves[0].merge(halves[1])

@@ -11,7 +11,12 @@ from transformers import AutoModel, BertConfig, Wav2Vec2Config, Wav2Vec2ForCTC, 
 
 from sat_probe.errors import AudioError, ModelError
 from sat_probe.models import attention_blocks
-from sat_probe.models.auto import AutoProbedModel, ProbedHubertModel, ProbedMockingjayModel, ProbedWav2Vec2Model
+from sat_probe.models.auto import (
+    AutoProbedModel,
+    ProbedHubertModel,
+    ProbedMockingjayModel,
+    ProbedWav2Vec2Model,
+)
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_models import CONFIGURATIONS, PADDING_IS_EXACT, tiny_model
 
@@ -77,13 +82,18 @@ def test_a_padded_batch_shows_each_utterance_as_if_alone(name, block_elements):
     batch = model.encode(audio, observers=[together], output_hidden_states=True, output_attentions=True)
     for index, waveform in enumerate(audio):
         alone = Watcher()
-        single = model.encode([waveform], observers=[alone], output_hidden_states=True, output_attentions=True)
+        single = model.encode(
+            [waveform], observers=[alone], output_hidden_states=True, output_attentions=True
+        )
         length = single.lengths[0]
         assert batch.lengths[index] == length
         for layer in range(3):
             torch.testing.assert_close(together.maps[index, layer], alone.maps[0, layer], atol=1e-5, rtol=0)
             torch.testing.assert_close(
-                batch.attentions[layer][index, :, :length, :length], single.attentions[layer][0], atol=1e-5, rtol=0
+                batch.attentions[layer][index, :, :length, :length],
+                single.attentions[layer][0],
+                atol=1e-5,
+                rtol=0,
             )
         for layer in range(4):
             torch.testing.assert_close(
@@ -129,7 +139,8 @@ def test_a_masked_head_equals_zeros_in_the_input_of_the_output_projection(name, 
         return scale
 
     hooks = [
-        module.out_proj.register_forward_pre_hook(gate(layer)) for layer, module in enumerate(model.attention_modules)
+        module.out_proj.register_forward_pre_hook(gate(layer))
+        for layer, module in enumerate(model.attention_modules)
     ]
     expected = model.encode(audio).last_hidden_state
     for hook in hooks:
@@ -288,7 +299,9 @@ def test_saved_models_load_again_probed_and_plain(name, tmp_path):
     plain = AutoModel.from_pretrained(tmp_path).eval()
     assert type(plain) is base_class(type(model))
     with torch.no_grad():
-        torch.testing.assert_close(plain(**model.prepare(audio)[0].tensors).last_hidden_state, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            plain(**model.prepare(audio)[0].tensors).last_hidden_state, expected, atol=1e-5, rtol=0
+        )
 
 
 def test_checkpoints_with_a_head_load_as_encoders(tmp_path):
@@ -303,7 +316,9 @@ def test_checkpoints_with_a_head_load_as_encoders(tmp_path):
 
 def test_unknown_types_name_the_known_ones(tmp_path):
     BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="'bert' cannot be probed; known types: .*hubert.*mockingjay.*wav2vec2"):
+    with pytest.raises(
+        ModelError, match="'bert' cannot be probed; known types: .*hubert.*mockingjay.*wav2vec2"
+    ):
         AutoProbedModel.from_pretrained(tmp_path)
 
 

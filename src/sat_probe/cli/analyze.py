@@ -72,6 +72,14 @@ def analyze(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
     ] = False,
+    alignments: Annotated[
+        str | None,
+        typer.Option(
+            "--alignments",
+            help="Folder or zip of TextGrid, .phn or CTM files, or a table of alignments [default: beside the audio].",
+            show_default=False,
+        ),
+    ] = None,
     phone_set: Annotated[
         str | None,
         typer.Option(
@@ -117,7 +125,7 @@ def analyze(
     sat-probe analyze
 
     [dim]# a model of the Hub on a folder of recordings[/dim]
-    sat-probe analyze facebook/hubert-base-ls960 --dataset recordings/ --output hubert
+    sat-probe analyze --preset hubert-base --dataset recordings/ --output hubert
 
     [dim]# a model pinned to a revision on a corpus, by one name[/dim]
     sat-probe analyze --preset hubert-base --output hubert
@@ -162,6 +170,7 @@ def analyze(
     report = analyze_model(
         **chosen,
         data_dir=data_dir,
+        alignments=alignments,
         relation_rate="model" if model_rate else "upsampled",
         leave_out_own_segment=leave_out_own_segment,
         device=device,

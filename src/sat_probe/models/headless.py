@@ -16,7 +16,7 @@ class Bias(nn.Module):
 
     def __init__(self, bias: nn.Parameter | None) -> None:
         super().__init__()
-        self.register_parameter("bias", bias)
+        self.bias = bias
 
     def forward(self, like: Tensor) -> Tensor:
         """Zeros in the shape of ``like``, plus the bias."""
@@ -60,7 +60,7 @@ def without_heads(
 
 
 @cache
-def headless_class(attention: type[nn.Module], path: str | None, count: int) -> type[nn.Module]:
+def headless_class(attention: Any, path: str | None, count: int) -> type[nn.Module]:
     # the name stays: it is how a probed model finds and numbers its attention modules
     body = {"__module__": attention.__module__, "_output_path": path, "_output_count": count}
     return type(attention.__name__, (_Headless, attention), body)
@@ -77,7 +77,7 @@ class MaskOfKept:
 
 
 @cache
-def mask_class(attention: type[nn.Module]) -> type[nn.Module]:
+def mask_class(attention: Any) -> type[nn.Module]:
     return type(attention.__name__, (MaskOfKept, attention), {"__module__": attention.__module__})
 
 

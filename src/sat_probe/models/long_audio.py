@@ -85,6 +85,4 @@ def _time_statistics(convolution: nn.Conv1d, samples: Tensor, piece: int) -> tup
 
 def _normalised(hidden: Tensor, norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Tensor:
     scale = norm.weight[:, None] / (variance + norm.eps).sqrt()
-    return torch.addcmul(
-        (norm.bias[:, None] - mean * scale).to(hidden.dtype), hidden, scale.to(hidden.dtype)
-    )
+    return torch.addcmul((norm.bias[:, None] - mean * scale).to(hidden.dtype), hidden, scale.to(hidden.dtype))

@@ -149,13 +149,14 @@ def _cut(
     for name in plan.widths:
         setattr(module, name, len(kept) * (output.in_features // len(present)))
     if plan.config_counts:
-        module.config = FewerHeads(module.config, plan.config_counts, len(kept))
-    module.kept_heads = [present[place] for place in kept]
+        setattr(module, "config", FewerHeads(module.config, plan.config_counts, len(kept)))  # noqa: B010
+    setattr(module, "kept_heads", [present[place] for place in kept])  # noqa: B010
+    attention: Any = type(module)
     if not kept and not plan.own_headless:
         inside = path if plan.outer_output is None else None
-        module.__class__ = headless_class(type(module), inside, plan.outputs)
+        module.__class__ = headless_class(attention, inside, plan.outputs)
     elif plan.mask_per_head and not isinstance(module, MaskOfKept):
-        module.__class__ = mask_class(type(module))
+        module.__class__ = mask_class(attention)
 
 
 def kept_rows(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linear:

@@ -30,8 +30,11 @@ class RefinedModel(_Base):
 
     if TYPE_CHECKING:
         _named_attention: Callable[[], list[tuple[str, nn.Module]]]
-        num_probed_layers: int
-        num_probed_heads: int
+
+        @property
+        def num_probed_layers(self) -> int: ...
+        @property
+        def num_probed_heads(self) -> int: ...
 
     def _build_refined(self) -> None:
         """Bring a model that was just built into the shape its configuration asks for."""
@@ -109,7 +112,7 @@ class RefinedModel(_Base):
 
     def _refined_probe(self) -> AttentionProbe:
         """What a forward pass does when nothing else is asked for."""
-        mode = getattr(self.config, SPAN_MODE, None) or "mask"
+        mode: SpanMode = getattr(self.config, SPAN_MODE, None) or "mask"
         return AttentionProbe(span=self.limited_span, span_mode=mode)
 
     def _mask_of_present(self, head_mask: Tensor) -> Tensor:

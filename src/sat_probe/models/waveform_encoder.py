@@ -37,7 +37,7 @@ class WaveformEncoder(_Base):
         """As in transformers; the feature extractor of the checkpoint comes with it."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        hub = {
+        hub: dict[str, Any] = {
             name: kwargs[name]
             for name in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
             if name in kwargs

@@ -18,7 +18,8 @@ _LOOKED_AT = 64  # utterances among which a short and aligned one is looked for
 
 
 def example_utterance(model: ProbedModel, corpus: Corpus) -> dict[str, Any]:
-    """Attention maps of all heads on one utterance of the corpus, the longest aligned one of at most 4 s among the first.
+    """Attention maps of all heads on one utterance of the corpus, the longest aligned one of at most 4 s among the
+    first.
 
     Where all are longer, the first 4 s of one are shown. Empty if no audio can be read.
     """

@@ -38,6 +38,7 @@ def analyze_model(
     data_dir: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
+    alignments: str | Path | None = None,
     phone_set: str | None = None,
     relation_rate: RelationRate = "upsampled",
     leave_out_own_segment: bool = False,
@@ -59,6 +60,7 @@ def analyze_model(
         data_dir: where a corpus that has a name is on this machine.
         split: part of the corpus.
         limit: only the first so many utterances.
+        alignments: where phone alignments are; beside the audio by default.
         phone_set: fold phones into this set, for corpora with alignments.
         relation_rate: "upsampled" labels every input frame of a stacked one, as the paper's supplement does; "model"
             gives each encoder frame one label. The same where nothing is stacked.
@@ -93,7 +95,14 @@ def analyze_model(
     corpus = (
         dataset
         if isinstance(dataset, Corpus)
-        else load_corpus(dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit, phone_set=phone_set)
+        else load_corpus(
+            dataset or BUNDLED,
+            data_dir=data_dir,
+            split=split,
+            limit=limit,
+            alignments=alignments,
+            phone_set=phone_set,
+        )
     )
     layers, heads = probed.num_probed_layers, probed.num_probed_heads
     seen = CorpusPass(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ def collect(
             for batch in window:
                 seconds += batch.seconds
                 for inputs in batch.inputs:
-                    arrays = {
+                    arrays: dict[str, Any] = {
                         f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()
                     }
                     np.savez(folder / f"inputs-{batches}.npz", lengths=np.array(inputs.lengths), **arrays)

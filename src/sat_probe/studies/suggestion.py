@@ -67,7 +67,7 @@ def suggest(
     intact = chosen[(chosen["removed"] == 0) & chosen["span"].isna()].groupby("task")["value"].first()
     best: tuple[float, float, Suggestion] | None = None
     for _, point in chosen[chosen["ranking"] != "random"].groupby(_POINT, dropna=False, sort=False):
-        losses = {str(row.task): _loss(row, float(intact[row.task])) for row in point.itertuples()}
+        losses = {str(row.task): _loss(row, float(intact[str(row.task)])) for row in point.itertuples()}
         first = point.iloc[0]
         size = float(first["removed"]) if kind == "heads" else -float(first["span"])
         nothing = first["removed"] == 0 and pd.isna(first["span"])
