@@ -80,6 +80,7 @@ def segmented_report():
 def test_segmentation_joins_its_head():
     content = content_of(render_page(segmented_report()))
     assert [head["r_value"] for head in content["heads"]] == [0.5, 0.8, 0.3, 0.2, 0.6, 0.1]
+    assert content["example"]["boundaries"]["0.0"] == [], "all its rows are the same"
     predicted = np.array(content["example"]["boundaries"]["0.1"])
     edges = np.array([start for start, _, _ in content["example"]["phones"][1:]])
     assert len(predicted)

@@ -120,5 +120,5 @@ def segment_example(
 
 
 def similarity_matrix_of(between: np.ndarray, alpha: float) -> np.ndarray:
-    """Similarities from distances (frames, frames), alpha in units of their mean."""
-    return np.exp(-between / (alpha * between.mean()))
+    """Similarities from distances (frames, frames), alpha in units of their mean; all 1 where no frame differs."""
+    return np.exp(-between / (alpha * (between.mean() or 1.0)))
