@@ -28,7 +28,6 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.phones.corpus_rows import Utterance
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.head_analysis import BUNDLED, load_model
 from sat_probe.studies.provenance import model_revision, versions
 from sat_probe.studies.segmentation_sources import (
     Boundaries,
@@ -39,6 +38,7 @@ from sat_probe.studies.segmentation_sources import (
     model_boundaries,
 )
 from sat_probe.studies.segmentation_tally import Part, Tally
+from sat_probe.studies.study_model import BUNDLED, load_model
 
 # the fixed setting that the choice without labels listens to
 TEACHER = Settings(alphas=(0.5,), betas=(1.75,))
