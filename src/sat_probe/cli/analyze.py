@@ -9,38 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_probe.cli.options import AllowPickle, DataDir, Dataset, Device, Limit, Model, Revision, Split
 from sat_probe.cli.quiet import quiet
 
 
 def analyze(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
-            show_default=False,
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
-            show_default=False,
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
-    ] = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -50,16 +28,8 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="cpu, cuda, cuda:1, mps; a GPU if left out and there is one.", show_default=False
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
-    ] = None,
+    device: Device = None,
+    revision: Revision = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -69,9 +39,7 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     alignments: Annotated[
         str | None,
         typer.Option(

@@ -10,38 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_probe.cli.options import DataDir, Dataset, Device, Limit, Model, Split
 from sat_probe.cli.quiet import quiet
 
 
 def importance(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
-            show_default=False,
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
-            show_default=False,
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
-    ] = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
         "sat-probe-importance"
     ),
@@ -91,9 +69,7 @@ def importance(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Where the model runs.", show_default=False)
-    ] = None,
+    device: Device = None,
     seed: Annotated[int, typer.Option("--seed", help="Of split, probes and intervals.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was interrupted: same arguments.")
@@ -110,7 +86,7 @@ def importance(
     sat-probe importance
 
     [dim]# what can go from a model at one point of accuracy[/dim]
-    sat-probe importance facebook/hubert-base-ls960 --dataset timit --data-dir TIMIT --tolerance 0.01 -o hubert
+    sat-probe importance org/model --dataset timit --data-dir TIMIT --tolerance 0.01 -o hubert
 
     The report has the table [bold]importance.parquet[/bold] and its figures beside everything about the heads.
     """

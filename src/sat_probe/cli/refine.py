@@ -9,18 +9,12 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import Model
 from sat_probe.cli.quiet import quiet
 
 
 def refine(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the refined model.")] = Path(
         "refined"
     ),
@@ -71,7 +65,7 @@ def refine(
     [bold]Examples[/bold]
 
     [dim]# without the more global half of the heads[/dim]
-    sat-probe refine facebook/hubert-base-ls960 --remove-global 0.5 -o small
+    sat-probe refine org/model --remove-global 0.5 -o small
 
     [dim]# without two heads, and with attention over 15 frames to each side[/dim]
     sat-probe refine --heads 3.1,5.0 --span 15 -o small

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sat_probe.cli.options import AllowPickle, DataDir, Device, Limit, Model, Revision, Split
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -34,14 +35,7 @@ class MapFeatures(str, Enum):
 
 
 def segment(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -52,16 +46,9 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False),
-    ] = None,
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
     counting: Annotated[
         CountingRule | None,
         typer.Option(
@@ -95,16 +82,8 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", help="cpu, cuda, mps; a GPU if left out and there is one.", show_default=False
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
-    ] = None,
+    device: Device = None,
+    revision: Revision = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -114,9 +93,7 @@ def segment(
             show_default=False,
         ),
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     seed: Annotated[int, typer.Option("--seed", help="Which speakers validate; random boundaries.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all tables as JSON.")] = False,
 ) -> None:

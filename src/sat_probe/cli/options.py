@@ -1,0 +1,47 @@
+"""Options that several commands share, so that they are called and explained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model on the Hugging Face Hub (org/name), or a folder; the bundled Mockingjay if left out.",
+        show_default=False,
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="DIR|NAME",
+        help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
+        show_default=False,
+    ),
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
+]
+Split = Annotated[str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)]
+Limit = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False)
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="cpu, cuda, cuda:1, mps; a GPU if left out and there is one.", show_default=False
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
+]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
+]
