@@ -140,23 +140,27 @@ def test_table_sorts_and_filters(browser, page_file):
     assert page.troubles == []
 
 
+def hover_over(plot, across, down):
+    """Move the mouse over a plot, once it is in view and no longer moves."""
+    plot.scroll_into_view_if_needed()
+    plot.hover(trial=True)
+    box = plot.bounding_box()
+    for step in (0.0, 0.03):
+        plot.hover(position={"x": box["width"] * (across + step), "y": box["height"] * (down + step)})
+
+
 @pytest.mark.browser
 def test_a_head_opens_and_hover_shows_phones(browser, page_file):
     page = open_page(browser, page_file)
     page.click('#grid button[aria-label="layer 0, head 1, vertical"]')
     assert page.inner_text("#detail-title") == "Layer 0, head 1: vertical"
     assert "identity" in page.inner_text("#operations")
-    box = page.locator('#map .nsewdrag[data-subplot="xy"]').bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.55)
-    page.mouse.move(box["x"] + box["width"] * 0.52, box["y"] + box["height"] * 0.55)
+    hover_over(page.locator('#map .nsewdrag[data-subplot="xy"]'), 0.5, 0.55)
     page.wait_for_selector("#map .hovertext")
     phone = "(sil|aa|s|t)"
     hover = page.text_content("#map .hovertext")
     assert re.search(rf"query \d\.\d+ s {phone}key \d\.\d+ s {phone}weight \d", hover), hover
-    page.locator("#relation").scroll_into_view_if_needed()
-    box = page.locator("#relation .nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
-    page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.35)
+    hover_over(page.locator("#relation .nsewdrag").first, 0.3, 0.3)
     page.wait_for_selector("#relation .hovertext")
     assert re.search(
         r"query \w+ → key \w+relation -?\d+\.\d\d \(95 %", page.text_content("#relation .hovertext")
