@@ -242,7 +242,12 @@ def test_ctrl_c(model, speech, tmp_path):
     for index in range(400):
         os.link(speech / "good.wav", speech / f"again-{index}.wav")
     process = subprocess.Popen(
-        command(model, speech, tmp_path / "report"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(model, speech, tmp_path / "report"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # where tests run in the background the shell has made Ctrl-C ignored, also for what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(2.0)  # somewhere between the first import and the last utterance
     process.send_signal(signal.SIGINT)

@@ -7,9 +7,10 @@ import os
 
 def quiet() -> None:
     """Silence transformers and datasets, but neither their errors nor the progress of downloads."""
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+    from datasets import disable_progress_bars
     from transformers.utils import logging
 
+    disable_progress_bars()
     logging.disable_progress_bar()
