@@ -123,7 +123,7 @@ def _unharmed(text: str, task: str, mode: str, intact: pd.Series, without: pd.Se
         if intact["metric"] == "accuracy"
         else without["value_low"] > intact["value_high"]
     )
-    verdict = "does not hold" if worse else "holds: intervals overlap"
+    verdict = "does not hold" if worse else "not contradicted: intervals overlap"
     return f"| {text} | {task}, {mode} | {_cell(intact)}, then {_cell(without)} | {verdict} |"
 
 

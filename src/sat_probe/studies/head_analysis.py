@@ -24,7 +24,7 @@ from sat_probe.studies.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
 from sat_probe.studies.distributed import this_process
 from sat_probe.studies.example_utterance import example_utterance
-from sat_probe.studies.provenance import command_line, model_revision, versions
+from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
 from sat_probe.studies.study_model import BUNDLED, load_model, model_name
 
 RelationRate = Literal["upsampled", "model"]
@@ -124,7 +124,7 @@ def analyze_model(
         "model": model_name(model, probed),
         "revision": model_revision(model, revision),
         "architecture": base_class(type(probed)).__name__,
-        "corpus": corpus.name,
+        "corpus": shown_name(corpus.name),
         "split": corpus.split,
         "phone_set": corpus.phone_set.name,
         "relation_rate": relation_rate,

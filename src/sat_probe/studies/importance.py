@@ -28,7 +28,7 @@ from sat_probe.studies.rankings import (
     random_order,
     value_order,
 )
-from sat_probe.studies.study_model import BUNDLED, load_model
+from sat_probe.studies.study_model import BUNDLED, load_model, model_name
 
 _JUDGES = (
     "phones_hidden",
@@ -118,6 +118,7 @@ def head_importance(
         orders = _orders(lab, report, options, metrics or {}, points, progress)
         table = _measure(lab, orders, options, points, progress)
         report.tables["importance"] = table
+        report.provenance["model"] = model_name(model, probed)
         report.provenance["importance"] = {
             "tasks": tasks,
             "layer": options.layer,

@@ -26,6 +26,11 @@ def model_revision(model: Any, revision: str | None) -> str | None:
     return Path(cached).parent.name if isinstance(cached, str) else revision
 
 
+def shown_name(name: str) -> str:
+    """A name on the Hub as it is, a folder by its own name: where it lies on one machine is nobody's business."""
+    return Path(name).resolve().name if name and Path(name).is_dir() else name
+
+
 def command_line() -> str | None:
     """The command that is running, without the folders its program and interpreter lie in; None in other programs."""
     program = Path(sys.argv[0])

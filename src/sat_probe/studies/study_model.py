@@ -11,6 +11,7 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.provenance import shown_name
 
 BUNDLED = "bundled"
 
@@ -47,5 +48,5 @@ def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> s
     if model is None:
         return BUNDLED
     if isinstance(model, ProbedModel):
-        return loaded.config._name_or_path or type(loaded).__name__
-    return Path(model).resolve().name if Path(model).is_dir() else str(model)
+        return shown_name(loaded.config._name_or_path) or type(loaded).__name__
+    return shown_name(str(model))
