@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +25,7 @@ from transformers import Wav2Vec2Config
 
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.models.auto import ProbedWav2Vec2Model
+from sat_probe.studies.footprint import peak_memory
 
 VARIANTS = ("sdpa", "analysis", "output_attentions")
 LONGEST_KEPT = 60.0  # seconds of audio whose maps fit into memory: 144 maps of 120 s are 21 GB
@@ -93,14 +93,8 @@ def noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(int(16_000 * seconds)).astype(np.float32)
 
 
-def high_water_mark() -> float:
-    """GB of resident memory at this process's peak; unlike getrusage's, not inherited from the parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e6
-
-
-def peak_memory(variant: str, seconds: float) -> float:
-    """GB at the peak of a fresh process that loads the model and runs one variant once."""
+def memory_of(variant: str, seconds: float) -> float:
+    """Bytes at the peak of a fresh process that loads the model and runs one variant once."""
     command = [sys.executable, __file__, "--measure-memory", variant, "--seconds", str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
@@ -117,7 +111,7 @@ def main() -> None:
     model = build()
     if arguments.measure_memory:
         RUN[arguments.measure_memory](model, noise(arguments.seconds[0]))
-        print(high_water_mark())
+        print(peak_memory())
         return
     difference = np.abs(analysis(model, noise(5)) - reductions(model, noise(5))).max()
     print(f"largest difference between the metrics of both ways, 5 s: {difference:.1e}")
@@ -133,7 +127,7 @@ def main() -> None:
                 RUN[variant](model, waveform)
                 times[variant].append(time.perf_counter() - start)
         typical = {variant: median(times[variant]) for variant in variants}
-        memory = {variant: peak_memory(variant, seconds) for variant in variants}
+        memory = {variant: memory_of(variant, seconds) for variant in variants}
         pairs = [
             (typical, "analysis", "sdpa"),
             (typical, "analysis", "output_attentions"),
