@@ -306,7 +306,7 @@ def test_the_command(tmp_path, capsys):
     assert run([*arguments, *quick, "--mode", "frozen", "--tolerance", "1", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [row["removed"] for row in printed["importance"]] == [0, 12]
-    assert len(printed["suggestion"]["heads"]) == 12
+    assert len(printed["suggestion"]["heads"]["heads"]) == 12
     assert run([*arguments, "--ranking", "nothing:here"]) == 2
     assert run([*arguments, "--ranking", "nothing"]) == 1
     assert "no ranking 'nothing'" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,12 @@ from sat_probe.errors import ModelError
 from sat_probe.models import attention_blocks
 from sat_probe.models.auto import ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
-from sat_probe.studies.footprint import multiply_adds
+from sat_probe.phones.corpus import load_corpus
+from sat_probe.studies import refinement
+from sat_probe.studies.ablation_points import AblationLab
+from sat_probe.studies.footprint import Footprint, multiply_adds
+from sat_probe.studies.probing_corpus import collect
+from sat_probe.studies.probing_features import Ablation
 from sat_probe.studies.refinement import most_global
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 
@@ -249,3 +256,84 @@ def test_the_command(tmp_path, capsys):
     assert run(["refine", str(source), "-o", str(tmp_path / "x")]) == 2
     assert run(["refine", str(source), "--heads", "9.1", "-o", str(tmp_path / "x")]) == 1
     assert "no head 1 in layer 9" in capsys.readouterr().err
+
+
+def curves(folder, losses):
+    """A report whose curves say that removing by weight loses so much accuracy, step by step."""
+    report = analyze_model(tiny_model("mockingjay"), limit=2, progress=False, replicates=2)
+    steps = [
+        {
+            "kind": "heads", "ranking": "weight", "seed": 0, "removed": count, "span": np.nan, "span_mode": None,
+            "heads": ",".join(f"0.{head}" for head in range(count)), "task": "phones_linear", "mode": "retrain",
+            "metric": "accuracy", "value": 0.5 - loss, "value_low": 0.4, "value_high": 0.6, "items": 10,
+        }
+        for count, loss in enumerate(losses)
+    ]  # fmt: skip
+    report.tables["importance"] = pd.DataFrame(steps)
+    report.save(folder)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Costs are not measured, which takes a fresh process for each model."""
+    monkeypatch.setattr(refinement, "footprint", lambda source, seconds: Footprint(1, 1.0, 1.0, 1))
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_the_command_removes_what_the_curves_of_a_report_allow(tmp_path, capsys):
+    tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
+    curves(tmp_path / "curves", [0.0, 0.004, 0.008, 0.2])
+    source, report = str(tmp_path / "tiny"), ["--report", str(tmp_path / "curves")]
+    wanted = [
+        "refine",
+        source,
+        *report,
+        "--seconds",
+        "1",
+        "--json",
+        "-o",
+        str(tmp_path / "small"),
+        "--tolerance",
+    ]
+    assert run([*wanted, "0.01"]) == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == [[0, 0], [0, 1]]
+    assert AutoProbedModel.from_pretrained(tmp_path / "small").present_heads[0] == [2, 3]
+    other = ["-o", str(tmp_path / "other")]
+    assert run([*wanted, "0.001", *other]) == 1
+    assert "loses as little as 0.001" in capsys.readouterr().err
+    assert run(["refine", source, "--tolerance", "0.1", *other]) == 2
+    assert "needs --report" in capsys.readouterr().err
+    analyze_model(tiny_model("mockingjay"), limit=2, progress=False, output=tmp_path / "plain", replicates=2)
+    assert run(["refine", source, "--tolerance", "0.1", "--report", str(tmp_path / "plain"), *other]) == 1
+    assert "no ablation curves; make them with sat-probe importance" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_probes_of_both_models_stand_in_the_table(tmp_path, capsys):
+    """Beside the costs; those after equal what probes read from the masked model."""
+    model = tiny_model("mockingjay")
+    model.save_pretrained(tmp_path / "tiny")
+    named = ["--heads", ",".join(f"{layer}.{head}" for layer, head in REMOVED)]
+    wanted = ["refine", str(tmp_path / "tiny"), *named, "--dataset", "bundled", "--limit", "24"]
+    tasks = ["--task", "speakers_utterance", "--task", "reconstruction", "--seconds", "1"]
+    assert run([*wanted, *tasks, "-o", str(tmp_path / "small"), "--json"]) == 0
+    rows = {row["quantity"]: row for row in json.loads(capsys.readouterr().out)["table"]}
+    assert rows["parameters"]["before_low"] is None
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = load_corpus("bundled", limit=24)
+        prepared = collect(model, corpus, Path(folder) / "inputs")
+        lab = AblationLab(model, prepared, corpus, ["speakers_utterance", "reconstruction"], Path(folder))
+        lab.prepare()
+        before = lab.measure(Ablation(), ["retrain", "frozen"])
+        masked = lab.measure(Ablation(frozenset(REMOVED)), ["retrain", "frozen"])
+    for first, second in zip(before, masked, strict=True):
+        row = rows[f"{first['task']}, {first['mode']}: {first['metric']}"]
+        assert row["before"] == pytest.approx(first["value"])
+        assert row["after"] == pytest.approx(second["value"], abs=1e-5)
+        assert row["after_low"] == pytest.approx(second["low"], abs=1e-5)
+    assert len(rows) == 4 + 3
+    silent = ["refine", str(tmp_path / "tiny"), "--span", "2", "--dataset", "bundled", "--limit", "4"]
+    assert run([*silent, "-o", str(tmp_path / "none")]) == 1
+    assert "speakers cannot be probed" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import DataDir, Dataset, Device, Limit, Model, Split
+from sat_probe.cli.options import DataDir, Dataset, Device, Limit, MissingPhones, Model, Split
 from sat_probe.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from sat_probe.studies.suggestion import Suggestion
 
 
 def importance(
@@ -56,16 +60,14 @@ def importance(
     layer: Annotated[
         str, typer.Option("--layer", help="Hidden state to probe: 0 the embedding, -1 the last, or weighted.")
     ] = "-1",
-    missing_phones: Annotated[
-        str,
-        typer.Option("--missing-phones", help="Phones missing in the part to learn from: refuse, ignore."),
-    ] = "refuse",
+    missing_phones: MissingPhones = "refuse",
     tolerance: Annotated[
         float | None,
         typer.Option(
             "--tolerance",
             min=0.0,
-            help="Suggest the largest removal that loses no more: 0.01 is one point of accuracy, or 1 % of L1.",
+            help="Suggest the most heads to remove, and the shortest span, that lose no more: 0.01 is one point of "
+            "accuracy, or 1 % of L1.",
             show_default=False,
         ),
     ] = None,
@@ -124,22 +126,35 @@ def importance(
         progress=sys.stderr.isatty(),
     )
     table = report.tables["importance"]
-    found = None if tolerance is None else suggest(table, tolerance, mode=(mode or ["retrain"])[0])
+    found = {}
+    if tolerance is not None:
+        probes = (mode or ["retrain"])[0]
+        found = {
+            kind: suggest(table, tolerance, kind, probes)
+            for kind in ("heads", "span")
+            if (table["kind"] == kind).any()
+        }
     if as_json:
         rows = json.loads(table.to_json(orient="records"))
-        suggestion = None if found is None else {"heads": found.heads, "losses": dict(found.losses)}
-        typer.echo(json.dumps({"importance": rows, "suggestion": suggestion}))
+        shown = {kind: None if one is None else asdict(one) for kind, one in found.items()}
+        typer.echo(json.dumps({"importance": rows, "suggestion": shown}))
         return
-    if tolerance is not None:
-        if found is None:
-            typer.echo(f"No step of any curve loses as little as {tolerance:g}.")
-        else:
-            named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
-            lost = ", ".join(f"{name} {loss:+.3f}" for name, loss in found.losses.items())
-            typer.echo(
-                f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"
-            )
+    for kind, one in found.items():
+        typer.echo(_advice(kind, one, tolerance))
     typer.echo(f"Report: {output}")
+
+
+def _advice(kind: str, found: Suggestion | None, tolerance: float | None) -> str:
+    """What may go, with the option of `sat-probe refine` that takes it away."""
+    if found is None:
+        return f"No {'removal of heads' if kind == 'heads' else 'span'} loses as little as {tolerance:g}."
+    lost = ", ".join(f"{name} {loss:+.3f}" for name, loss in found.losses.items())
+    if kind == "span":
+        return (
+            f"Attention may be limited (lost: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
+        )
+    named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
+    return f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"
 
 
 def _rankings(names: list[str] | None) -> tuple[list[str] | None, dict[str, Any]]:

@@ -45,3 +45,7 @@ Revision = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")
 ]
+MissingPhones = Annotated[
+    str,
+    typer.Option("--missing-phones", help="Phones missing in the part to learn from: refuse, ignore."),
+]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import Model
+from sat_probe.cli.options import DataDir, Limit, MissingPhones, Model, Split
 from sat_probe.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import pandas as pd
 
 
 def refine(
@@ -34,11 +41,22 @@ def refine(
             show_default=False,
         ),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance",
+            min=0.0,
+            help="Remove the most heads that lose no more on the curves of --report: 0.01 is one point of accuracy, "
+            "or 1 % of L1.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             "--report",
-            help="Head report that says which heads are global; measured on the bundled speech if left out.",
+            help="Head report that says which heads are global, or (of sat-probe importance) which can go; measured "
+            "on --dataset, or the bundled speech, if left out.",
             show_default=False,
         ),
     ] = None,
@@ -56,11 +74,36 @@ def refine(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1.0, help="Audio per pass when measuring before and after.")
     ] = 30.0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            help="Corpus with speakers or phone alignments: probe both models on it as well.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            help="What to probe, as for sat-probe importance; may be repeated; all that --dataset has labels for if "
+            "left out.",
+            show_default=False,
+        ),
+    ] = None,
+    missing_phones: MissingPhones = "refuse",
+    seed: Annotated[int, typer.Option("--seed", help="Of split, probes and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Remove heads for good, or limit how far attention reaches, and save the smaller model.
 
-    Prints parameters, multiply-adds, real-time factor and peak memory before and after.
+    Prints parameters, multiply-adds, real-time factor and peak memory before and after; with --dataset also what probes
+    still read: reconstruction, phones, speakers.
 
     [bold]Examples[/bold]
 
@@ -70,43 +113,81 @@ def refine(
     [dim]# without two heads, and with attention over 15 frames to each side[/dim]
     sat-probe refine --heads 3.1,5.0 --span 15 -o small
 
+    [dim]# as many heads as one point of accuracy allows, by curves that were measured before[/dim]
+    sat-probe refine org/model --report curves --tolerance 0.01 --dataset timit --data-dir TIMIT -o small
+
     Load it with [bold]AutoProbedModel.from_pretrained("small")[/bold]; transformers' own AutoModel refuses a model
     with removed heads.
     """
-    if heads is None and remove_global is None and span is None:
-        raise typer.BadParameter("nothing to refine: give --heads, --remove-global or --span")
+    if heads is None and remove_global is None and span is None and tolerance is None:
+        raise typer.BadParameter("nothing to refine: give --heads, --remove-global, --tolerance or --span")
     if span_mode not in ("mask", "zero"):
         raise typer.BadParameter(f"{span_mode!r} is neither mask nor zero", param_hint="--span-mode")
+    if missing_phones not in ("refuse", "ignore"):
+        raise typer.BadParameter(
+            f"{missing_phones!r} is neither refuse nor ignore", param_hint="--missing-phones"
+        )
+    if tolerance is not None and report is None:
+        raise typer.BadParameter("needs --report, a folder of sat-probe importance", param_hint="--tolerance")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise typer.BadParameter(f"{output} is there already; choose a new folder", param_hint="--output")
     named = _parsed(heads)
     quiet()
 
+    import pandas as pd
+
+    from sat_probe.phones.corpus import load_corpus
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
-    from sat_probe.studies.refinement import compare_footprints, most_global
+    from sat_probe.studies.refinement import compare_footprints, compare_probes, most_global
     from sat_probe.studies.refinement import refine as refined_copy
     from sat_probe.studies.study_model import load_model
+    from sat_probe.studies.suggestion import suggested_heads
 
+    corpus = None if dataset is None else load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
+    known = None if report is None else HeadReport.load(report)
     before = load_model(model, device="cpu")
+    progress = sys.stderr.isatty()
+    chosen: list[tuple[int, int]] = []
     if remove_global is not None:
-        known = HeadReport.load(report) if report is not None else analyze_model(before)
-        named = list(dict.fromkeys([*named, *most_global(known.heads, remove_global)]))
+        measured = (known or analyze_model(before, corpus, progress=progress)).heads
+        chosen += most_global(measured, remove_global)
+    if tolerance is not None and known is not None:
+        chosen += suggested_heads(known, tolerance)
+    named += [head for head in dict.fromkeys(chosen) if head not in named]
     small = refined_copy(before, remove=named, span=span, span_mode="mask" if span_mode == "mask" else "zero")
+    probed = None
+    if corpus is not None:
+        ignored = "ignore" if missing_phones == "ignore" else "refuse"
+        probed = compare_probes(
+            before, small, corpus, task, missing_phones=ignored, seed=seed, progress=progress
+        )
     small.save_pretrained(output)
-    table = compare_footprints(before.config._name_or_path, output, seconds)
+    table = pd.concat(
+        [compare_footprints(before.config._name_or_path, output, seconds), probed], ignore_index=True
+    )
     if as_json:
-        typer.echo(json.dumps({"output": str(output), "removed": named, "table": table.to_dict("records")}))
+        rows = json.loads(table.to_json(orient="records"))
+        typer.echo(json.dumps({"output": str(output), "removed": named, "table": rows}))
         return
+    _print(table)
+    typer.echo(f"\n{len(named)} heads removed. Model: {output}")
 
+
+def _print(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
     shown = Table("", "before", "after", "after / before", box=None)
-    for row in table.itertuples():
-        shown.add_row(str(row.quantity), f"{row.before:.4g}", f"{row.after:.4g}", f"{row.ratio:.2f}")
+    for row in table.to_dict("records"):
+        cells = [f"{row[side]:.4g}{_interval(row, side)}" for side in ("before", "after")]
+        shown.add_row(str(row["quantity"]), *cells, f"{row['ratio']:.2f}")
     Console().print(shown)
-    typer.echo(f"\n{len(named)} heads removed. Model: {output}")
+
+
+def _interval(row: dict[Hashable, Any], side: str) -> str:
+    low, high = (row.get(f"{side}_{end}", math.nan) for end in ("low", "high"))
+    return "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
 
 
 def _parsed(heads: str | None) -> list[tuple[int, int]]:

@@ -112,20 +112,29 @@ class AblationLab:
     def _classifications(self) -> list[str]:
         return [name for name in self.tasks if name in CLASSIFICATIONS]
 
-    def _features(self, ablation: Ablation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _features(
+        self, ablation: Ablation, refined: ProbedModel | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features of the classifiers, and the last hidden state (frames, 1, size)."""
-        path = self.folder / "features.npy"
-        features = write_features(self.model, self.corpus, path, ablation, self.layer)
+        path, model = self.folder / "features.npy", refined or self.model
+        features = write_features(model, self.corpus, path, ablation, self.layer)
         if self.layer in (-1, "weighted") or RECONSTRUCTION not in self.tasks:
             return features, features[:, -1:]
-        return features, write_features(self.model, self.corpus, self.folder / "last.npy", ablation)
+        return features, write_features(model, self.corpus, self.folder / "last.npy", ablation)
 
-    def measure(self, ablation: Ablation, modes: Sequence[Mode]) -> list[dict[str, Any]]:
+    def measure(
+        self, ablation: Ablation, modes: Sequence[Mode], refined: ProbedModel | None = None
+    ) -> list[dict[str, Any]]:
         """Scores of every task on the ablated model: records of :class:`Score` with their ``mode``.
 
         Reconstruction has the mode ``frozen`` alone: its decoder is never trained again.
+
+        Args:
+            ablation: what to take away.
+            modes: which probes.
+            refined: a copy of the model that was changed for good, to be measured in its place.
         """
-        features, last = self._features(ablation)
+        features, last = self._features(ablation, refined)
         records: list[dict[str, Any]] = []
         if self.reconstruction is not None:
             records.append(_record(self.reconstruction.score(last, self.seed), "frozen"))
@@ -134,7 +143,7 @@ class AblationLab:
             rows = task_features(task, self.corpus, features)
             for mode in modes:
                 probe = self.probes[name]
-                if mode == "retrain" and ablation != Ablation():
+                if mode == "retrain" and (ablation != Ablation() or refined is not None):
                     probe = train_probe(task, self.corpus, rows, self.seed, self.missing_phones)
                 score = score_probe(task, self.corpus, probe, rows, self.seed, self.missing_phones)
                 records.append(_record(score, mode))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pandas as pd
 from sat_probe.errors import ModelError
 from sat_probe.models.attention_probe import SpanMode
 from sat_probe.models.probed import ProbedModel
+from sat_probe.phones.corpus import Corpus
+from sat_probe.studies.ablation_points import MODES, AblationLab
 from sat_probe.studies.footprint import Footprint, footprint
+from sat_probe.studies.probing_corpus import collect
+from sat_probe.studies.probing_features import Ablation
+from sat_probe.studies.probing_tasks import MissingPhones, chosen_tasks
 from sat_probe.studies.study_model import load_model
 
 CAPTIONS = {
@@ -85,6 +91,59 @@ def compare_footprints(before: str | Path, after: str | Path, seconds: float = 3
     sides = [footprint(source, seconds) for source in (before, after)]
     rows = [(caption, *(_value(side, name) for side in sides)) for name, caption in CAPTIONS.items()]
     table = pd.DataFrame(rows, columns=["quantity", "before", "after"])
+    return table.assign(ratio=table["after"] / table["before"])
+
+
+def compare_probes(
+    before: ProbedModel,
+    after: ProbedModel,
+    corpus: Corpus,
+    tasks: Sequence[str] | None = None,
+    *,
+    missing_phones: MissingPhones = "refuse",
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """What probes read from the last hidden state of two models, on the same split of a corpus.
+
+    Args:
+        before: the intact model.
+        after: the refined one.
+        corpus: with speakers, alignments, or both.
+        tasks: names of tasks; None for all that the corpus has labels for.
+        missing_phones: ``refuse`` or ``ignore`` phones that the part to learn from lacks.
+        seed: of split, probes and intervals.
+        progress: show a progress bar.
+
+    Returns:
+        One row per task and mode (``retrain``: probes of their own, ``frozen``: those of the intact model):
+        `quantity`, `before`, `after`, `ratio`, and the 95 % intervals over utterances `before_low`, `before_high`,
+        `after_low`, `after_high`.
+
+    Raises:
+        ConfigurationError: for an unknown task.
+        CorpusError: if the corpus lacks what a task needs.
+    """
+    with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
+        prepared = collect(before, corpus, Path(folder) / "inputs", seed, progress)
+        named = chosen_tasks(tasks, prepared)
+        lab = AblationLab(
+            before, prepared, corpus, named, Path(folder), seed=seed, missing_phones=missing_phones
+        )
+        lab.prepare()
+        sides = [lab.measure(Ablation(), MODES), lab.measure(Ablation(), MODES, refined=after)]
+    table = pd.DataFrame(
+        [
+            {
+                "quantity": f"{first['task']}, {first['mode']}: {first['metric']}",
+                "before": first["value"],
+                "after": second["value"],
+                **{f"before_{end}": first[end] for end in ("low", "high")},
+                **{f"after_{end}": second[end] for end in ("low", "high")},
+            }
+            for first, second in zip(*sides, strict=True)
+        ]
+    )
     return table.assign(ratio=table["after"] / table["before"])
 
 

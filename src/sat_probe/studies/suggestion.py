@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sat_probe.errors import ConfigurationError, ReportError
+from sat_probe.reports.head_report import HeadReport
 
 _POINT = ["kind", "ranking", "seed", "removed", "span", "span_mode", "heads"]
 
@@ -55,7 +56,7 @@ def suggest(
     if kind not in ("heads", "span"):
         raise ConfigurationError(f"there is no kind {kind!r} of removal; there are heads, span")
     chosen = table[(table["kind"] == kind) & ((table["mode"] == mode) | (table["metric"] == "l1"))]
-    if not (table["mode"] == mode).any():
+    if not (table["mode"] == mode).any() and not (table["metric"] == "l1").all():
         raise ConfigurationError(f"the table has no probes of the mode {mode!r}")
     if chosen.empty:
         raise ReportError(f"the table of importance has no points of the kind {kind!r}")
@@ -77,6 +78,21 @@ def suggest(
         if best is None or (size, -total) > (best[0], -best[1]):
             best = (size, total, _suggestion(first, losses))
     return None if best is None else best[2]
+
+
+def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int]]:
+    """The heads that :func:`suggest` finds on the curves of a report, by probes trained anew if it has such.
+
+    Raises:
+        ReportError: if the report has no curves, or none of their steps stays within the tolerance.
+    """
+    table = report.tables.get("importance")
+    if table is None or table.empty:
+        raise ReportError("the report has no ablation curves; make them with sat-probe importance")
+    found = suggest(table, tolerance, mode="retrain" if (table["mode"] == "retrain").any() else "frozen")
+    if found is None:
+        raise ReportError(f"no removal of heads on the curves of the report loses as little as {tolerance:g}")
+    return list(found.heads)
 
 
 def _loss(row: object, intact: float) -> float:
