@@ -20,6 +20,7 @@ from sat_probe.cli import (
     analyze,
     compare,
     convert_mockingjay,
+    demo,
     families,
     importance,
     plot,
@@ -71,6 +72,7 @@ app.command("align")(align.align)
 app.command("analyze")(analyze.analyze)
 app.command("compare")(compare.compare)
 app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
+app.command("demo")(demo.demo)
 app.command("families")(families.families)
 app.command("importance")(importance.importance)
 app.command("plot")(plot.plot)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
 
 PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # plotly.js-cartesian-dist-min on npm, MIT, plotly-LICENSE.txt beside it
-SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "main.js")
+SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "frame.js", "main.js")
 
 
 def write_page(report: HeadReport, path: str | Path) -> Path:

@@ -23,6 +23,7 @@ function choose(head, scroll = true) {
   if (report.relations.length) drawRelation(head);
   if (report.concentration) drawConcentration(head);
   drawBetween(head, choose);
+  tell({ layer: head.layer, head: head.head });
   try { history.replaceState(null, "", `#${head.layer}.${head.head}`); } catch { /* a page inside a frame keeps its address */ }
   if (scroll) byName("detail").scrollIntoView({ block: "start" });
 }
@@ -76,6 +77,7 @@ function switchTheme() {
 }
 
 async function start() {
+  listenToOuterPage();
   describe();
   drawGrid(choose);
   drawTable(choose);

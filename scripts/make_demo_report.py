@@ -1,0 +1,63 @@
+"""Make the report that the demo shows first: the bundled model on the bundled speech, small enough for the package.
+
+    python scripts/make_demo_report.py
+
+To be run again whenever the bundled model or speech changes. Tables keep the digits that a page shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from sat_probe.audio import audio_duration
+from sat_probe.demo.page_frame import bundled_report_folder
+from sat_probe.phones.corpus import load_corpus
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.example_utterance import example_utterance
+from sat_probe.studies.head_analysis import analyze_model
+from sat_probe.studies.study_model import load_model
+
+DIGITS = 3
+SHOWN = ["relation", "concentration", "low", "high"]
+
+
+def slim(table: pd.DataFrame) -> pd.DataFrame:
+    """The table in single precision, what a page shows rounded to its digits: that compresses well."""
+    numbers = table.select_dtypes("floating")
+    table = table.assign(**{str(name): numbers[name].astype("float32") for name in numbers})
+    return table.round({name: DIGITS for name in SHOWN if name in table})
+
+
+def main() -> None:
+    """Analyze, slim down, save what is read back."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=bundled_report_folder())
+    folder = parser.parse_args().output
+    model, corpus = load_model(None, device="cpu"), load_corpus("bundled")
+    report = analyze_model(None, corpus, device="cpu")
+    report.provenance["command"] = "python scripts/make_demo_report.py"
+    shortest = min(range(len(corpus)), key=lambda index: audio_duration(corpus[index].audio))
+    example = example_utterance(model, corpus.shard(shortest, len(corpus)))
+    tables = {name: slim(table) for name, table in report.tables.items()}
+    with tempfile.TemporaryDirectory() as temporary:
+        saved = Path(temporary) / "report"
+        HeadReport(report.heads, report.provenance, tables, example).save(saved)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        for file in saved.iterdir():
+            if file.suffix in {".json", ".parquet", ".npz", ".flac"}:
+                shutil.copy(file, folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"{folder}: {size / 2**20:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

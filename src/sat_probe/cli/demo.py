@@ -1,0 +1,71 @@
+"""`sat-probe demo`: the head explorer in the browser, on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report",
+            "-r",
+            metavar="DIR|OWNER/NAME",
+            help="A saved report, or one on the Hub, to browse and compare; give it several times for more.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Offer this model too (a folder, or org/name on the Hub); give it several times for more.",
+            show_default=False,
+        ),
+    ] = None,
+    max_seconds: Annotated[
+        float, typer.Option("--max-seconds", min=1, help="Longest recording that is analysed.")
+    ] = 20.0,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", help="Address to listen on [default: this machine alone].", show_default=False
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", help="[default: the first free one from 7860 on]", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
+) -> None:
+    """See, hear and switch off the heads of a speech model, in the browser, until Ctrl-C.
+
+    Needs pip install 'sat-probe\\[demo]'. Starts with the bundled model; nothing is sent anywhere.
+
+    sat-probe demo
+
+    sat-probe demo --report sat-probe-report --model facebook/hubert-base-ls960
+    """
+    from sat_probe.demo import require_gradio
+
+    require_gradio()
+    from sat_probe.demo.app import serve
+    from sat_probe.demo.settings import DemoSettings, ModelChoice, preset_models
+
+    presets = preset_models()
+    known = {choice.label for choice in presets}
+    own = tuple(ModelChoice(name, name) for name in dict.fromkeys(model or ()) if name not in known)
+    settings = DemoSettings(models=presets + own, reports=tuple(report or ()), max_seconds=max_seconds)
+    app = serve(settings, host=host, port=port, block=False, quiet=True)
+    typer.echo(json.dumps({"url": app.local_url}) if as_json else f"Open {app.local_url} (Ctrl-C stops)")
+    try:
+        threading.Event().wait()
+    finally:
+        app.close(verbose=False)

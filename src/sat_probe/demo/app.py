@@ -1,0 +1,71 @@
+"""The head explorer: four tabs over one theme, each built by its own module."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
+from sat_probe.demo.model_pool import warm_up
+from sat_probe.demo.session import Session
+from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.theme import make_css, make_theme, page_file
+
+TITLE = "What do the heads of a speech model do?"
+
+
+def build_app(settings: DemoSettings) -> gr.Blocks:
+    """The app; `serve` runs it."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(60, settings.session_seconds), fill_width=True
+    ) as app:
+        gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
+        session = gr.State(Session(), time_to_live=settings.session_seconds, delete_callback=Session.forget)
+        with gr.Tab("Explore"):
+            explore_tab.build(settings, session, app)
+        with gr.Tab("Ablate"):
+            ablate_tab.build(settings, session)
+        with gr.Tab("Compare"):
+            compare_tab.build(settings)
+        with gr.Tab("Report"):
+            report_tab.build(settings)
+    return app.queue(max_size=settings.queue_size, default_concurrency_limit=settings.concurrency)
+
+
+def serve(
+    settings: DemoSettings,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    block: bool = True,
+    quiet: bool = False,
+) -> gr.Blocks:
+    """Build and launch the app; the first model is loaded behind the visitors' back.
+
+    Args:
+        settings: of the operator.
+        host: address to listen on; this machine alone by default, or GRADIO_SERVER_NAME.
+        port: or GRADIO_SERVER_PORT, or the first free one from 7860 on.
+        block: stay until interrupted.
+        quiet: print no address.
+
+    Returns:
+        The running app; its address is `app.local_url`.
+    """
+    app = build_app(settings)
+    app.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=quiet,
+        share=False,
+        max_file_size=settings.max_upload_bytes,
+        theme=make_theme(),
+        css=make_css(),
+        footer_links=["api"],
+        ssr_mode=False,
+        show_error=False,
+    )
+    warm_up(settings.models[0])
+    if block:
+        app.block_thread()
+    return app

@@ -1,0 +1,1 @@
+element.querySelector(".sat-theme").addEventListener("click", () => document.body.classList.toggle("dark"));

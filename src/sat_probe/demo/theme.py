@@ -1,0 +1,90 @@
+"""How the demo looks: the page of a report, with controls. Fonts of the reader's own system, so nothing is fetched."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import gradio as gr
+from gradio.themes.utils.colors import Color
+
+from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK
+
+# the tokens of reports/page/page.css: (light, dark)
+TOKENS = {
+    "paper": ("#ffffff", "#14171a"),
+    "panel": ("#f6f7f8", "#1d2226"),
+    "ink": ("#1b1f24", "#e8eaed"),
+    "soft": ("#57606a", "#a3acb5"),
+    "line": ("#d5dadf", "#3a4148"),
+    "accent": ("#0072b2", "#56b4e9"),
+    "focus": ("#d55e00", "#e69f00"),
+}
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+_BLUES = Color(
+    c50="#eef6fb", c100="#d8ebf6", c200="#b0d6ed", c300="#7dbde1", c400="#56b4e9", c500="#0072b2",
+    c600="#0072b2", c700="#005a8d", c800="#004870", c900="#003553", c950="#00263c", name="report",
+)  # fmt: skip
+
+
+def make_theme() -> gr.themes.Base:
+    """The theme, to be given to `launch`."""
+    theme = gr.themes.Base(
+        primary_hue=_BLUES,
+        secondary_hue=_BLUES,
+        neutral_hue="slate",
+        radius_size="md",
+        font=SANS,
+        font_mono=MONO,
+    )
+    of = {
+        "body_background_fill": "paper",
+        "background_fill_primary": "paper",
+        "background_fill_secondary": "panel",
+        "block_background_fill": "paper",
+        "input_background_fill": "panel",
+        "block_label_background_fill": "panel",
+        "block_label_text_color": "soft",
+        "block_title_text_color": "ink",
+        "block_info_text_color": "soft",
+        "body_text_color": "ink",
+        "body_text_color_subdued": "soft",
+        "border_color_primary": "line",
+        "border_color_accent": "accent",
+        "block_border_color": "line",
+        "input_border_color": "line",
+        "input_border_color_focus": "focus",
+        "link_text_color": "accent",
+        "slider_color": "accent",
+        "color_accent": "accent",
+        "button_secondary_background_fill": "panel",
+        "button_secondary_text_color": "ink",
+    }
+    colours = {name: TOKENS[token][0] for name, token in of.items()}
+    colours |= {f"{name}_dark": TOKENS[token][1] for name, token in of.items() if name != "color_accent"}
+    return theme.set(
+        **colours,
+        button_primary_background_fill=TOKENS["accent"][0],
+        button_primary_background_fill_dark=TOKENS["accent"][1],
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#0b0d0f",
+        block_shadow="none",
+        block_shadow_dark="none",
+    )
+
+
+def make_css() -> str:
+    """The style sheet of the demo: the report's tokens and categories, then demo/page/demo.css."""
+    light, dark = (
+        "".join(f"--sat-{name}: {values[index]};" for name, values in TOKENS.items()) for index in (0, 1)
+    )
+    categories = "".join(
+        f".sat-{name} {{ background: {CATEGORY_COLOURS[name]}; color: {CATEGORY_INK[name]}; }}\n"
+        for name in CATEGORIES
+    )
+    return f":root {{{light}}}\n.dark {{{dark}}}\n{categories}{page_file('demo.css')}"
+
+
+def page_file(name: str) -> str:
+    """The text of a file of demo/page."""
+    return (files("sat_probe") / "demo" / "page" / name).read_text(encoding="utf-8")
