@@ -2,7 +2,8 @@
 
 wav2vec2's first convolution turns every second of audio into 3200 x 512 numbers; at once, five minutes of them are 2
 GB, and several copies live at the same time. Each frame sees 25 ms, so pieces that overlap by as much give the same
-frames. Only group normalisation looks at all of time: its statistics are summed in a first pass.
+frames, in less time, since fresh memory is not asked for again and again. Only group normalisation looks at all of
+time: its statistics follow from those of the waveform.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from torch import Tensor, nn
 
 from sat_probe.models.family_frames import receptive_field
 
-WHOLE_FRAMES = 1500  # up to here (30 s at 20 ms) audio is convolved at once, as the model itself would
-PIECE_FRAMES = 200  # beyond it, so many encoder frames (4 s) are convolved at once
+WHOLE_FRAMES = 250  # up to here (5 s at 20 ms) audio is convolved at once, as the model itself would
+PIECE_FRAMES = (
+    100  # beyond it, so many encoder frames (2 s) at once: small enough for memory to be used again
+)
+_WINDOWS = 65_536  # windows of samples whose products are summed at once
 
 
 @contextmanager
@@ -50,7 +54,7 @@ def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
     norm: Any = getattr(first, "layer_norm", None)
     statistics = None
     if isinstance(norm, nn.GroupNorm):
-        statistics = _time_statistics(first.conv, samples, PIECE_FRAMES * hop)
+        statistics = _time_statistics(first.conv, samples)
     output = None
     for start in range(0, frames, PIECE_FRAMES):
         stop = min(start + PIECE_FRAMES, frames)
@@ -67,20 +71,29 @@ def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
     return output
 
 
-def _time_statistics(convolution: nn.Conv1d, samples: Tensor, piece: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance over time of every channel of the first convolution, each (batch, channels, 1)."""
+def _time_statistics(convolution: nn.Conv1d, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance over time of every channel of the first convolution, each (batch, channels, 1) float64.
+
+    A channel is w . x + b of the window x of samples that it sees: its mean is w . mean(x) + b and its variance
+    w' cov(x) w, so that the convolution itself need not be computed for them.
+    """
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]
-    count = (samples.shape[-1] - kernel) // stride + 1
-    total = torch.zeros(len(samples), convolution.out_channels, 1, dtype=torch.float64, device=samples.device)
-    squares = torch.zeros_like(total)
-    step = max(1, piece // stride)
-    for start in range(0, count, step):
-        stop = min(start + step, count)
-        hidden = convolution(samples[:, :, start * stride : (stop - 1) * stride + kernel])
-        total += hidden.sum(-1, keepdim=True, dtype=torch.float64)
-        squares += hidden.square().sum(-1, keepdim=True, dtype=torch.float64)
+    windows = samples[:, 0].unfold(-1, kernel, stride)  # (batch, frames, kernel), a view
+    count = windows.shape[1]
+    total = windows.new_zeros(len(windows), kernel, dtype=torch.float64)
+    products = windows.new_zeros(len(windows), kernel, kernel, dtype=torch.float64)
+    for part in windows.split(_WINDOWS, dim=1):
+        precise = part.double()
+        total += precise.sum(1)
+        products += precise.mT @ precise
     mean = total / count
-    return mean, squares / count - mean.square()
+    covariance = products / count - mean[:, :, None] * mean[:, None]
+    weight = convolution.weight[:, 0].double()
+    means = mean @ weight.T
+    if convolution.bias is not None:
+        means = means + convolution.bias.double()
+    variances = torch.einsum("ck,bkl,cl->bc", weight, covariance, weight)
+    return means[..., None], variances.clamp(min=0)[..., None]
 
 
 def _normalised(hidden: Tensor, norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -106,13 +106,16 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         lengths = None
         if attention_mask is not None and attention_mask.ndim == 2:
             lengths = self.frame_lengths(attention_mask.sum(-1).tolist())
-        with self.probe(
+        limited = attention_span is not None or self.limited_span is not None
+        watched = self.probe(
             lengths=lengths,
             head_mask=head_mask,
             attention_span=attention_span,
             span_mode=span_mode,
             output_attentions=bool(output_attentions),
-        ):
+        )
+        # where attention costs little, convolutions decide the time
+        with watched, convolving_in_pieces(self) if limited else nullcontext():
             if output_attentions:
                 kwargs["output_attentions"] = True
             return super().forward(*args, **kwargs)
