@@ -19,15 +19,15 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
         title=TITLE, analytics_enabled=False, delete_cache=(60, settings.session_seconds), fill_width=True
     ) as app:
         gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
-        session = gr.State(Session(), time_to_live=settings.session_seconds, delete_callback=Session.forget)
+        session = gr.State(Session(), time_to_live=settings.session_seconds)
         with gr.Tab("Explore"):
             explore_tab.build(settings, session, app)
-        with gr.Tab("Ablate"):
-            ablate_tab.build(settings, session)
-        with gr.Tab("Compare"):
-            compare_tab.build(settings)
-        with gr.Tab("Report"):
-            report_tab.build(settings)
+        with gr.Tab("Ablate") as ablate:
+            ablate_tab.build(settings, session, ablate)
+        with gr.Tab("Compare") as tab:
+            compare_tab.build(settings, tab)
+        with gr.Tab("Report") as tab:
+            report_tab.build(settings, tab)
     return app.queue(max_size=settings.queue_size, default_concurrency_limit=settings.concurrency)
 
 

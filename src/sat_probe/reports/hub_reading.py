@@ -17,7 +17,7 @@ from sat_probe.errors import HubError
 from sat_probe.hub_commit import remote_hash
 from sat_probe.hub_failures import patiently
 from sat_probe.reports.example import FILES as EXAMPLE_FILES
-from sat_probe.reports.hub_layout import plain_table, report_path
+from sat_probe.reports.hub_layout import INDEX, Entry, plain_table, read_index, report_path
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
@@ -64,6 +64,23 @@ def pull_report(
     marker = (folder / "report.json").as_posix()
     patiently(lambda: api.hf_hub_download(repo_id, marker, repo_type="dataset", cache_dir=cache_dir), repo_id)
     return _loaded(files)
+
+
+def list_reports(repo_id: str, *, token: str | bool | None = None) -> list[Entry]:
+    """What reports a dataset repository holds, as its index tells.
+
+    Raises:
+        HubError: no such repository, no report in it, or the Hub is out of reach.
+    """
+    if constants.is_offline_mode():
+        index = _cached_snapshot(repo_id, None) / INDEX
+        entries = read_index(index.read_bytes() if index.is_file() else None)
+    else:
+        api = HfApi(token=token)
+        entries = read_index(read_file(api, repo_id, INDEX, _resolve(api, repo_id)))
+    if not entries:
+        raise HubError(f"{repo_id}: has no head report")
+    return entries
 
 
 def open_report(source: str | Path) -> HeadReport:

@@ -1,0 +1,116 @@
+"""Tables of heads as a page shows and gives them: HTML to read, CSV to keep."""
+
+from __future__ import annotations
+
+import base64
+import html
+
+import pandas as pd
+
+from sat_probe.errors import ReportError
+from sat_probe.reports.palette import CATEGORIES, CATEGORY_LETTERS
+
+NAMES = {
+    "category_stability": "sure",
+    "mean_offset_ms": "offset (ms)",
+    "spread_ms": "spread (ms)",
+    "max_weight": "max",
+    "sink_share": "sinks",
+    "globalness_per_log_length": "globalness / log T",
+    "verticality_per_log_length": "verticality / log T",
+}
+TABLE_CSS = """
+.heads { overflow: auto; max-height: 32rem; border: 1px solid var(--sat-line); border-radius: 6px; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; margin: 0; }
+caption { text-align: left; padding: 6px 8px; color: var(--sat-soft); }
+th, td { padding: 4px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--sat-line); }
+th { position: sticky; top: 0; background: var(--sat-panel); font-weight: 600; }
+td.word, th.word { text-align: left; }
+.letter { display: inline-block; min-width: 1.5em; text-align: center; border-radius: 3px; margin-right: 6px; }
+.csv { display: inline-block; padding: 10px 16px; margin: 8px 0; border: 1px solid var(--sat-line); border-radius: 6px;
+  background: var(--sat-panel); color: var(--sat-ink); text-decoration: none; font-weight: 600; }
+"""
+
+
+def select_heads(
+    heads: pd.DataFrame,
+    categories: list[str],
+    first_layer: float | None = None,
+    last_layer: float | None = None,
+    metric: str = "globalness",
+    at_least: float | None = None,
+    at_most: float | None = None,
+    sort_by: str = "layer",
+    descending: bool = False,
+) -> pd.DataFrame:
+    """The rows of a table of heads within all of the bounds (inclusive; None is none), sorted; nothing is rounded.
+
+    A head whose metric is NaN is within no bound. Heads that sort alike keep the order of layer and head.
+
+    Raises:
+        ReportError: the table has no such metric or column.
+    """
+    for column in (metric, sort_by):
+        if column not in heads:
+            raise ReportError(
+                f"this report does not have {column!r}; it has {', '.join(map(str, heads.columns))}"
+            )
+    kept = heads["category"].isin(categories)
+    bounds = (("layer", first_layer, last_layer), (metric, at_least, at_most))
+    for column, low, high in bounds:
+        if low is not None:
+            kept &= heads[column] >= low
+        if high is not None:
+            kept &= heads[column] <= high
+    ordered = heads[kept].sort_values(["layer", "head"])
+    return ordered.sort_values(sort_by, ascending=not descending, kind="stable")
+
+
+def html_table(table: pd.DataFrame, caption: str, name: str) -> str:
+    """A table to read: numbers to four digits, missing ones as a dash; every text is escaped.
+
+    Args:
+        table: any; columns "category..." are lettered and coloured as in the figures.
+        caption: what it shows.
+        name: for screen readers, of the area that scrolls.
+    """
+    words = {column for column in table if not pd.api.types.is_numeric_dtype(table[column])}
+    titles = {column: NAMES.get(str(column), str(column).replace("_", " ")) for column in table}
+    head = "".join(
+        f'<th scope="col"{_word(column in words)}>{html.escape(title)}</th>'
+        for column, title in titles.items()
+    )
+    rows = []
+    for row in table.itertuples(index=False):
+        cells = (
+            f"<td{_word(column in words)}>{_cell(str(column), value)}</td>"
+            for column, value in zip(table.columns, row, strict=True)
+        )
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    label = html.escape(name, quote=True)
+    return (
+        f'<div class="heads" tabindex="0" role="region" aria-label="{label}"><table>'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def csv_link(table: pd.DataFrame, file_name: str, text: str) -> str:
+    """A link that saves the table as CSV with all its digits; the file is in the link, so the server keeps none."""
+    content = base64.b64encode(table.to_csv(index=False, lineterminator="\n").encode()).decode()
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in file_name)
+    address = f"data:text/csv;charset=utf-8;base64,{content}"
+    return f'<a class="csv" download="{name}" href="{address}">{html.escape(text)}</a>'
+
+
+def _word(is_word: bool) -> str:
+    return ' class="word"' if is_word else ""
+
+
+def _cell(column: str, value: object) -> str:
+    if column.startswith("category") and value in CATEGORIES:
+        return f'<span class="letter sat-{value}" aria-hidden="true">{CATEGORY_LETTERS[str(value)]}</span>{value}'
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:.4g}"
+    return html.escape(str(value))
