@@ -42,7 +42,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
                 inputs += [source, model, upload]
     scale = gr.Radio(list(SCALES), value=SCALES[0], label="Globalness and verticality in")
     button = gr.Button("Compare", variant="primary")
-    shown = [gr.HTML(css_template=PAIR_CSS, apply_default_css=False) for _ in range(3)]
+    outputs = [gr.HTML(css_template=PAIR_CSS, apply_default_css=False) for _ in range(3)]
 
     def side(name: str, model: str | None, upload: str | None) -> Side:
         if upload:
@@ -54,9 +54,18 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         first: str, first_model: str | None, first_file: str | None,
         second: str, second_model: str | None, second_file: str | None, scale: str,
     ) -> tuple[str, str, str]:  # fmt: skip
-        sides = named_apart(side(first, first_model, first_file), side(second, second_model, second_file))
-        return shown_overview(sides), shown_figures(sides, scale), shown_changes(sides)
+        def shown() -> tuple[str, str, str]:
+            sides = named_apart(side(first, first_model, first_file), side(second, second_model, second_file))
+            return shown_overview(sides), shown_figures(sides, scale), shown_changes(sides)
+
+        if first_file or second_file:
+            return shown()
+        return published.kept(("compare", first, first_model or "", second, second_model or "", scale), shown)
 
     gr.on(
-        [tab.select, button.click, scale.input], guarded(compare), [*inputs, scale], shown, api_name="compare"
+        [tab.select, button.click, scale.input],
+        guarded(compare),
+        [*inputs, scale],
+        outputs,
+        api_name="compare",
     )

@@ -20,12 +20,14 @@ NAMES = {
     "verticality_per_log_length": "verticality / log T",
 }
 TABLE_CSS = """
-.heads { overflow: auto; max-height: 32rem; border: 1px solid var(--sat-line); border-radius: 6px; }
+.heads { overflow: auto; contain: inline-size; max-height: 32rem;
+  border: 1px solid var(--sat-line); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; margin: 0; }
 caption { text-align: left; padding: 6px 8px; color: var(--sat-soft); }
 th, td { padding: 4px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--sat-line); }
 th { position: sticky; top: 0; background: var(--sat-panel); font-weight: 600; }
 td.word, th.word { text-align: left; }
+th.word { white-space: normal; }
 .letter { display: inline-block; min-width: 1.5em; text-align: center; border-radius: 3px; margin-right: 6px; }
 .csv { display: inline-block; padding: 10px 16px; margin: 8px 0; border: 1px solid var(--sat-line); border-radius: 6px;
   background: var(--sat-panel); color: var(--sat-ink); text-decoration: none; font-weight: 600; }

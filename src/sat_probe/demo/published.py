@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sat_probe.demo.page_frame import bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
@@ -16,8 +16,9 @@ from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.hub_reading import list_reports, open_report
 
-KEPT = 16  # reports and lists in memory
+KEPT = 48  # reports, lists and pages in memory
 FRESH = 600.0  # seconds until the Hub is asked again
+Value = TypeVar("Value")
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -32,7 +33,7 @@ class PublishedReports:
         self._sources: dict[str, str | None] = {BUNDLED_LABEL: None}
         for source in settings.reports:
             self._sources.setdefault(Path(source).name if Path(source).exists() else source, source)
-        self._kept: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], tuple[float, object]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -50,7 +51,7 @@ class PublishedReports:
         source = self._source(name)
         if source is None or Path(source).exists() or not _ON_HUB.fullmatch(source):
             return ()
-        entries = self._keep((name,), lambda: list_reports(source))
+        entries = self.kept((name,), lambda: list_reports(source))
         return tuple(f"{entry.model}@{entry.revision}" for entry in entries)
 
     def open(self, name: str, model: str | None = None) -> HeadReport:
@@ -65,24 +66,24 @@ class PublishedReports:
             return bundled_report()
         models = self.models(name)
         if not models:
-            return self._keep((name, ""), lambda: open_report(source))
+            return self.kept((name, ""), lambda: open_report(source))
         chosen = model or models[0]
         if chosen not in models:
             raise ReportError(f"{name} has no report of this model; choose one of the list")
-        return self._keep((name, chosen), lambda: open_report(f"{source}:{chosen}"))
+        return self.kept((name, chosen), lambda: open_report(f"{source}:{chosen}"))
 
     def _source(self, name: str) -> str | None:
         if name not in self._sources:
             raise ReportError("this report is not offered here; choose one of the list")
         return self._sources[name]
 
-    def _keep(self, key: tuple[str, ...], read: Callable[[], Any]) -> Any:
-        """What `read` gives, read again only when it is old; two visitors may read at once, but neither waits."""
+    def kept(self, key: tuple[str, ...], read: Callable[[], Value]) -> Value:
+        """What `read` gives, made again only when it is old; two visitors may make it at once, neither waits."""
         with self._lock:
             since, value = self._kept.get(key, (-FRESH, None))
             if time.monotonic() - since < FRESH:
                 self._kept.move_to_end(key)
-                return value
+                return value  # type: ignore[return-value]
         value = read()
         with self._lock:
             self._kept[key] = time.monotonic(), value

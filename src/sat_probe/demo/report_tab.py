@@ -24,6 +24,7 @@ METRICS = (
     "globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms", "sink_share",
     "category_stability",
 )  # fmt: skip
+ORDERS = ("smallest first", "largest first")
 SHOWN = ("layer", "head", "category", *METRICS)
 FACTS = (
     "model",
@@ -64,12 +65,14 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         at_least = gr.Textbox(label="is at least", placeholder="any", max_lines=1, min_width=110)
         at_most = gr.Textbox(label="and at most", placeholder="any", max_lines=1, min_width=110)
         sort_by = gr.Dropdown(list(SHOWN), value="layer", label="Sort by", filterable=False)
-        descending = gr.Checkbox(False, label="Largest first")
+        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", min_width=240)
     table = gr.HTML(css_template=REPORT_CSS, apply_default_css=False)
-    filters = [categories, first_layer, last_layer, metric, at_least, at_most, sort_by, descending]
+    filters = [categories, first_layer, last_layer, metric, at_least, at_most, sort_by, order]
 
     def show_report(name: str, model: str | None) -> str:
-        return shown_report(published.open(name, model))
+        return str(
+            published.kept(("about", name, model or ""), lambda: shown_report(published.open(name, model)))
+        )
 
     def show_heads(name: str, model: str | None, *bounds: object) -> str:
         return shown_heads(published.open(name, model), *bounds)  # type: ignore[arg-type]
@@ -121,7 +124,7 @@ def shown_heads(
     at_least: str,
     at_most: str,
     sort_by: str,
-    descending: bool,
+    order: str,
 ) -> str:
     """The table of the heads within the bounds as they were typed, and the link that saves them.
 
@@ -130,7 +133,7 @@ def shown_heads(
     """
     layers = _bound("From layer", first_layer), _bound("To layer", last_layer)
     values = _bound("is at least", at_least), _bound("and at most", at_most)
-    heads = select_heads(report.heads, categories, *layers, metric, *values, sort_by, descending)
+    heads = select_heads(report.heads, categories, *layers, metric, *values, sort_by, order == ORDERS[1])
     said = f"{len(heads)} of {len(report.heads)} heads"
     model = str(report.provenance.get("model") or "report").replace("/", "__")
     shown = heads[[column for column in SHOWN if column in heads]]
