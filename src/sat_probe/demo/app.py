@@ -5,7 +5,6 @@ from __future__ import annotations
 import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
-from sat_probe.demo.model_pool import warm_up
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
@@ -39,7 +38,7 @@ def serve(
     block: bool = True,
     quiet: bool = False,
 ) -> gr.Blocks:
-    """Build and launch the app; the first model is loaded behind the visitors' back.
+    """Build and launch the app; no model is loaded before the first visitor has seen a report.
 
     Args:
         settings: of the operator.
@@ -65,7 +64,6 @@ def serve(
         ssr_mode=False,
         show_error=False,
     )
-    warm_up(settings.models[0])
     if block:
         app.block_thread()
     return app

@@ -1,20 +1,216 @@
-"""Explore: a recording through a model, and every head of it."""
+"""Explore: a recording through a model, every head of it, and where a head hears phones begin."""
 
 from __future__ import annotations
 
-import gradio as gr
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any, get_args
 
-from sat_probe.demo.guard import guarded
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from sat_probe.audio import SAMPLING_RATE
+from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
+from sat_probe.demo.guard import delete_upload, guarded
+from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.model_pool import probed_model, warm_up
+from sat_probe.demo.note import note
 from sat_probe.demo.page_frame import bundled_report, framed, page_frame
+from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.errors import ConfigurationError
+from sat_probe.measures.boundary_hits import Counting
+from sat_probe.measures.boundary_score import boundary_scores
+from sat_probe.reports.plots_segmentation import plot_segmentation
+
+TOLERANCE = 0.02  # seconds
+ALPHA, BETA = 0.32, 1.5
+ASK = '<p class="sat-note">Choose a head above, and see here where it hears phones begin.</p>'
 
 
 def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> None:
     """The tab's components and what they do."""
+    heavy: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": settings.concurrency}
+    with gr.Row():
+        with gr.Column():
+            model = gr.Dropdown([choice.label for choice in settings.models], label="Model")
+            example = gr.Dropdown(list(examples()), label="Speech: an example …")
+        with gr.Column():
+            recording = gr.Audio(
+                type="filepath",
+                sources=["upload", "microphone"],
+                label=f"… or your own, up to {settings.max_seconds:g} s",
+                editable=False,
+                elem_id="recording",
+            )
+        with gr.Column():
+            alignment = gr.File(
+                type="filepath",
+                file_types=[".TextGrid", ".phn"],
+                label="Its phones, if you have them (TextGrid, .phn)",
+                height=150,
+                elem_id="alignment",
+            )
+            button = gr.Button("Analyze", variant="primary", elem_id="analyze")
+    status = gr.HTML(savednote(), elem_id="status")
     page = page_frame(elem_id="heads")
-    app.load(guarded(saved_page), None, page, api_name="saved_page")
+    gr.Markdown("### Phone boundaries that the head predicts")
+    with gr.Row():
+        beta = gr.Slider(0.5, 6, BETA, step=0.05, label="beta: more is more boundaries", elem_id="beta")
+        alpha = gr.Slider(0.05, 1, ALPHA, step=0.01, label="alpha: less is more local", elem_id="alpha")
+    boundaries = gr.HTML(ASK, elem_id="boundaries")
+
+    first = app.load(guarded(saved_page), None, page, api_name="saved_page", show_progress="hidden")
+    first.then(guarded(warm_up, settings.models[0]), None, None, api_visibility="private", queue=False)
+    button.click(
+        guarded(analyze, settings),
+        [model, example, recording, alignment, session, alpha, beta],
+        [session, status, page, boundaries],
+        api_name="analyze",
+        **heavy,
+    )
+    page.click(
+        guarded(choose, settings),
+        [session, alpha, beta],
+        [session, boundaries],
+        api_visibility="private",
+        trigger_mode="always_last",
+        show_progress="minimal",
+        **heavy,
+    )
+    gr.on(
+        [alpha.release, beta.release],
+        guarded(predict, settings),
+        [session, alpha, beta],
+        boundaries,
+        api_name="boundaries",
+        trigger_mode="always_last",
+        show_progress="minimal",
+        **heavy,
+    )
 
 
+@cache
 def saved_page() -> str:
     """The page of the bundled report, which is there before any model is loaded."""
     return framed(bundled_report())
+
+
+def savednote() -> str:
+    """What is shown before anything was analyzed."""
+    provenance = bundled_report().provenance
+    return note(
+        f"A saved report: the bundled model on {provenance['utterances']} bundled utterances of synthetic speech. "
+        "Choose a model and speech, then Analyze."
+    )
+
+
+def analyze(
+    settings: DemoSettings,
+    label: str,
+    example: str,
+    recording: str | None,
+    alignment: str | None,
+    session: Session,
+    alpha: float,
+    beta: float,
+) -> tuple[Session, str, str, str]:
+    """Run a recording (the visitor's, or else an example) through a model: session, status, page and boundaries."""
+    choice = settings.model(label)
+    clip = _clip(settings, example, recording, alignment, session)
+    model = probed_model(choice)
+    from sat_probe.studies.utterance_analysis import analyze_utterance
+
+    started = time.perf_counter()
+    report = analyze_utterance(model, clip.waveform, clip.name, clip.phones, choice.model or "bundled")
+    page = framed(report)
+    took = time.perf_counter() - started
+    clearest = report.heads.sort_values("diagonality", ascending=False, kind="stable").iloc[0]
+    session = Session(
+        clip=clip,
+        model=choice,
+        sent=(recording, alignment),
+        head=(int(clearest["layer"]), int(clearest["head"])),
+        own_categories=categories_of(report.heads),
+    )
+    line = note(
+        f"{clip.name}: {clip.seconds:.1f} s through {choice.label}, analyzed in {took:.1f} s. Categories are ranks "
+        "on this recording alone."
+    )
+    return session, line, page, predict(settings, session, alpha, beta)
+
+
+def choose(
+    settings: DemoSettings, session: Session, alpha: float, beta: float, event: gr.EventData
+) -> tuple[Session, str]:
+    """A head was chosen in the page."""
+    layer, head = (getattr(event, name, None) for name in ("layer", "head"))
+    if type(layer) is not int or type(head) is not int:
+        raise ConfigurationError("no head was chosen")
+    session = replace(session, head=(layer, head))
+    return session, predict(settings, session, alpha, beta)
+
+
+def predict(settings: DemoSettings, session: Session, alpha: float, beta: float) -> str:
+    """The boundaries of the chosen head on the spectrogram, and their scores where the phones are known."""
+    if session.head is None:
+        return ASK
+    clip, choice = session.shown(settings)
+    model = probed_model(choice)
+    layer, head = session.head
+    if not (0 <= layer < model.num_probed_layers and 0 <= head < model.num_probed_heads):
+        raise ConfigurationError(f"{choice.label} has no head {head} in layer {layer}")
+    from sat_probe.studies.utterance_analysis import head_boundaries
+
+    found = head_boundaries(model, clip.waveform, layer, head, alpha, beta)
+    references = np.zeros(0) if clip.alignment is None else clip.alignment.boundaries()
+    title = f"layer {layer}, head {head}: {len(found)} boundaries"
+    ax = plot_segmentation(clip.waveform, SAMPLING_RATE, references, found, TOLERANCE, title)
+    if not len(references):  # nothing to be right or wrong about
+        for line in ax.lines:
+            line.remove()
+        if (legend := ax.get_legend()) is not None:
+            legend.remove()
+    alt = f"Spectrogram of {clip.name} with the {len(found)} phone boundaries that {title.split(':')[0]} predicts"
+    figure = f'<figure class="sat-figure sat-spectrogram">{inline_figure(ax, alt)}</figure>'
+    return figure + (
+        _scores(references, found) if len(references) else note("Scores need the phones of the speech.")
+    )
+
+
+def _clip(
+    settings: DemoSettings, example: str, recording: str | None, alignment: str | None, session: Session
+) -> Clip:
+    try:
+        if recording is None:
+            return example_clip(example)
+        if session.clip is not None and session.sent == (recording, alignment):
+            return session.clip  # another model may read it too, though its files are gone
+        if session.clip is not None and session.sent[0] == recording:
+            clip = replace(session.clip, alignment=None)
+        else:
+            clip = uploaded_clip(recording, settings)
+        if alignment is None:
+            return clip
+        return replace(clip, alignment=uploaded_alignment(alignment, clip, settings))
+    finally:
+        delete_upload(recording)
+        delete_upload(alignment)
+
+
+def _scores(references: NDArray[np.float64], found: NDArray[np.float64]) -> str:
+    columns = ("precision", "recall", "f1", "over_segmentation", "r_value")
+    names = ("counting rule", "hits", "precision", "recall", "F1", "over-segmentation", "R-value")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = []
+    for rule in get_args(Counting):
+        scores = boundary_scores([references], [found], TOLERANCE, counting=rule)
+        cells = "".join(f"<td>{getattr(scores, name):.3f}</td>" for name in columns)
+        rows.append(
+            f'<tr><th scope="row">{rule}</th><td>{scores.hits} of {scores.references}</td>{cells}</tr>'
+        )
+    caption = f"<caption>Within ± {1000 * TOLERANCE:g} ms of the {len(references)} true boundaries</caption>"
+    table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="sat-scores">{table}</div>'.replace(">nan<", ">–<")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import html
+import inspect
 import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, get_type_hints
 
 import gradio as gr
 import numpy as np
@@ -27,16 +27,19 @@ UNEXPECTED = (
 )
 
 logger = logging.getLogger(__name__)
-Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
-def guarded(callback: Callback) -> Callback:
-    """A callback whose every error becomes one line in the browser; what was not foreseen is logged, not shown."""
+def guarded(callback: Callable[..., Any], *bound: Any) -> Callable[..., Any]:
+    """A callback whose every error becomes one line in the browser; what was not foreseen is logged, not shown.
 
-    @functools.wraps(callback)
+    Args:
+        callback: called with ``bound`` and what the browser sends.
+        bound: its first arguments, which the browser has no say in.
+    """
+
     def calm(*args: Any, **kwargs: Any) -> Any:
         try:
-            return callback(*args, **kwargs)
+            return callback(*bound, *args, **kwargs)
         except gr.Error:
             raise
         except SatProbeError as error:
@@ -45,7 +48,14 @@ def guarded(callback: Callback) -> Callback:
             logger.exception("%s failed", callback.__name__)
             raise gr.Error(UNEXPECTED, title="Sorry", print_exception=False) from None
 
-    return calm  # type: ignore[return-value]
+    # Gradio reads names and annotations to see how many values to send, and whether to send the event
+    signature = inspect.signature(callback)
+    shown = list(signature.parameters.values())[len(bound) :]
+    calm.__name__ = callback.__name__
+    calm.__doc__ = callback.__doc__
+    calm.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    calm.__annotations__ = get_type_hints(callback, include_extras=True)
+    return calm
 
 
 def one_line(message: str) -> str:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 from sat_probe.demo.settings import ModelChoice
 
 if TYPE_CHECKING:
+    import torch
+
     from sat_probe.models.probed import ProbedModel
 
 KEPT = 2  # models in memory at once; the one that was not asked for the longest goes
 
+WARM_UP_DELAY = 3.0  # seconds after the first page was sent, which the browser needs to show it
+
 logger = logging.getLogger(__name__)
 _loaded: OrderedDict[ModelChoice, ProbedModel] = OrderedDict()
+_heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the operator offers models
+_warmed: set[ModelChoice] = set()
 _lock = threading.Lock()
 
 
@@ -38,19 +44,31 @@ def probed_model(choice: ModelChoice) -> ProbedModel:
         return _loaded[choice]
 
 
-def warm_up(choice: ModelChoice) -> threading.Thread:
-    """Load a model in the background and let it hear a moment of noise, so that the first visitor need not wait."""
+def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
+    """The head a model was pre-trained with; None if it has none that reconstructs what the model reads."""
+    model = probed_model(choice)
+    with _lock:
+        if choice not in _heads:
+            from sat_probe.studies.probing_features import pretraining_head
+
+            _heads[choice] = pretraining_head(model)
+        return _heads[choice]
+
+
+def warm_up(choice: ModelChoice) -> None:
+    """Load a model a moment from now, unless that was asked for before: the first page comes first."""
+    with _lock:
+        if choice in _warmed:
+            return
+        _warmed.add(choice)
 
     def load() -> None:
         try:
-            import numpy as np
-
-            model = probed_model(choice)
-            noise = np.random.default_rng(0).standard_normal(model.sampling_rate).astype(np.float32)
-            model.encode([0.01 * noise], output_attentions=True)
+            probed_model(choice)
+            reconstruction_head(choice)
         except Exception:
             logger.exception("%s could not be loaded ahead", choice.label)
 
-    thread = threading.Thread(target=load, name="warm-up", daemon=True)
-    thread.start()
-    return thread
+    timer = threading.Timer(WARM_UP_DELAY, load)
+    timer.daemon = True
+    timer.start()

@@ -138,7 +138,7 @@ class Reconstruction:
         intact: NDArray[np.float32],
     ) -> None:
         self.corpus = corpus
-        head = _pretraining_head(model)
+        head = pretraining_head(model)
         self.task = PROXY if head is None else RECONSTRUCTION
         self.targets = _targets(model, corpus, source, folder / "targets.npy", proxy=head is None)
         self.decode = _fitted_decoder(intact, self.targets, corpus) if head is None else head
@@ -153,7 +153,7 @@ class Reconstruction:
         return mean_score(self.task, "l1", self.corpus.ids, owners[rows], errors, seed)
 
 
-def _pretraining_head(model: ProbedModel) -> torch.nn.Module | None:
+def pretraining_head(model: ProbedModel) -> torch.nn.Module | None:
     """The head a Mockingjay was pre-trained with, if its checkpoint still has it and it reconstructs its own input."""
     source = model.config._name_or_path
     if model.config.model_type != "mockingjay" or model.config.target_kind is not None or not source:

@@ -4,6 +4,7 @@ let selected = null;
 const metricNames = ["globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms", "sink_share", "category_stability", "r_value"];
 
 function choose(head, scroll = true) {
+  const changed = head !== selected;
   if (selected) {
     selected.button.setAttribute("aria-pressed", "false");
     selected.row.setAttribute("aria-selected", "false");
@@ -23,7 +24,7 @@ function choose(head, scroll = true) {
   if (report.relations.length) drawRelation(head);
   if (report.concentration) drawConcentration(head);
   drawBetween(head, choose);
-  tell({ layer: head.layer, head: head.head });
+  if (changed && document.documentElement.dataset.ready) tell({ layer: head.layer, head: head.head });
   try { history.replaceState(null, "", `#${head.layer}.${head.head}`); } catch { /* a page inside a frame keeps its address */ }
   if (scroll) byName("detail").scrollIntoView({ block: "start" });
 }
@@ -39,7 +40,9 @@ function sayWhatIsMissing() {
     say("map", "No example utterance: attention maps are kept when ", element("code", {}, "sat-probe analyze"),
       " finds an utterance of at most 4 s in the corpus.");
   }
-  if (!report.relations.length) {
+  if (!report.relations.length && report.provenance.utterances === "1") {
+    say("relation", "Relation maps take a corpus with phone alignments: one recording says little about pairs of phones.");
+  } else if (!report.relations.length) {
     say("relation", "No relation maps: the corpus has no phone alignments. Add them with ", element("code", {}, "sat-probe align DATASET"),
       ", or put TextGrid, .phn or CTM files beside the audio, and analyze again.");
   } else {

@@ -1,0 +1,118 @@
+"""Speech to look at: examples that come with the package, and what a visitor sends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat_probe.audio import SAMPLING_RATE, read_audio
+from sat_probe.demo.guard import check_size, read_upload, shown_name
+from sat_probe.demo.settings import DemoSettings
+from sat_probe.errors import AlignmentError, ConfigurationError
+from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.alignment_files import decode_text, parse_phn, read_phn
+from sat_probe.phones.textgrid import parse_textgrid, textgrid_alignment
+
+PER_VOICE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recording of one visitor.
+
+    Attributes:
+        name: shown with it.
+        waveform: (samples,) at 16 kHz.
+        alignment: its phones; None if they are not known.
+    """
+
+    name: str
+    waveform: NDArray[np.float32]
+    alignment: Alignment | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.waveform) / SAMPLING_RATE
+
+    @property
+    def phones(self) -> list[tuple[float, float, str]]:
+        """(start s, end s, label) of each phone; empty if they are not known."""
+        if self.alignment is None:
+            return []
+        starts, ends = (edges / SAMPLING_RATE for edges in (self.alignment.starts, self.alignment.ends))
+        return list(zip(starts.tolist(), ends.tolist(), self.alignment.labels, strict=True))
+
+
+@cache
+def examples() -> dict[str, Path]:
+    """The first utterances of each bundled voice, by what is said in them."""
+    found: dict[str, Path] = {}
+    voices: dict[str, int] = {}
+    for path in sorted(Path(str(files("sat_probe") / "data" / "speech")).glob("*.flac")):
+        voice = path.stem.split("-")[0]
+        voices[voice] = voices.get(voice, 0) + 1
+        if voices[voice] <= PER_VOICE:
+            said = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+            found[f"{said} ({voice})"] = path
+    return found
+
+
+def example_clip(label: str) -> Clip:
+    """An example with its phones.
+
+    Raises:
+        ConfigurationError: there is no such example.
+    """
+    if label not in examples():
+        raise ConfigurationError("there is no such example; choose one of the list")
+    return bundled_clip(examples()[label].stem)
+
+
+def bundled_clip(stem: str) -> Clip:
+    """An utterance of the bundled speech, by its name, with its phones."""
+    path = Path(str(files("sat_probe") / "data" / "speech" / f"{stem}.flac"))
+    waveform = read_audio(path, SAMPLING_RATE, path.name)
+    return Clip(path.stem, waveform, read_phn(path.with_suffix(".phn"), path.stem, duration=len(waveform)))
+
+
+def uploaded_clip(recording: str | Path, settings: DemoSettings) -> Clip:
+    """What a visitor sent, looked at before it is decoded.
+
+    Raises:
+        AudioError: as `guard.read_upload`.
+    """
+    return Clip(shown_name(recording), read_upload(recording, SAMPLING_RATE, settings))
+
+
+def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> Alignment:
+    """The tier "phones" of an uploaded TextGrid, or a .phn file (16 kHz), for a recording.
+
+    Raises:
+        AudioError: the file is too large.
+        AlignmentError: it cannot be read, or belongs to another recording.
+    """
+    name = shown_name(path)
+    check_size(path, settings)
+    text = decode_text(Path(path).read_bytes(), name)
+    samples = len(clip.waveform)
+    if "ooTextFile" in text[:200]:
+        grid = parse_textgrid(text, name)
+        return textgrid_alignment(
+            grid, clip.name, tier="phones", gaps="silence", sampling_rate=SAMPLING_RATE, duration=samples
+        )
+    alignment = parse_phn(text, name, clip.name, SAMPLING_RATE, None)
+    if not len(alignment):
+        raise AlignmentError(
+            f"{name}: holds no phone; a TextGrid with a tier 'phones' or a .phn file is needed"
+        )
+    if abs(alignment.ends[-1] - samples) > SAMPLING_RATE:
+        raise AlignmentError(
+            f"{name}: ends at {alignment.ends[-1] / SAMPLING_RATE:.2f} s, but {clip.name} is {clip.seconds:.2f} s long"
+        )
+    return alignment

@@ -1,0 +1,106 @@
+"""From features back to sound: every step of `spectral_features` undone, the phases found as Griffin and Lim do.
+
+Griffin and Lim, "Signal estimation from modified short-time Fourier transform", IEEE TASSP 1984, in the fast form of
+Perraudin, Balazs and Søndergaard, WASPAA 2013.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .feature_recipes import FeatureRecipe
+from .spectral_features import centred_spectrum, mel_filters, spectral_features
+
+MOMENTUM = 0.99
+
+
+def sounds_like(
+    features: NDArray[np.float32],
+    original: NDArray[np.float32],
+    recipe: FeatureRecipe,
+    sampling_rate: int = 16_000,
+    iterations: int = 32,
+) -> NDArray[np.float32]:
+    """What normalised features of an utterance sound like.
+
+    Args:
+        features: (frames, recipe.feature_size), normalised over the utterance as the recipe does; derivatives are not
+            looked at.
+        original: (samples,) the utterance itself: its level, and the mean and spread of its features, are put back.
+        recipe: of the features.
+        sampling_rate: Hz.
+        iterations: of the search for phases.
+
+    Returns:
+        (samples,) float32 in [-1, 1], no longer than the original.
+
+    Raises:
+        ValueError: the recipe's frames are not centred (Kaldi's), or the features are not the recipe's.
+    """
+    if not recipe.centered:
+        raise ValueError("frames that are not centred cannot be turned back into sound")
+    if features.ndim != 2 or features.shape[1] != recipe.feature_size:
+        raise ValueError(f"expected features (frames, {recipe.feature_size}), got {features.shape}")
+    static = replace(recipe, delta_order=0)
+    plain = torch.from_numpy(spectral_features(original, static, sampling_rate, normalize=False)).double()
+    spread = plain.std(0, correction=recipe.std_correction) + recipe.std_floor
+    logarithms = torch.from_numpy(features[:, : recipe.static_size]).double() * spread + plain.mean(0)
+    magnitudes = spectral_magnitudes(logarithms, recipe, sampling_rate)
+    signal = find_phases(magnitudes, recipe, iterations)
+    if recipe.pre_emphasis:
+        signal = _without_pre_emphasis(signal, recipe.pre_emphasis)
+    if recipe.level_db is not None:
+        signal = (
+            signal
+            * float(np.sqrt(np.mean(np.square(original, dtype=np.float64))))
+            / 10 ** (recipe.level_db / 20)
+        )
+    return signal[: len(original)].clamp(-1, 1).float().numpy()
+
+
+def spectral_magnitudes(logarithms: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
+    """Magnitudes (frames, bins) whose logarithmic features (frames, static_size) these are, as nearly as mel allows."""
+    match recipe.compression:
+        case "decibel":
+            powers = 10 ** ((logarithms.clamp(0, 1) * 100 - 80) / 20)
+        case _:
+            powers = (
+                logarithms.clamp(max=30).exp() - (recipe.floor if recipe.compression == "add-log" else 0)
+            ).clamp(min=0)
+    if recipe.mel_bins is not None:
+        filters = mel_filters(recipe, sampling_rate)
+        powers = (powers @ torch.linalg.pinv(filters)).clamp(min=0)
+    return powers ** (1 / recipe.power)
+
+
+def find_phases(magnitudes: torch.Tensor, recipe: FeatureRecipe, iterations: int) -> torch.Tensor:
+    """A signal (samples,) whose spectrum has nearly these magnitudes (frames, bins); the same for every call."""
+    bare = replace(recipe, pre_emphasis=0.0)
+    samples = recipe.hop_length * (len(magnitudes) - 1)
+    generator = torch.Generator().manual_seed(0)
+    phases = torch.rand(magnitudes.shape, generator=generator, dtype=torch.float64) * (2 * torch.pi)
+    spectrum = torch.polar(magnitudes, phases)
+    before = torch.zeros_like(spectrum)
+    for _ in range(iterations):
+        consistent = centred_spectrum(_signal(spectrum, recipe, samples), bare)[: len(magnitudes)]
+        ahead = consistent + MOMENTUM * (consistent - before)
+        before = consistent
+        spectrum = magnitudes * ahead / ahead.abs().clamp(min=1e-16)
+    return _signal(spectrum, recipe, samples)
+
+
+def _signal(spectrum: torch.Tensor, recipe: FeatureRecipe, samples: int) -> torch.Tensor:
+    window = torch.hann_window(recipe.window_length, dtype=torch.float64)
+    return torch.istft(
+        spectrum.T, recipe.fft_length, recipe.hop_length, recipe.window_length, window, length=samples
+    )
+
+
+def _without_pre_emphasis(signal: torch.Tensor, factor: float) -> torch.Tensor:
+    from scipy.signal import lfilter
+
+    return torch.from_numpy(lfilter([1.0], [1.0, -factor], signal.numpy()))

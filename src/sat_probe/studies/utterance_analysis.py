@@ -1,0 +1,115 @@
+"""One recording through a model: what each head does with it, and where one head hears phones begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat_probe.measures.attention_features import attention_features
+from sat_probe.measures.bootstrap import PoissonBootstrap
+from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
+from sat_probe.measures.kernel_gram import distances
+from sat_probe.models.attention_probe import AttentionBlock
+from sat_probe.models.probed import ProbedModel
+from sat_probe.models.waveform_encoder import base_class
+from sat_probe.reports.example import make_example
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.head_analysis import head_table
+from sat_probe.studies.provenance import versions
+from sat_probe.studies.segmentation_sources import Settings, kernel_boundaries
+
+
+def analyze_utterance(
+    model: ProbedModel,
+    waveform: NDArray[np.float32],
+    name: str = "recording",
+    phones: Sequence[tuple[float, float, str]] = (),
+    model_name: str | None = None,
+) -> HeadReport:
+    """The metrics of every head on one recording, as :func:`analyze_model` gives them for a corpus, and all its maps.
+
+    There are no intervals and no relation maps: one utterance says nothing about others.
+
+    Args:
+        model: in evaluation mode.
+        waveform: (samples,) at the model's rate.
+        name: of the recording.
+        phones: (start, end, label) of each phone in seconds, for the page.
+        model_name: how the report calls the model.
+
+    Raises:
+        AudioError: the recording is too short, or too long for the model.
+    """
+    metrics = HeadMetricsAccumulator(
+        model.num_probed_layers, model.num_probed_heads, PoissonBootstrap(replicates=1)
+    )
+    metrics.begin([name])
+    output = model.encode([waveform], observers=[metrics], output_attentions=True)
+    metrics.end()
+    assert output.attentions is not None
+    (length,) = output.lengths
+    seconds = len(waveform) / model.sampling_rate
+    hop_ms = 1000 * model.frame_grid.hop_seconds
+    provenance = {
+        "model": model_name or str(model.config.name_or_path),
+        "architecture": base_class(type(model)).__name__,
+        "corpus": name,
+        "utterances": 1,
+        "seconds": round(seconds, 3),
+        "frame_hop_ms": hop_ms,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "versions": versions(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    example = make_example(
+        name,
+        waveform,
+        model.sampling_rate,
+        model.frame_grid.times(length),
+        np.stack([layer[0].float().cpu().numpy() for layer in output.attentions]),
+        [(start, min(end, seconds), label) for start, end, label in phones if start < seconds],
+    )
+    return HeadReport(head_table(metrics.compute(), hop_ms), provenance, examples=example)
+
+
+def head_boundaries(
+    model: ProbedModel, waveform: NDArray[np.float32], layer: int, head: int, alpha: float, beta: float
+) -> NDArray[np.float64]:
+    """Phone boundaries (s) that one head predicts in a recording (section 5 of the paper).
+
+    Args:
+        model: in evaluation mode.
+        waveform: (samples,) at the model's rate.
+        layer, head: from 0.
+        alpha: scale of the kernel, in units of the mean distance between frames.
+        beta: threshold in units of a row's mean similarity; larger gives more boundaries.
+    """
+    watching = OneHead(layer, head)
+    model.encode([waveform], observers=[watching])
+    between = distances(attention_features(watching.map(), "rows"))
+    settings = Settings(alphas=(alpha,), betas=(beta,))
+    return kernel_boundaries(between, settings, model.frame_grid, model.upsampling_factor)[0]
+
+
+@dataclass(slots=True)
+class OneHead:
+    """An observer that keeps the map of one head and nothing of the others."""
+
+    layer: int
+    head: int
+    _rows: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def observe(self, block: AttentionBlock) -> None:
+        """Keep this head's rows of a block, which come in order."""
+        heads = range(*block.heads.indices(block.heads.stop))
+        if block.layer == self.layer and self.head in heads:
+            self._rows.append(block.weights[self.head - heads.start].float().cpu().numpy().copy())
+
+    def map(self) -> NDArray[np.float32]:
+        """(frames, frames) weights, rows are queries."""
+        return np.concatenate(self._rows)
