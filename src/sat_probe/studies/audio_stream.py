@@ -10,14 +10,16 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.probed_output import ModelInputs
 from sat_probe.phones.corpus import Utterance
+from sat_probe.studies.audio_decoder import AudioDecoder
 
 WINDOW_UTTERANCES = 32  # read ahead and sorted by length together
 BATCH_SECONDS = 60.0  # of padded audio in one batch
+
+_DECODER = AudioDecoder()  # one for all studies of this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,16 @@ class AudioStream:
                 if not window:
                     return
                 upcoming = pool.submit(self._read, list(islice(source, WINDOW_UTTERANCES)))
-                yield len(window), self._batches(window)
+                count, batches = len(window), self._batches(window)
+                del window  # the waveforms: an hour is 230 MB
+                yield count, batches
 
     def _read(self, window: Sequence[Utterance]) -> list[tuple[Utterance, NDArray[np.float32] | AudioError]]:
         decoded: list[tuple[Utterance, NDArray[np.float32] | AudioError]] = []
         for utterance in window:
             try:
-                decoded.append(
-                    (utterance, read_audio(utterance.audio, self.model.sampling_rate, utterance.id))
-                )
+                audio = _DECODER.read(utterance.audio, self.model.sampling_rate, utterance.id)
+                decoded.append((utterance, audio))
             except AudioError as error:
                 decoded.append((utterance, error))
         return decoded
