@@ -14,11 +14,13 @@ from tqdm.auto import tqdm
 
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.relation_map import RelationMapAccumulator
+from sat_probe.models.attention_probe import Observer
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpus import Corpus
 from sat_probe.studies.audio_stream import AudioStream, Batch, no_audio_left
 from sat_probe.studies.checkpoint import Checkpoint
 from sat_probe.studies.distributed import Process, add_up, gather
+from sat_probe.studies.headway import SHOWN_FROM, Headway
 
 CHECKPOINT_UTTERANCES = 256  # sums are saved after so many utterances ...
 CHECKPOINT_SECONDS = 60.0  # ... or after so much time, whichever comes first
@@ -90,7 +92,8 @@ class CorpusPass:
         with tqdm(total=total, initial=consumed, unit="utt", desc="Analyzing", disable=not progress) as bar:
             for count, batches in stream.windows(islice(shard, consumed, None)):
                 for batch in batches:
-                    self._observe(batch)
+                    self._observe(batch, *_headways(self.model, batch, bar))
+                    bar.set_postfix_str("", refresh=False)
                     self.seconds += batch.seconds
                     bar.update(len(batch.utterances))
                 consumed += count
@@ -101,7 +104,7 @@ class CorpusPass:
                     checkpoint.save(self.accumulators, reached)
                     saved, saved_at = consumed, time.monotonic()
 
-    def _observe(self, batch: Batch) -> None:
+    def _observe(self, batch: Batch, *others: Observer) -> None:
         ids = [utterance.id for utterance in batch.utterances]
         factor = self.relations.upsampling_factor  # 1, or the model's R
         grid = self.model.frame_grid.upsampled(factor)
@@ -114,9 +117,18 @@ class CorpusPass:
         aligned = any(label is not None for label in labels)
         self.heads.begin(ids)
         self.relations.begin(ids, labels)
-        self.model.encode(batch.inputs, observers=[self.heads, self.relations] if aligned else [self.heads])
+        measured: list[Observer] = [self.heads, self.relations] if aligned else [self.heads]
+        self.model.encode(batch.inputs, observers=[*measured, *others])
         self.heads.end()
         self.relations.end()
+
+
+def _headways(model: ProbedModel, batch: Batch, bar: Any) -> list[Observer]:
+    """What shows progress within a long utterance, if anybody looks; long ones are alone in their batch."""
+    if bar.disable or len(batch.utterances) > 1 or batch.seconds < SHOWN_FROM:
+        return []
+    rows = sum(map(len, model.present_heads)) * batch.lengths[0]
+    return [Headway(bar, batch.utterances[0].id, rows)]
 
 
 def checkpoint_path(output: str | Path, process: Process) -> Path:

@@ -12,6 +12,7 @@ from sat_probe.models.mockingjay import (
     MockingjayConfig,
     MockingjayFeatureExtractor,
     feature_recipe,
+    spectral_features,
 )
 from tests.models.mockingjay.originals import speech_like
 
@@ -183,3 +184,13 @@ def test_other_sampling_rates_and_kinds_are_refused():
 def test_silence_gives_finite_features():
     for kind in KINDS:
         assert np.isfinite(MockingjayFeatureExtractor(kind).extract(np.zeros(8_000))).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("at_once", [1, 37])
+def test_spectra_of_some_frames_at_a_time_are_those_of_all(kind, at_once, monkeypatch):
+    waveform = speech_like(20_000)
+    extractor = MockingjayFeatureExtractor(kind, do_normalize=False)
+    whole = extractor.extract(waveform)
+    monkeypatch.setattr(spectral_features, "FRAMES_AT_ONCE", at_once)
+    np.testing.assert_allclose(extractor.extract(waveform), whole, atol=1e-5)

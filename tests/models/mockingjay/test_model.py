@@ -9,7 +9,12 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
 from sat_probe.models.auto import AutoProbedModel
-from sat_probe.models.mockingjay import MockingjayConfig, MockingjayForPreTraining, MockingjayModel
+from sat_probe.models.mockingjay import (
+    MockingjayConfig,
+    MockingjayForPreTraining,
+    MockingjayModel,
+    modeling_mockingjay,
+)
 from sat_probe.models.mockingjay.frame_stacking import reconstruction_loss, sinusoid_positions, stack_mask
 
 SMALL = {
@@ -306,3 +311,13 @@ def test_published_sizes(settings, encoder, head):
         model = MockingjayForPreTraining(MockingjayConfig(**settings))
     assert model.mockingjay.num_parameters() == encoder
     assert sum(parameter.numel() for parameter in model.head.parameters()) == head
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_long_utterance_passes_the_feed_forward_layers_in_parts(variant, monkeypatch):
+    model = small(**variant)
+    features, mask = padded_batch([130, 90])
+    with torch.no_grad():
+        whole = model(features, mask).last_hidden_state
+        monkeypatch.setattr(modeling_mockingjay, "ROWS_AT_ONCE", 7)
+        torch.testing.assert_close(model(features, mask).last_hidden_state, whole, atol=1e-6, rtol=1e-6)

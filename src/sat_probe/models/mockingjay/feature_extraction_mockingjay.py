@@ -154,11 +154,12 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
 
 
 def _as_list(raw_speech: np.ndarray | Sequence[float] | Sequence[np.ndarray]) -> list[np.ndarray]:
-    """One waveform or several -> a list of float64 waveforms."""
+    """One waveform or several -> a list of waveforms; float32 stays, an hour of it is large enough."""
     if len(raw_speech) == 0:
         raise ValueError("no audio: an empty waveform or an empty list")
     single = np.ndim(raw_speech[0]) == 0
-    return [np.asarray(one, dtype=np.float64) for one in ([raw_speech] if single else raw_speech)]
+    waveforms = [np.asarray(one) for one in ([raw_speech] if single else raw_speech)]
+    return [one if one.dtype == np.float32 else one.astype(np.float64) for one in waveforms]
 
 
 __all__ = ["MockingjayFeatureExtractor"]

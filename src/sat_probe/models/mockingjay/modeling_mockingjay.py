@@ -22,6 +22,8 @@ from .chunk_joining import join_chunks, join_utterances
 from .configuration_mockingjay import MockingjayConfig
 from .frame_stacking import sinusoid_positions, stack_frames, stack_mask
 
+ROWS_AT_ONCE = 8192  # of a feed-forward layer in inference
+
 
 def eager_attention_forward(
     module: nn.Module,
@@ -126,6 +128,11 @@ class MockingjayLayer(GradientCheckpointingLayer):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def feed_forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        if (
+            hidden_states.shape[1] > ROWS_AT_ONCE and not torch.is_grad_enabled()
+        ):  # an hour would be a gigabyte
+            parts = hidden_states.split(ROWS_AT_ONCE, dim=1)
+            return torch.cat([self.feed_forward(part) for part in parts], dim=1)
         return self.dropout(self.output(self.activation(self.intermediate(hidden_states))))
 
     def forward(

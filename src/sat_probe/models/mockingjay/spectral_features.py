@@ -10,6 +10,8 @@ from transformers.audio_utils import mel_filter_bank
 
 from .feature_recipes import FeatureRecipe
 
+FRAMES_AT_ONCE = 20_000  # spectra held at a time; some minutes
+
 
 def spectral_features(
     waveform: np.ndarray, recipe: FeatureRecipe, sampling_rate: int = 16_000, normalize: bool = True
@@ -22,22 +24,49 @@ def spectral_features(
     if recipe.level_db is not None:
         root_mean_square = signal.square().mean().sqrt()
         signal = signal * (10 ** (recipe.level_db / 20) / (root_mean_square + 1e-10))
-    spectrum = centred_spectrum(signal, recipe) if recipe.centered else framed_spectrum(signal, recipe)
-    spectrum = spectrum.abs()
-    if recipe.power != 1.0:
-        spectrum = spectrum.pow(recipe.power)
-    if recipe.mel_bins is not None:
-        spectrum = spectrum @ mel_filters(recipe, sampling_rate).to(spectrum.dtype)
-    features = with_deltas(compressed(spectrum, recipe), recipe)
+    features = with_deltas(static_features(signal, recipe, sampling_rate), recipe)
     if normalize:
         features = normalized(features, recipe)
     return features.float().numpy()
 
 
+def static_features(signal: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
+    """The features without deltas, (frames, recipe.static_size), of some frames at a time.
+
+    The spectra of an hour at once would be a gigabyte.
+    """
+    if recipe.centered:
+        signal = mirrored(signal, recipe)
+    width = recipe.fft_length if recipe.centered else recipe.window_length
+    count = 1 + (len(signal) - width) // recipe.hop_length
+    parts = []
+    for first in range(0, count, FRAMES_AT_ONCE):
+        last = min(first + FRAMES_AT_ONCE, count) - 1
+        piece = signal[first * recipe.hop_length : last * recipe.hop_length + width]
+        spectrum = (stft(piece, recipe) if recipe.centered else framed_spectrum(piece, recipe)).abs()
+        if recipe.power != 1.0:
+            spectrum = spectrum.pow(recipe.power)
+        if recipe.mel_bins is not None:
+            spectrum = spectrum @ mel_filters(recipe, sampling_rate).to(spectrum.dtype)
+        parts.append(compressed(spectrum, recipe))
+    return torch.cat(parts)
+
+
 def centred_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
     """Frames centred on multiples of the hop, the signal mirrored at its ends: complex (frames, bins)."""
+    return stft(mirrored(signal, recipe), recipe)
+
+
+def mirrored(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """The pre-emphasised signal, continued at both ends so that frame 0 is centred on sample 0."""
     if recipe.pre_emphasis:
         signal = torch.cat([signal[:1], signal[1:] - recipe.pre_emphasis * signal[:-1]])
+    half = recipe.fft_length // 2
+    return torch.nn.functional.pad(signal[None], (half, half), mode="reflect")[0]
+
+
+def stft(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
+    """Frames that begin at multiples of the hop: complex (frames, bins)."""
     window = torch.hann_window(recipe.window_length, dtype=signal.dtype)
     return torch.stft(
         signal,
@@ -45,8 +74,7 @@ def centred_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tenso
         recipe.hop_length,
         recipe.window_length,
         window,
-        center=True,
-        pad_mode="reflect",
+        center=False,
         return_complex=True,
     ).T
 
