@@ -8,115 +8,194 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from sat_probe.errors import SatProbeError
+from sat_probe.demo.guard import guarded, shown_name
+from sat_probe.demo.heads_table import TABLE_CSS, csv_link, html_table
+from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.theme import make_css, make_theme, page_file
+from sat_probe.errors import AlignmentError
 from sat_probe.measures.boundary_hits import hit_indices
 from sat_probe.measures.boundary_score import boundary_scores
-from sat_probe.phones.alignment_files import decode_text, read_phn
+from sat_probe.phones.alignment_files import decode_text, parse_phn
 from sat_probe.phones.textgrid import parse_textgrid
+from sat_probe.reports.figures import axes_or_new
+from sat_probe.reports.palette import PREDICTION_COLOUR, REFERENCE_COLOUR
 
-RULES = ("rasanen", "strict", "lenient")
-FOUND, MISSED = "#0072B2", "#D55E00"  # blue and vermilion of Okabe and Ito: told apart without colour vision
-EXAMPLE = ("0.12 0.20 0.31 0.40 0.55 0.63", "0.11 0.22 0.36 0.41 0.43 0.64")
+RULES = {
+    "rasanen": "a reference is found if a prediction lies in its region; regions that overlap are cut in the middle",
+    "strict": "pairs, one to one, as many as possible",
+    "lenient": "any prediction within the tolerance finds a reference, even two",
+}
+MOST_BYTES = 2 * 2**20  # of a file or of pasted text: hours of speech
+MOST_BOUNDARIES = 50_000
+DRAWN = 80  # boundaries of each side in the picture; the scores are of all
+SESSION_SECONDS = 1800
+EXAMPLE = (  # the three rules differ on it
+    "0.12 0.20 0.31 0.40 0.43 0.50 0.53 0.63",
+    "0.11 0.22 0.36 0.415 0.517 0.548 0.64",
+)
+TITLES = {
+    "counting": "rule", "prediction_hits": "predictions that hit", "f1": "F1", "over_segmentation": "over-segmentation",
+    "r_value": "R-value",
+}  # fmt: skip
+PICTURE_CSS = """
+figure { contain: inline-size; overflow-x: auto; margin: 0; }
+svg { min-width: 560px; }
+figcaption { color: var(--sat-soft); font-size: 14px; text-align: center; }
+"""
+RULES_CSS = "ul { margin: 8px 0; padding-left: 20px; }"
+HEADER = """<div class="sat-header"><div><h1>Phoneme boundary</h1>
+<p>How well do predicted boundaries find the reference? All three counting rules are shown, because the choice alone
+moves the R-value by points.</p></div>
+<button type="button" class="sat-theme" aria-label="Switch between light and dark">◐</button></div>"""
+SAYS = """Paste times in seconds or a TextGrid, or upload a `.TextGrid`, a `.phn` (samples at 16 kHz) or a text file of
+times. A file goes before what is pasted. Files are deleted after half an hour."""
 
 
 def boundaries_of(text: str, upload: str | None, tier: str, edges: bool, name: str) -> np.ndarray:
-    """Boundary times (s) of an uploaded file, or else of pasted text: a TextGrid, or numbers in seconds."""
-    if upload is not None and Path(upload).suffix.lower() == ".phn":
-        return read_phn(upload, name).boundaries(edges)
+    """Boundary times (s) of an uploaded file, or else of pasted text.
+
+    Raises:
+        AlignmentError: too large, not UTF-8, or neither times nor a TextGrid nor a .phn file.
+    """
+    content = text.encode()
     if upload is not None:
-        text, name = decode_text(Path(upload).read_bytes(), Path(upload).name), Path(upload).name
+        name = shown_name(upload)
+        if not Path(upload).is_file():
+            raise AlignmentError(f"{name}: was deleted, as uploads are after a while; please upload it again")
+        with Path(upload).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise AlignmentError(f"{name}: is too large, at most {MOST_BYTES // 2**20} MB here")
+    times = _times(decode_text(content, name), name, tier.strip() or "phones", edges)
+    if len(times) > MOST_BOUNDARIES:
+        raise AlignmentError(f"{name}: has {len(times)} boundaries, at most {MOST_BOUNDARIES} here")
+    return times
+
+
+def _times(text: str, name: str, tier: str, edges: bool) -> np.ndarray:
     if "ooTextFile" in text[:200]:
         intervals = parse_textgrid(text, name).tier(tier)
         times = np.unique([*intervals.starts, *intervals.ends])
         return times if edges else times[1:-1]
-    try:
-        return np.array([float(number) for number in re.split(r"[\s,;]+", text.strip("[]() \n\t")) if number])
-    except ValueError as error:
-        raise gr.Error(f"{name}: paste times in seconds or a TextGrid ({error})") from error
+    if name.lower().endswith(".phn"):
+        return parse_phn(text, name, name, 16_000, None).boundaries(edges)
+    times = []
+    for word in re.split(r"[\s,;]+", text.strip("[]() \r\n\t")):
+        try:
+            times += [float(word)] if word else []
+        except ValueError:
+            raise AlignmentError(f"{name}: {word[:40]!r} is no time; give seconds or a TextGrid") from None
+    return np.array(times)
 
 
-def draw(references: np.ndarray, predictions: np.ndarray, tolerance: float, counting: str) -> Figure:
-    """References above the axis with their tolerance, predictions below; hits and misses by colour and line style."""
-    figure = Figure(figsize=(10, 2.6), layout="constrained")
-    axes = figure.subplots()
-    reach = round(tolerance * 1e9)
-    ticks = [np.rint(times * 1e9).astype(np.int64) for times in (references, predictions)]
-    found, finders = hit_indices(*ticks, reach, counting)
-    for times, hits, low, high in ((references, found, 0.04, 1), (predictions, finders, -1, -0.04)):
-        hit = np.isin(np.arange(len(times)), hits)
-        for kind, of_kind, colour, style in (("hit", hit, FOUND, "solid"), ("miss", ~hit, MISSED, "dotted")):
-            label = kind if low > 0 else None
-            axes.vlines(times[of_kind], low, high, color=colour, linestyle=style, linewidth=2, label=label)
-    for time in references:
-        axes.axvspan(time - tolerance, time + tolerance, ymin=0.5, color="0.9", zorder=0)
-    axes.axhline(0, color="0.3", linewidth=0.8)
-    axes.set_yticks([0.5, -0.5], ["reference", "prediction"])
-    axes.set_xlabel("time (s)")
-    axes.set_title(
-        f"{counting}: {len(found)} of {len(references)} references found within ± {1000 * tolerance:g} ms"
+def scores_of(references: np.ndarray, predictions: np.ndarray, tolerance: float) -> pd.DataFrame:
+    """The scores under each rule, one row per rule; tolerance in seconds."""
+    return pd.DataFrame(
+        {"counting": rule, **boundary_scores([references], [predictions], tolerance, counting=rule)}  # type: ignore[arg-type]
+        for rule in RULES
     )
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 1.22), ncols=2, frameon=False)
-    return figure
+
+
+def draw(
+    references: np.ndarray, predictions: np.ndarray, tolerance: float, counting: str
+) -> tuple[Axes, str]:
+    """References above the line with their tolerance, predictions below, dotted where missed; and what it shows."""
+    ticks = [np.rint(times * 1e9).astype(np.int64) for times in (references, predictions)]
+    found = hit_indices(*ticks, round(tolerance * 1e9), counting)  # type: ignore[arg-type]
+    sides = (
+        (references, found[0], REFERENCE_COLOUR, 0.04, 1.0),
+        (predictions, found[1], PREDICTION_COLOUR, -1.0, -0.04),
+    )
+    cut = [times[DRAWN - 1] for times in (references, predictions) if len(times) > DRAWN]
+    last = min(cut, default=np.inf)
+    ax = axes_or_new(None, 9.0, 2.6)
+    for times, hits, colour, low, high in sides:
+        hit = np.isin(np.arange(len(times)), hits)
+        inside = times <= last
+        ax.vlines(times[inside & hit], low, high, color=colour, linewidth=2)
+        missed = times[inside & ~hit]
+        ax.vlines(missed, low, high, color=colour, linewidth=1.6, linestyle="dotted")
+        ax.plot(
+            missed, np.full(len(missed), (low + high) / 2), "x", color=colour, markersize=7, markeredgewidth=2
+        )
+    for time in references[references <= last]:
+        ax.axvspan(
+            time - tolerance, time + tolerance, ymin=0.5, color="#808080", alpha=0.2, linewidth=0, zorder=0
+        )
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_yticks([0.5, -0.5], ["reference", "predicted"])
+    ax.set_xlabel("time (s)")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    grey = "#808080"
+    lines = [Line2D([], [], color=grey, linewidth=2), Line2D([], [], color=grey, linestyle=":", marker="x")]
+    ax.legend(lines, ["hit", "no hit"], loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    said = (
+        f"{counting}: {len(found[0])} of {len(references)} references found within ± {1000 * tolerance:g} ms"
+    )
+    return ax, said + (f"; the first {last:.2f} s are drawn" if cut else "")
 
 
 def score(
-    reference_text: str,
-    reference_file: str | None,
-    prediction_text: str,
-    prediction_file: str | None,
-    tolerance_ms: float,
-    counting: str,
-    tier: str,
-    edges: bool,
-) -> tuple[pd.DataFrame, Figure]:
-    """The table of the three rules, and the picture of the chosen one."""
-    try:
-        references = boundaries_of(reference_text, reference_file, tier, edges, "reference")
-        predictions = boundaries_of(prediction_text, prediction_file, tier, edges, "prediction")
-        tolerance = tolerance_ms / 1000
-        rows = [
-            {"counting": rule, **boundary_scores([references], [predictions], tolerance, counting=rule)}
-            for rule in RULES
-        ]
-        return pd.DataFrame(rows).round(4), draw(references, predictions, tolerance, counting)
-    except SatProbeError as error:
-        raise gr.Error(str(error)) from error
-
-
-with gr.Blocks(title="Phoneme boundary") as demo:
-    gr.Markdown(
-        "# Phoneme boundary\nHow well do predicted boundaries find the reference? Paste times in seconds or a "
-        "TextGrid, or upload a `.TextGrid`, `.phn` (16 kHz) or text file. All three counting rules are shown, because "
-        "the choice alone moves the R-value by points."
+    reference_text: str, reference_file: str | None, prediction_text: str, prediction_file: str | None,
+    tolerance_ms: float, counting: str, tier: str, edges: bool,
+) -> tuple[str, str]:  # fmt: skip
+    """The table of the three rules, and the picture of the chosen one, as HTML."""
+    references = boundaries_of(reference_text, reference_file, tier, edges, "reference")
+    predictions = boundaries_of(prediction_text, prediction_file, tier, edges, "prediction")
+    scores = scores_of(references, predictions, tolerance_ms / 1000)
+    picture, said = draw(references, predictions, tolerance_ms / 1000, counting)
+    table = html_table(
+        scores.rename(columns=TITLES), f"Within ± {tolerance_ms:g} ms, by counting rule", "Scores"
     )
-    with gr.Row():
-        with gr.Column():
-            reference_text = gr.Textbox(EXAMPLE[0], label="Reference boundaries", lines=3)
-            reference_file = gr.File(label="or a file", type="filepath", height=90)
-        with gr.Column():
-            prediction_text = gr.Textbox(EXAMPLE[1], label="Predicted boundaries", lines=3)
-            prediction_file = gr.File(label="or a file", type="filepath", height=90)
-    with gr.Row():
-        tolerance = gr.Slider(1, 100, 20, step=1, label="Tolerance (ms)")
-        counting = gr.Radio(list(RULES), value="rasanen", label="Counting rule of the picture")
-        tier = gr.Textbox("phones", label="TextGrid tier")
-        edges = gr.Checkbox(False, label="First and last boundary of a TextGrid or .phn count too")
-    button = gr.Button("Score", variant="primary")
-    table = gr.Dataframe(label="Scores")
-    picture = gr.Plot(label="Hits and misses")
-    inputs = [
-        reference_text,
-        reference_file,
-        prediction_text,
-        prediction_file,
-        tolerance,
-        counting,
-        tier,
-        edges,
-    ]
-    gr.on([button.click, demo.load], score, inputs, [table, picture], api_name="score")
+    rules = "".join(f"<li><b>{rule}</b>: {meaning}</li>" for rule, meaning in RULES.items())
+    link = csv_link(scores, "boundary-scores.csv", "Save the scores as CSV")
+    figure = f"<figure>{inline_figure(picture, said)}<figcaption>{said}</figcaption></figure>"
+    return f"{table}{link}<ul>{rules}</ul>", figure
+
+
+def build_app() -> gr.Blocks:
+    """The app; it is scored once at the start, with the example."""
+    with gr.Blocks(
+        title="Phoneme boundary", analytics_enabled=False, delete_cache=(60, SESSION_SECONDS), fill_width=True
+    ) as app:
+        gr.HTML(HEADER, js_on_load=page_file("header.js"))
+        gr.Markdown(SAYS)
+        inputs: list[gr.components.Component] = []
+        with gr.Row():
+            for name, example in zip(("Reference", "Predicted"), EXAMPLE, strict=True):
+                with gr.Column(min_width=300):
+                    inputs.append(gr.Textbox(example, label=f"{name} boundaries", lines=3, max_lines=10))
+                    inputs.append(gr.File(label=f"{name} boundaries, a file", type="filepath", height=150))
+        with gr.Row():
+            tolerance = gr.Slider(1, 100, 20, step=1, label="Tolerance (ms)")
+            counting = gr.Radio(list(RULES), value="rasanen", label="Counting rule of the picture")
+            tier = gr.Textbox("phones", label="TextGrid tier", max_lines=1)
+            edges = gr.Checkbox(False, label="The first and last boundary of a file count too")
+        button = gr.Button("Score", variant="primary")
+        picture = gr.HTML(css_template=PICTURE_CSS, apply_default_css=False)
+        table = gr.HTML(css_template=TABLE_CSS + RULES_CSS, apply_default_css=False)
+        gr.on(
+            [button.click, app.load, tolerance.release, counting.input, edges.input],
+            guarded(score),
+            [*inputs, tolerance, counting, tier, edges],
+            [table, picture],
+            api_name="score",
+        )
+    return app.queue(max_size=64, default_concurrency_limit=2)
+
+
+def serve(**options: object) -> gr.Blocks:
+    """Build and launch the app; `options` are more of `launch`."""
+    app = build_app()
+    app.launch(
+        max_file_size=MOST_BYTES, theme=make_theme(), css=make_css(), footer_links=["api"], ssr_mode=False,
+        run_history=False, enable_monitoring=False, pwa=False, share=False, **options,
+    )  # fmt: skip
+    return app
+
 
 if __name__ == "__main__":
-    demo.launch(max_file_size="5mb")
+    serve()
