@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,15 @@ class Segmentation:
         curve: test rates of each source at its tuned alpha, one row per beta.
         label_free: the row of the head, alpha and beta chosen without labels, in the columns of ``table``.
         provenance: model, corpus, speakers of both parts, counting rule, tolerance, settings, versions.
+        counts: boundary components per test utterance of the best source of each kind (by validation), so that two
+            sources can be compared on the same utterances (:mod:`sat_probe.measures.boundary_difference`).
     """
 
     table: pd.DataFrame
     curve: pd.DataFrame
     label_free: dict[str, Any]
     provenance: dict[str, Any]
+    counts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def added_to(self, report: HeadReport) -> HeadReport:
         """The report with the tables ``segmentation`` and ``segmentation_curve``, and where they come from."""
@@ -131,6 +134,7 @@ def segment_model(
     probed = load_model(model, revision=revision, device=device, allow_pickle=allow_pickle)
     rate = _boundary_rate(corpus, parts)
     tally = Tally(settings, tolerance, counting)
+    counted: list[str] = []
     aligned = (utterance for utterance in corpus if utterance.id in parts)
     for utterance in tqdm(aligned, total=len(parts), unit="utt", desc="Segmenting", disable=not progress):
         try:
@@ -139,6 +143,7 @@ def segment_model(
             assert utterance.alignment is not None
             teacher = _teacher(waveform, probed.sampling_rate)
             tally.add(utterance.alignment.boundaries(), parts[utterance.id], found, teacher)
+            counted.append(utterance.id)
         except AudioError as error:
             logger.warning("%s: left out: %s", utterance.id, error)
     speakers = {
@@ -162,7 +167,8 @@ def segment_model(
         "versions": versions(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    return Segmentation(*tally.tables(), provenance)
+    table, curve, label_free = tally.tables()
+    return Segmentation(table, curve, label_free, provenance, tally.per_utterance(table, counted))
 
 
 def split_speakers(

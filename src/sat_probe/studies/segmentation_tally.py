@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_probe.errors import CorpusError
-from sat_probe.measures.boundary_hits import Counting, count_boundaries
+from sat_probe.measures.boundary_hits import COMPONENTS, Counting, count_boundaries
 from sat_probe.measures.boundary_score import bootstrap_interval, boundary_rates, r_value
 from sat_probe.studies.segmentation_sources import PEAK_PROMINENCES, Boundaries, Settings, Source
 
 Part = Literal["validation", "test"]
+_PLACE = ("layer", "head")
 
 
 class Tally:
@@ -76,6 +77,28 @@ class Tally:
         table.loc[chosen, "choice"] = (table.loc[chosen, "choice"] + " label_free").str.strip()
         curve = pd.DataFrame(curves).astype({"layer": "Int64", "head": "Int64"})
         return table, curve, label_free
+
+    def per_utterance(self, table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+        """Components per test utterance of the best source of each kind at its tuned setting, to compare sources by.
+
+        Args:
+            table: as :meth:`tables` gives it.
+            ids: of the utterances, in the order they were added.
+
+        Returns:
+            Columns ``utterance``, ``source``, ``layer``, ``head`` and those of ``boundary_hits.COMPONENTS``.
+        """
+        testing = [index for index, part in enumerate(self.parts) if part == "test"]
+        parts = []
+        for _, row in table.groupby("source", sort=False).head(1).iterrows():
+            source = Source(row["source"], *(-1 if pd.isna(row[name]) else int(row[name]) for name in _PLACE))
+            wanted = np.array([row["alpha"], row["beta"]], dtype=float)
+            tried = np.array(self._parameters(source), dtype=float)
+            setting = int(np.flatnonzero([np.array_equal(one, wanted, equal_nan=True) for one in tried])[0])
+            counts = np.stack([self.counts[source][index][setting] for index in testing])
+            named = {"utterance": [ids[index] for index in testing], **_names(source)}
+            parts.append(pd.DataFrame({**named, **dict(zip(COMPONENTS, counts.T, strict=True))}))
+        return pd.concat(parts, ignore_index=True).astype({"layer": "Int64", "head": "Int64"})
 
     def _parameters(self, source: Source) -> list[tuple[float, float]]:
         if source.kind in ("uniform", "random"):
