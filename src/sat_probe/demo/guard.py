@@ -60,7 +60,7 @@ def guarded(callback: Callable[..., Any], *bound: Any) -> Callable[..., Any]:
 
 def one_line(message: str) -> str:
     """A message as text for the browser: one line, no folders of this machine, no markup of the visitor's."""
-    line = re.sub(r"(?<![\w.:])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:]+[/\\])+", "", " ".join(message.split()))
+    line = re.sub(r"(?<![\w.:/<])(?:[A-Za-z]:)?[/\\](?:[^/\\:<>\"']+[/\\])+", "", " ".join(message.split()))
     line = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} …"
     return html.escape(line)
 
@@ -73,11 +73,14 @@ def shown_name(path: str | Path) -> str:
 
 def check_size(path: str | Path, settings: DemoSettings) -> None:
     """Raise an AudioError if an upload is larger than allowed."""
-    size = Path(path).stat().st_size
+    try:
+        size = Path(path).stat().st_size
+    except OSError:
+        raise AudioError(f"{shown_name(path)}: is not here any more; please send it again") from None
     if size > settings.max_upload_bytes:
         raise AudioError(
-            f"{shown_name(path)}: {size / 2**20:.0f} MB is too large, at most "
-            f"{settings.max_upload_bytes / 2**20:g} MB here"
+            f"{shown_name(path)}: {size / 2**20:.3g} MB is too large, at most "
+            f"{settings.max_upload_bytes / 2**20:.3g} MB here"
         )
 
 

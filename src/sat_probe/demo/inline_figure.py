@@ -8,6 +8,7 @@ import re
 import uuid
 
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from sat_probe.reports.figures import figure_of
 
@@ -57,7 +58,9 @@ def _take_ink(axes: Axes) -> None:
     axes.tick_params(colors=_INK, which="both")
     for spine in axes.spines.values():
         spine.set_edgecolor(_INK)
-    axes.title.set_color(_INK)
+    for child in axes.get_children():  # the three titles; what stands among the data keeps its colour
+        if isinstance(child, Text) and child not in axes.texts:
+            child.set_color(_INK)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(_INK)
     if (legend := axes.get_legend()) is not None:

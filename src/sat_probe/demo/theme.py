@@ -66,6 +66,8 @@ def make_theme() -> gr.themes.Base:
         **colours,
         button_primary_background_fill=TOKENS["accent"][0],
         button_primary_background_fill_dark=TOKENS["accent"][1],
+        button_primary_background_fill_hover=_BLUES.c700,
+        button_primary_background_fill_hover_dark=_BLUES.c300,
         button_primary_text_color="#ffffff",
         button_primary_text_color_dark="#0b0d0f",
         block_shadow="none",

@@ -99,7 +99,8 @@ def heard(
     """
     try:
         recipe = FeatureRecipe(**model.preprocessor.recipe)
-        return sounds_like(features, waveform, recipe, model.sampling_rate)
+        normalized = model.preprocessor.do_normalize
+        return sounds_like(features, waveform, recipe, model.sampling_rate, normalized=normalized)
     except ValueError as error:
         raise ModelError(str(error)) from error
 

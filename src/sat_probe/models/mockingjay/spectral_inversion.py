@@ -24,16 +24,17 @@ def sounds_like(
     recipe: FeatureRecipe,
     sampling_rate: int = 16_000,
     iterations: int = 32,
+    normalized: bool = True,
 ) -> NDArray[np.float32]:
-    """What normalised features of an utterance sound like.
+    """What features of an utterance sound like.
 
     Args:
-        features: (frames, recipe.feature_size), normalised over the utterance as the recipe does; derivatives are not
-            looked at.
+        features: (frames, recipe.feature_size); derivatives are not looked at.
         original: (samples,) the utterance itself: its level, and the mean and spread of its features, are put back.
         recipe: of the features.
         sampling_rate: Hz.
         iterations: of the search for phases.
+        normalized: the features have mean 0 and variance 1 over the utterance.
 
     Returns:
         (samples,) float32 in [-1, 1], no longer than the original.
@@ -45,10 +46,12 @@ def sounds_like(
         raise ValueError("frames that are not centred cannot be turned back into sound")
     if features.ndim != 2 or features.shape[1] != recipe.feature_size:
         raise ValueError(f"expected features (frames, {recipe.feature_size}), got {features.shape}")
-    static = replace(recipe, delta_order=0)
-    plain = torch.from_numpy(spectral_features(original, static, sampling_rate, normalize=False)).double()
-    spread = plain.std(0, correction=recipe.std_correction) + recipe.std_floor
-    logarithms = torch.from_numpy(features[:, : recipe.static_size]).double() * spread + plain.mean(0)
+    logarithms = torch.from_numpy(features[:, : recipe.static_size]).double()
+    if normalized:
+        static = replace(recipe, delta_order=0)
+        plain = torch.from_numpy(spectral_features(original, static, sampling_rate, normalize=False)).double()
+        spread = plain.std(0, correction=recipe.std_correction) + recipe.std_floor
+        logarithms = logarithms * spread + plain.mean(0)
     magnitudes = spectral_magnitudes(logarithms, recipe, sampling_rate)
     signal = find_phases(magnitudes, recipe, iterations)
     if recipe.pre_emphasis:
