@@ -27,6 +27,7 @@ from sat_probe.cli import (
     pretrain,
     push,
     refine,
+    reproduce,
     segment,
 )
 from sat_probe.errors import SatProbeError
@@ -79,6 +80,7 @@ app.command("plot")(plot.plot)
 app.command("pretrain")(pretrain.pretrain)
 app.command("push")(push.push)
 app.command("refine")(refine.refine)
+app.command("reproduce")(reproduce.reproduce)
 app.command("segment")(segment.segment)
 
 

@@ -1,0 +1,131 @@
+"""`sat-probe reproduce`: the paper's study, from training to claims, in one command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sat_probe.cli.quiet import quiet
+
+
+def reproduce(
+    preset: Annotated[
+        str,
+        typer.Option("--preset", metavar="NAME|FILE", help="small, paper, or a YAML file like them."),
+    ] = "small",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of everything that the stages leave.")
+    ] = Path("sat-probe-study"),
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            "--speech", help="Where the speech to train on lies [default: the preset's].", show_default=False
+        ),
+    ] = None,
+    timit: Annotated[
+        Path | None,
+        typer.Option("--timit", help="Where TIMIT lies [default: the preset's].", show_default=False),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            "--models",
+            help="Folder with M3, M6, M9 trained by the same recipe; what is missing is trained there [default: models "
+            "in --output].",
+            show_default=False,
+        ),
+    ] = None,
+    tried: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tried",
+            help="A model of an earlier attempt, to stand in the table of what was tried for segmentation; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a value of the preset, as pretraining.steps=20; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            "--stages", help="Only these, commas between them: analysis-M3,'*-M6',study.", show_default=False
+        ),
+    ] = None,
+    publish: Annotated[
+        Path | None,
+        typer.Option(
+            "--publish",
+            help="Folder for README, figures and tables [default: study in --output].",
+            show_default=False,
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of cached features (~/.cache/sat_probe by default)."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would run, for how long and on how much disk; run nothing."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what ran, and the verdicts, as JSON.")
+    ] = False,
+) -> None:
+    """The [bold]paper's study[/bold] on your speech: train M3, M6 and M9, measure them, and check each claim.
+
+    Pre-training, head analysis, relation maps, segmentation, importance curves, speed, and untrained models as a
+    control; then README, tables and figures in the paper's order, with the paper's number beside each measured one.
+
+    Before it starts it says how long it will take and how much disk it needs. It can be killed at any moment: the same
+    command goes on. Stages that are finished, and models trained already by the same recipe, are not done again.
+
+    [bold]Examples[/bold]
+
+    [dim]# what would happen, and for how long[/dim]
+    sat-probe reproduce --preset small --dry-run
+
+    [dim]# small models on one processor core[/dim]
+    sat-probe reproduce --preset small --speech recordings/ --timit TIMIT -o study
+
+    [dim]# the paper's size and data on four GPUs[/dim]
+    accelerate launch --num_processes 4 -m sat_probe reproduce --preset paper --speech LibriSpeech --timit TIMIT
+
+    [dim]# one model again, by another number of steps[/dim]
+    sat-probe reproduce --set 'pretraining.c_nums=[3]' --set pretraining.steps=2000 -o quick
+    """
+    quiet()
+
+    from sat_probe.studies.distributed import this_process
+    from sat_probe.studies.reproduction import reproduce as run_study
+    from sat_probe.studies.reproduction_plan import load_plan, moved
+    from sat_probe.studies.reproduction_stages import Places
+
+    plan = moved(load_plan(preset, changes or ()), speech, timit)
+    ran = run_study(
+        plan,
+        Places(output, models or output / "models", tuple(tried or ()), cache),
+        stages=[part.strip() for part in (stages or "").split(",") if part.strip()],
+        dry_run=dry_run,
+        published=publish,
+        say=lambda line: typer.echo(line, err=as_json),
+        progress=sys.stderr.isatty(),
+    )
+    if as_json and this_process().is_main:
+        from sat_probe.reports.study_claims import findings
+        from sat_probe.reports.study_files import StudyFiles
+
+        told = publish or output / "study"
+        verdicts = [] if dry_run or "study" not in ran else findings(StudyFiles(told)).to_dict("records")
+        typer.echo(json.dumps({"stages": ran, "claims": verdicts}, indent=2, default=str))

@@ -1,0 +1,204 @@
+"""The study as a page: README.md and figures from published tables, so that no number in it is typed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from sat_probe.reports.study_claims import CLAIMS, SECTIONS, findings
+from sat_probe.reports.study_figures import save_study_figures
+from sat_probe.reports.study_files import DIGITS, StudyFiles
+from sat_probe.reports.study_finding import VERDICTS
+from sat_probe.reports.study_tables import (
+    boundaries_table,
+    budget_table,
+    control_table,
+    interval,
+    markdown,
+    models_table,
+    shown_trials,
+    speech_name,
+    trials,
+)
+
+_INTRODUCTION = """# The paper, reproduced
+
+Yang, Liu, Lee, [Understanding Self-Attention of Self-Supervised Audio Transformers](https://arxiv.org/abs/2006.03265)
+(Interspeech 2020), measured again on models that sat-probe trained itself. This page, its figures and its tables
+were written by
+
+```
+sat-probe reproduce --preset small --publish docs/study
+```
+
+from [tables/](tables), which are what the stages of that command left; no number here was typed by hand. The paper
+trained 144 heads for 500,000 steps on 360 hours. The models here are small, and were trained on {hours} hours; they say
+whether a claim holds *here*, not whether the paper is right.
+"""
+_RULES = """A claim **holds** where the whole 95 % interval of its number is above 0, **does not hold** where all of it
+is below, and is **not testable here** where it holds 0: the speech at hand is then too little to tell. Intervals come
+from the bootstrap over utterances; those of differences between two ablations are put together as if they were
+independent, which makes them wider than they need be.
+"""
+_TRIED = """The same test speakers, counting rule and tuning for every row; the largest lead first. A model of an
+earlier attempt is put beside the others with `--tried FOLDER`. [trials.csv](trials.csv) has the rows as numbers.
+"""
+_CONTROL = """Categories are ranks, so that a model that learned nothing has global, vertical and diagonal heads too.
+The control is {seeds} models with random weights, of the same shape as each trained one, on the same {utterances}
+utterances: the distribution of each statistic if training did nothing. The other family is a Wav2Vec2-BERT of {layers}
+layers x {heads} heads, which learned to spell transcripts with CTC for {steps:,} steps: its loss went from
+{first_loss:.1f} to {loss:.2f}, and on utterances it never saw its character error rate is {error:.0%}. {remark}
+"""
+
+
+def write_study(folder: Path) -> Path:
+    """Write README.md, claims.csv, trials.csv and figures from the tables in a folder; the path of README.md.
+
+    Raises:
+        ReportError: if the folder has no study.
+    """
+    files = StudyFiles(folder)
+    for name, table in (("claims", findings(files)), ("trials", trials(files))):
+        table.to_csv(folder / f"{name}.csv", index=False, float_format=DIGITS, lineterminator="\n")
+    figures = save_study_figures(files)
+    readme = folder / "README.md"
+    readme.write_text(study_text(files, figures), encoding="utf-8")
+    return readme
+
+
+def study_text(files: StudyFiles, figures: list[str]) -> str:
+    """README.md of a study, a function of its tables alone.
+
+    Args:
+        files: of the study.
+        figures: names of those there are.
+    """
+    found, models = findings(files), models_table(files)
+    hours = ", ".join(sorted({str(value).removesuffix(" h") for value in models.get("speech", [])})) or "no"
+    parts = [
+        _INTRODUCTION.format(hours=hours),
+        "## Verdicts\n",
+        markdown(summary(found)),
+        "",
+        _RULES,
+        "## The models\n",
+        markdown(models),
+        "",
+        _corpora(files),
+    ]
+    for section, title in SECTIONS.items():
+        parts += [f"## {title}\n", *_about(section, files), _pictures(section, files, figures)]
+        own = found[found["section"] == section]
+        for claim in dict.fromkeys(own["claim"]):
+            rows = own[own["claim"] == claim]
+            paper = f"The paper: {rows['paper'].iloc[0]}."
+            parts += [f"**{claim}.** {paper}\n", markdown(shown_findings(rows)), ""]
+    tried = trials(files)
+    if len(tried):
+        parts += ["## What was tried for segmentation\n", _TRIED, markdown(shown_trials(tried)), ""]
+    parts += [
+        "## What it cost\n",
+        "On one core; training is counted as its own log has it. `--dry-run` estimates the same for your machine.\n",
+        markdown(budget_table(files)),
+    ]
+    return "\n".join(part for part in parts if part is not None).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+def summary(found: pd.DataFrame) -> pd.DataFrame:
+    """One row per claim: how often it holds."""
+    rows = []
+    for claim in CLAIMS:
+        own = found[found["claim"] == claim.text]
+        counts = own["verdict"].value_counts()
+        told = [f"{verdict} ({counts[verdict]} of {len(own)})" for verdict in VERDICTS if verdict in counts]
+        link = f"[{SECTIONS[claim.section]}](#{SECTIONS[claim.section].lower().replace(' ', '-')})"
+        rows.append((claim.text, ", ".join(told), link))
+    return pd.DataFrame(rows, columns=["claim", "here", "where"])
+
+
+def shown_findings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Findings about one claim in words."""
+    shown = pd.DataFrame(
+        {
+            "model": ["all" if row.model == "all" else row.model for row in rows.itertuples()],
+            "of": rows["case"].to_numpy(),
+            "measured": rows["measured"].to_numpy(),
+            "value (95 %)": [_value(row) for _, row in rows.iterrows()],
+            "verdict": [f"**{verdict}**" for verdict in rows["verdict"]],
+            "from": [_links(file) for file in rows["file"]],
+        }
+    )
+    return shown if (rows["case"] != "").any() else shown.drop(columns="of")
+
+
+def _value(row: pd.Series) -> str:
+    digits = {"accuracy": 3, "L1": 3, "heads": 0, "statistics": 1}.get(row["unit"], 2)
+    shown = interval(row["value"], row["low"], row["high"], digits, signed=True)
+    return f"{shown} {row['unit']}".strip()
+
+
+def _links(files: str) -> str:
+    return ", ".join(f"[{Path(name).stem}]({name})" for name in files.split(", ") if name)
+
+
+def _corpora(files: StudyFiles) -> str:
+    plan = files.facts["plan"]
+    analysis = next((files.origin(f"analysis-{model}") for model in files.models), {})
+    used = (
+        f", {analysis['utterances']} utterances, {analysis['seconds'] / 60:.1f} minutes" if analysis else ""
+    )
+    return (
+        f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
+        f"{speech_name(plan['phones'])}{used}; probes on {speech_name(plan['probing'])}. Counts of heads come with an "
+        "interval from `category_stability`.\n"
+    )
+
+
+def _about(section: str, files: StudyFiles) -> list[str]:
+    """What stands before the claims of a section."""
+    if section == "segmentation":
+        model = next(iter(files.models))
+        table = boundaries_table(files, model)
+        if table.empty:
+            return []
+        origin = files.origin(f"segmentation-{model}-{files.settings[-1]}")
+        told = f" ({origin['utterances']['test']} utterances)" if origin else ""
+        return [
+            f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is read "
+            "as in the paper, the last with the best setting that sat-probe has.\n",
+            markdown(table),
+            "",
+        ]
+    if section == "control" and files.has("control"):
+        runs = files.table("control_runs").set_index("family").to_dict("index")
+        ctc, control = runs["ctc"], files.facts["plan"]["control"]
+        error = float(ctc["character_error_rate"])
+        remark = (
+            "It is far from a recogniser, and is shown as what it is."
+            if error > 0.5
+            else "It has learned to spell."
+        )
+        shape = {name: control["ctc"][name] for name in ("layers", "heads", "steps")}
+        text = _CONTROL.format(
+            seeds=control["seeds"], utterances=control["utterances"], **shape,
+            first_loss=ctc["first_loss"], loss=ctc["loss"], error=error, remark=remark,
+        )  # fmt: skip
+        return [text, markdown(control_table(files)), ""]
+    return []
+
+
+def _pictures(section: str, files: StudyFiles, figures: list[str]) -> str:
+    """The figures of a section, those of the models side by side."""
+    wanted = {
+        "categories": ["categories"], "offsets": ["offsets"], "relations": ["concentration"],
+        "importance": ["reconstruction", "phones-hidden", "speakers-frame", "speakers-utterance"],
+    }  # fmt: skip
+    lines = []
+    for kind in wanted.get(section, []):
+        there = [f"{model}-{kind}" for model in files.models if f"{model}-{kind}" in figures]
+        if there:
+            lines.append(" ".join(f"![{name}](figures/{name}.png)" for name in there) + "\n")
+    if section in figures:
+        lines.append(f"![{section}](figures/{section}.png)\n")
+    return "\n".join(lines)

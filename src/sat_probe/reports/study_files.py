@@ -1,0 +1,146 @@
+"""The tables that a reproduction of the paper is told from: folders while it runs, small text files once published.
+
+A stage leaves a folder with `report.json` and parquet tables; `publish_tables` writes what the README is told from as
+CSV and JSON, which a browser shows and git can compare; `StudyFiles` reads those.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sat_probe.errors import ReportError
+from sat_probe.reports.report_folder import DESCRIPTION, plain, write_table
+
+DIGITS = "%.6g"  # of numbers in the published tables; what is told has three or four
+OF_MODELS = {
+    "heads": "analysis", "concentration": "analysis", "operations": "analysis", "importance": "importance",
+    "speed": "speed",
+}  # fmt: skip
+BOUNDARIES = ("segmentation", "segmentation_counts")
+STUDY = "study.json"
+
+
+def save_tables(folder: Path, provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Keep tables as a folder of parquet files with `report.json`, as a whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.writing")
+    fresh.mkdir()
+    try:
+        for name, table in tables.items():
+            write_table(fresh, name, table)
+        content = {"provenance": plain(provenance), "tables": list(tables)}
+        (fresh / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """What `report.json` of a folder says about where its tables come from.
+
+    Raises:
+        ReportError: if it cannot be read.
+    """
+    try:
+        return dict(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["provenance"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(f"{folder / DESCRIPTION}: cannot be read ({error})") from error
+
+
+def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> None:
+    """Write what the README is told from into `published`/tables, from the folders of the stages that are finished.
+
+    Args:
+        output: folder of the study.
+        published: where README.md will stand.
+        facts: about the plan: names of `models`, names of `settings` of segmentation, names of `tried` models, and
+            whatever else is to be told.
+    """
+    tables = published / "tables"
+    shutil.rmtree(tables, ignore_errors=True)
+    tables.mkdir(parents=True)
+    origins: dict[str, Any] = {}
+
+    def keep(table: str, folder: Path, name: str) -> None:
+        source = folder / f"{table}.parquet"
+        if source.is_file():
+            frame = pd.read_parquet(source)
+            frame.to_csv(tables / f"{name}.csv", index=False, float_format=DIGITS, lineterminator="\n")
+            origins.setdefault(folder.name, provenance_of(folder))
+
+    for model in facts["models"]:
+        for table, stage in OF_MODELS.items():
+            keep(table, output / f"{stage}-{model}", f"{model}-{table}")
+    for model in [*facts["models"], *facts["tried"]]:
+        for setting in facts["settings"]:
+            for table in BOUNDARIES:
+                keep(table, output / f"segmentation-{model}-{setting}", f"{model}-{setting}-{table}")
+    for table in ("control", "control_runs"):
+        keep(table, output / "control", table)
+    content = plain({**facts, "origins": origins})
+    (published / STUDY).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+class StudyFiles:
+    """The published tables of a study, read when asked for.
+
+    Args:
+        folder: with `study.json` and `tables/`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """`study.json`.
+
+        Raises:
+            ReportError: if it cannot be read.
+        """
+        try:
+            return dict(json.loads((self.folder / STUDY).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ReportError(f"{self.folder}: holds no study ({error})") from error
+
+    @property
+    def models(self) -> dict[str, int]:
+        """C_num by model, in the order of the study."""
+        return dict(self.facts["models"])
+
+    @property
+    def settings(self) -> list[str]:
+        """Of segmentation; the paper's first, the best last."""
+        return list(self.facts["settings"])
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return self.path(name).is_file()
+
+    def path(self, name: str) -> Path:
+        """Of a table."""
+        return self.folder / "tables" / f"{name}.csv"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table by the name of its file.
+
+        Raises:
+            ReportError: if it is not there.
+        """
+        if not self.has(name):
+            raise ReportError(f"the study has no table {name!r}")
+        return pd.read_csv(io.StringIO(self.path(name).read_text(encoding="utf-8")))
+
+    def origin(self, folder: str) -> dict[str, Any]:
+        """Provenance of the folder of a stage, {} if it is not finished."""
+        return dict(self.facts["origins"].get(folder, {}))

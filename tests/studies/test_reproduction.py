@@ -1,0 +1,302 @@
+"""The chain of the study: what runs, what is skipped and why; its plan; and the whole of it on a cut of real speech."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from sat_probe.cli import run
+from sat_probe.errors import ConfigurationError
+from sat_probe.reports.study import study_text
+from sat_probe.reports.study_files import StudyFiles
+from sat_probe.studies import footprint, reproduction
+from sat_probe.studies.distributed import Process
+from sat_probe.studies.footprint import Footprint
+from sat_probe.studies.reproduction_chain import Chain, Stage, choose_stages, shown_time
+from sat_probe.studies.reproduction_control import head_statistics
+from sat_probe.studies.reproduction_estimate import UnitCosts, estimate_stages
+from sat_probe.studies.reproduction_plan import load_plan, moved
+from sat_probe.studies.reproduction_stages import Places, build_stages
+from tests.studies.pretraining_corpus import TINY
+
+ALONE = Process()
+COSTS = UnitCosts(
+    train_frame=1e-4,
+    encode_second=0.1,
+    boundary_second={"rows-1": 1.0, "rows-and-columns-3": 4.0},
+    probe_step=1e-3,
+    ctc_step=0.5,
+    parameters=1_000_000,
+    heads=36,
+)
+
+
+class Work:
+    """Stages that note when they run; `first` is needed by `second`."""
+
+    def __init__(self, output: Path) -> None:
+        self.output, self.ran = output, []
+        self.settings = {"first": {"steps": 1}, "second": {}}
+        self.fails = False
+
+    def chain(self) -> Chain:
+        def work(name: str) -> None:
+            if self.fails:
+                raise KeyboardInterrupt
+            self.ran.append(name)
+            (self.output / name).mkdir(parents=True, exist_ok=True)
+
+        return Chain(
+            [
+                Stage(name, self.output / name, lambda name=name: work(name), needs, self.settings[name])
+                for name, needs in (("first", ()), ("second", ("first",)))
+            ],
+            self.output,
+        )
+
+    def run(self, *names: str) -> list[str]:
+        return self.chain().run(names or ("first", "second"), ALONE)
+
+
+def test_finished_stages_are_not_run_again(tmp_path):
+    work = Work(tmp_path)
+    assert work.run() == ["first", "second"]
+    assert work.run() == []
+    assert work.ran == ["first", "second"]
+
+
+def test_a_changed_setting_runs_what_depends_on_it_and_says_so(tmp_path):
+    work = Work(tmp_path)
+    work.run()
+    work.settings["first"] = {"steps": 2}
+    assert work.chain().why("first") == "steps changed"
+    assert work.run() == ["first", "second"]
+    work.settings["second"] = {"seed": 1}
+    assert work.run() == ["second"]
+
+
+def test_a_lost_folder_is_made_again(tmp_path):
+    work = Work(tmp_path)
+    work.run()
+    (tmp_path / "second").rmdir()
+    assert "is gone" in str(work.chain().why("second"))
+    assert work.run() == ["second"]
+
+
+def test_an_interrupted_stage_is_not_recorded(tmp_path):
+    work = Work(tmp_path)
+    work.fails = True
+    with pytest.raises(KeyboardInterrupt):
+        work.run()
+    work.fails = False
+    assert work.chain().why("first") == "not done yet"
+    assert work.run() == ["first", "second"]
+
+
+def test_a_stage_without_what_it_needs_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="second needs first: not done yet"):
+        Work(tmp_path).run("second")
+
+
+def test_results_that_are_there_already_are_taken_over(tmp_path):
+    (tmp_path / "model").mkdir()
+    stage = Stage("model", tmp_path / "model", lambda: pytest.fail("ran"), finished_before=lambda: 12.0)
+    chain = Chain([stage], tmp_path)
+    assert chain.why("model") is None
+    assert chain.run(["model"], ALONE) == []
+    assert chain.record("model")["computed_seconds"] == 12.0
+
+
+def test_other_processes_take_part_in_shared_stages_alone(tmp_path, monkeypatch):
+    from sat_probe.studies import reproduction_chain
+
+    monkeypatch.setattr(reproduction_chain, "gather", lambda process, value: ["not done yet"])
+    ran = []
+    stages = [
+        Stage("shared", tmp_path, lambda: ran.append("shared"), together=True),
+        Stage("alone", tmp_path, lambda: ran.append("alone")),
+    ]
+    assert Chain(stages, tmp_path).run(["shared", "alone"], Process(1, 2)) == ["shared"]
+    assert ran == ["shared"]
+
+
+def test_stages_are_chosen_by_pattern():
+    names = ["pretrain-M3", "analysis-M3", "analysis-M6"]
+    assert choose_stages(names, []) == names
+    assert choose_stages(names, ["analysis-M6", "pretrain-*"]) == ["pretrain-M3", "analysis-M6"]
+    with pytest.raises(ConfigurationError, match="no stage is called 'analyze'; there are pretrain-M3"):
+        choose_stages(names, ["analyze"])
+
+
+@pytest.mark.parametrize(
+    "seconds, shown", [(40, "40 s"), (600, "10 min"), (12_000, "3 h 20 min"), (864_000, "10 days")]
+)
+def test_time_as_one_reads_it(seconds, shown):
+    assert shown_time(seconds) == shown
+
+
+@pytest.mark.parametrize("preset", ["small", "paper"])
+def test_presets_are_read_and_name_the_models_of_the_paper(preset):
+    plan = load_plan(preset)
+    assert plan.models() == {"M3": 3, "M6": 6, "M9": 9}
+    assert plan.segmentation[0].features == "rows"
+    assert plan.segmentation[0].shifts == 1
+
+
+def test_the_paper_preset_is_the_paper():
+    plan = load_plan("paper")
+    recipe = plan.pretraining.recipe()
+    assert (recipe.steps, recipe.model.num_hidden_layers, recipe.model.num_attention_heads) == (
+        500_000,
+        12,
+        12,
+    )
+    assert plan.speech.split == "train-clean-360"
+    assert plan.phones.dataset == "timit"
+    assert plan.probing.alignments is not None
+
+
+def test_values_of_a_preset_can_be_changed():
+    plan = load_plan("small", ["pretraining.steps=20", "pretraining.c_nums=[3]", "probing.limit=null"])
+    assert plan.pretraining.recipe().steps == 20
+    assert list(plan.models()) == ["M3"]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("steps", "must be KEY=VALUE"),
+        ("pretraining.stepz=3", "unknown key pretraining.stepz"),
+        ("nowhere.at.all=3", "there is no nowhere.at in the preset"),
+        ("control.seeds=1", "control.seeds must be at least 2"),
+        ("pretraining.c_nums=[3, 3]", "none twice"),
+    ],
+)
+def test_a_wrong_change_is_refused(change, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load_plan("small", [change])
+
+
+def test_corpora_move_with_their_folders():
+    plan = moved(load_plan("paper"), Path("a"), Path("b"))
+    assert (plan.speech.data_dir, plan.probing.data_dir, plan.phones.data_dir) == ("a", "a", "b")
+    plan = moved(load_plan("small"), None, Path("b"))
+    assert (plan.phones.dataset, plan.probing.dataset) == ("b", "b")
+    assert plan.speech == load_plan("small").speech
+
+
+def test_the_estimate_counts_steps_hours_and_points(tmp_path):
+    plan = load_plan("paper", ["pretraining.c_nums=[3]"])
+    plan = moved(plan, tmp_path / "nothing", tmp_path / "nothing")
+    stages = {s.name: s for s in estimate_stages(plan, build_stages(plan, Places(tmp_path, tmp_path)), COSTS)}
+    recipe = plan.pretraining.recipe()
+    assert stages["pretrain-M3"].seconds == pytest.approx(500_000 * recipe.batch_frames * 1e-4)
+    assert stages["segmentation-M3-rows-1"].seconds == pytest.approx(1.0 * 1.4 * 3600 + 10)
+    assert stages["pretrain-ctc"].seconds == pytest.approx(50_000 * 0.5)
+    # 360 hours of 80 float32 every 12.5 ms is more than 30 GB
+    assert stages["pretrain-M3"].megabytes > 30_000
+    more = replace(plan, importance=replace(plan.importance, rankings=("globalness",), spans=()))
+    fewer = {s.name: s for s in estimate_stages(more, build_stages(more, Places(tmp_path, tmp_path)), COSTS)}
+    points = 1 + 4 * 6 + 8
+    assert stages["importance-M3"].seconds / fewer["importance-M3"].seconds == pytest.approx(points / 7)
+
+
+def test_a_model_of_another_recipe_is_refused(tmp_path):
+    plan = load_plan("small", ["pretraining.c_nums=[3]"])
+    recipe = plan.pretraining.recipe()
+    run_file = {
+        "c_num": 3, "recipe": recipe.as_dict(), "data": {"corpus": "train"}, "seconds": 1.0, "finished": "now",
+    }  # fmt: skip
+    (tmp_path / "M3").mkdir()
+    (tmp_path / "M3" / "run.json").write_text(json.dumps(run_file))
+    first = build_stages(plan, Places(tmp_path, tmp_path))[0]
+    assert first.finished_before() == 1.0
+    run_file["recipe"]["steps"] += 1
+    (tmp_path / "M3" / "run.json").write_text(json.dumps(run_file))
+    with pytest.raises(ConfigurationError, match="M3 was trained with another steps"):
+        first.finished_before()
+
+
+def test_statistics_of_heads():
+    heads = pd.DataFrame(
+        {
+            "category": ["global", "vertical", "diagonal", "diagonal"],
+            "category_stability": [1.0, 0.5, 1.0, 0.5],
+            **{name: [0.0, 1.0, 2.0, 3.0] for name in ("globalness", "verticality", "diagonality")},
+            **{name: [0.0, 0.0, 2.0, 2.0] for name in ("max_weight", "spread_ms", "sink_share")},
+            "mean_offset_ms": [-20.0, 20.0, 0.0, 0.0],
+        }
+    )
+    found = head_statistics(heads)
+    assert found["share of diagonal heads"] == 0.5
+    assert found["mean globalness"] == 1.5
+    assert found["deviation of max_weight between heads"] == 1.0
+    assert found["mean distance of the offset from 0 (ms)"] == 10.0
+
+
+@pytest.mark.shared
+@pytest.mark.timeout(900)
+def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, capsys):
+    """Every stage of the chain, with the paper's preset on LibriSpeech's layout and TIMIT; then nothing is left."""
+    recipe = replace(TINY, steps=4, checkpoint_steps=2, held_out_share=0.25)
+    content = {name: value for name, value in asdict(recipe).items() if name != "data"}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(content))))
+    timit = shared_data / "timit-sample"
+    times = iter(range(1, 1000))
+    monkeypatch.setattr(reproduction, "measure_unit_costs", lambda plan: COSTS)
+    monkeypatch.setattr(
+        footprint, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
+    )
+    changes = {
+        "pretraining.config": tmp_path / "tiny.yaml", "pretraining.steps": 4, "pretraining.c_nums": "[3, 6]",
+        "speech.split": "null",
+        "phones.dataset": timit, "phones.data_dir": "null", "phones.split": "null", "phones.limit": 4,
+        "probing.dataset": timit, "probing.data_dir": "null", "probing.split": "null", "probing.limit": 20,
+        "segmentation": "[{features: rows, shifts: 1}]",
+        "probing.alignments": "null", "probing.phone_set": "timit-39",
+        "importance.steps": 2, "importance.spans": "[15]", "importance.modes": "[frozen]",
+        "importance.tasks": "[reconstruction, speakers_utterance]", "importance.rankings": "[globalness, weight]",
+        "speed.repeats": 2, "control.seeds": 2, "control.utterances": 2,
+        "control.ctc.steps": 2, "control.ctc.hidden_size": 16, "control.ctc.layers": 1, "control.ctc.batch": 2,
+    }  # fmt: skip
+    arguments = [
+        "reproduce", "--preset", "paper", "--speech", str(shared_data / "librispeech-sample" / "LibriSpeech"),
+        "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    for key, value in changes.items():
+        arguments += ["--set", f"{key}={value}"]
+
+    assert run([*arguments, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "pretrain-M3" in told
+    assert "stages to run: about" in told
+    assert "of disk" in told
+    assert not (tmp_path / "out").exists()
+
+    assert run([*arguments, "--stages", "pretrain-M3"]) == 0
+    assert run([*arguments, "--tried", str(tmp_path / "out" / "models" / "M3"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
+    assert "pretrain-M3" not in result["stages"]
+    assert {"analysis-M6", "segmentation-tried-1-rows-1", "importance-M3", "speed-M6", "control"} <= set(
+        result["stages"]
+    )
+    assert {claim["verdict"] for claim in result["claims"]} <= {"holds", "does not hold", "not testable here"}
+
+    study = tmp_path / "out" / "study"
+    readme = (study / "README.md").read_text()
+    figures = [path.stem for path in (study / "figures").glob("*.png")]
+    assert study_text(StudyFiles(study), sorted(figures)) == study_text(StudyFiles(study), sorted(figures))
+    assert "Attention beats MFCC" in readme
+    for figure in figures:
+        assert f"figures/{figure}.png" in readme, figure
+    trials = pd.read_csv(study / "trials.csv")
+    assert set(trials["run"]) == {"M3", "M6", "tried-1"}
+    assert trials.groupby("setting")["lead"].count().to_dict() == {"rows-1": 3}
+
+    assert run(arguments + ["--tried", str(tmp_path / "out" / "models" / "M3")]) == 0
+    assert "not done yet" not in capsys.readouterr().out
