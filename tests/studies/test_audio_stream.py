@@ -83,6 +83,12 @@ def test_the_next_window_is_decoded_while_the_model_works(folder, monkeypatch):
     assert [count for count, _ in windows] == [2, 1]
 
 
+def test_long_recordings_are_not_all_held_at_once(folder, monkeypatch):
+    monkeypatch.setattr(audio_stream, "WINDOW_SECONDS", 2.2)
+    windows = AudioStream(tiny_model("mockingjay")).windows(load_corpus(folder))
+    assert [count for count, _ in windows] == [2, 2, 1]  # 0.5 + 2.0, 0.4 + 1.8, 0.6 s
+
+
 @pytest.mark.parametrize("end, fate", [("segfault", "SIGSEGV"), ("exit", "exit status 7")])
 def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly, end, fate):
     model = tiny_model("mockingjay")

@@ -48,6 +48,12 @@ def analyze(
             show_default=False,
         ),
     ] = None,
+    streaming: Annotated[
+        bool,
+        typer.Option(
+            "--streaming", help="Read a corpus on the Hub as it comes, without downloading it all first."
+        ),
+    ] = False,
     phone_set: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +104,9 @@ def analyze(
     [dim]# a model pinned to a revision on a corpus, by one name[/dim]
     sat-probe analyze --preset hubert-base --output hubert
 
+    [dim]# two processes share the corpus and write one report[/dim]
+    torchrun --nproc-per-node 2 -m sat_probe analyze --dataset recordings/ --output hubert
+
     [dim]# the numbers for another program[/dim]
     sat-probe analyze --limit 8 --json | jq '.heads[0]'
 
@@ -139,6 +148,7 @@ def analyze(
         **chosen,
         data_dir=data_dir,
         alignments=alignments,
+        streaming=streaming,
         relation_rate="model" if model_rate else "upsampled",
         leave_out_own_segment=leave_out_own_segment,
         device=device,

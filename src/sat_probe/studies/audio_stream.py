@@ -17,6 +17,7 @@ from sat_probe.phones.corpus import Utterance
 from sat_probe.studies.audio_decoder import AudioDecoder
 
 WINDOW_UTTERANCES = 32  # read ahead and sorted by length together
+WINDOW_SECONDS = 1200.0  # of audio at most: hours of it are not held
 BATCH_SECONDS = 60.0  # of padded audio in one batch
 
 _DECODER = AudioDecoder()  # one for all studies of this process
@@ -64,24 +65,29 @@ class AudioStream:
         """
         source = iter(utterances)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-            upcoming = pool.submit(self._read, list(islice(source, WINDOW_UTTERANCES)))
+            upcoming = pool.submit(self._read, source)
             while True:
                 window = upcoming.result()
                 if not window:
                     return
-                upcoming = pool.submit(self._read, list(islice(source, WINDOW_UTTERANCES)))
+                upcoming = pool.submit(self._read, source)
                 count, batches = len(window), self._batches(window)
                 del window  # the waveforms: an hour is 230 MB
                 yield count, batches
 
-    def _read(self, window: Sequence[Utterance]) -> list[tuple[Utterance, NDArray[np.float32] | AudioError]]:
+    def _read(self, source: Iterator[Utterance]) -> list[tuple[Utterance, NDArray[np.float32] | AudioError]]:
+        """The next window: so many utterances, or fewer long ones."""
         decoded: list[tuple[Utterance, NDArray[np.float32] | AudioError]] = []
-        for utterance in window:
+        left = WINDOW_SECONDS * self.model.sampling_rate
+        for utterance in islice(source, WINDOW_UTTERANCES):
             try:
                 audio = _DECODER.read(utterance.audio, self.model.sampling_rate, utterance.id)
                 decoded.append((utterance, audio))
+                left -= len(audio)
             except AudioError as error:
                 decoded.append((utterance, error))
+            if left <= 0:
+                break
         return decoded
 
     def _batches(self, window: Sequence[tuple[Utterance, NDArray[np.float32] | AudioError]]) -> list[Batch]:

@@ -39,6 +39,7 @@ def analyze_model(
     split: str | None = None,
     limit: int | None = None,
     alignments: str | Path | None = None,
+    streaming: bool = False,
     phone_set: str | None = None,
     relation_rate: RelationRate = "upsampled",
     leave_out_own_segment: bool = False,
@@ -61,6 +62,7 @@ def analyze_model(
         split: part of the corpus.
         limit: only the first so many utterances.
         alignments: where phone alignments are; beside the audio by default.
+        streaming: read utterances as they come, without downloading or listing the corpus first.
         phone_set: fold phones into this set, for corpora with alignments.
         relation_rate: "upsampled" labels every input frame of a stacked one, as the paper's supplement does; "model"
             gives each encoder frame one label. The same where nothing is stacked.
@@ -101,6 +103,7 @@ def analyze_model(
             split=split,
             limit=limit,
             alignments=alignments,
+            streaming=streaming,
             phone_set=phone_set,
         )
     )

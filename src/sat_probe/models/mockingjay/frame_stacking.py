@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+_ROWS = 8192  # of float64 angles at a time: an hour's would be a gigabyte
+
 
 def sinusoid_positions(length: int, size: int) -> torch.Tensor:
     """The position table, (length, size) float32: sine in even columns, cosine of the same angle in odd ones.
@@ -12,8 +14,13 @@ def sinusoid_positions(length: int, size: int) -> torch.Tensor:
     Computed in float64, as the originals do, so that far positions keep their digits.
     """
     columns = np.arange(size)
-    angles = np.arange(length)[:, None] / np.power(10_000.0, 2 * (columns // 2) / size)
-    return torch.from_numpy(np.where(columns % 2, np.cos(angles), np.sin(angles)).astype(np.float32))
+    scales = np.power(10_000.0, 2 * (columns // 2) / size)
+    table = np.empty((length, size), dtype=np.float32)
+    for first in range(0, length, _ROWS):
+        rows = np.arange(first, min(first + _ROWS, length))
+        angles = rows[:, None] / scales
+        table[rows] = np.where(columns % 2, np.cos(angles), np.sin(angles))
+    return torch.from_numpy(table)
 
 
 def stack_frames(features: torch.Tensor, factor: int) -> torch.Tensor:

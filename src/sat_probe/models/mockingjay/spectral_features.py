@@ -20,11 +20,16 @@ def spectral_features(
 
     waveform: (samples,) in [-1, 1]. Returns (frames, recipe.feature_size) float32.
     """
-    signal = torch.from_numpy(np.array(waveform, dtype=recipe.precision))
+    waveform = np.asarray(waveform, dtype=recipe.precision)
+    signal = torch.from_numpy(waveform if waveform.flags.writeable else waveform.copy())  # never written to
     if recipe.level_db is not None:
         root_mean_square = signal.square().mean().sqrt()
         signal = signal * (10 ** (recipe.level_db / 20) / (root_mean_square + 1e-10))
-    features = with_deltas(static_features(signal, recipe, sampling_rate), recipe)
+    if recipe.centered:
+        signal = mirrored(signal, recipe)
+    features = static_features(signal, recipe, sampling_rate)
+    del signal  # an hour of it is 230 MB
+    features = with_deltas(features, recipe) if recipe.delta_order else features
     if normalize:
         features = normalized(features, recipe)
     return features.float().numpy()
@@ -33,10 +38,8 @@ def spectral_features(
 def static_features(signal: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
     """The features without deltas, (frames, recipe.static_size), of some frames at a time.
 
-    The spectra of an hour at once would be a gigabyte.
+    The spectra of an hour at once would be a gigabyte. A centred recipe's signal is mirrored at its ends already.
     """
-    if recipe.centered:
-        signal = mirrored(signal, recipe)
     width = recipe.fft_length if recipe.centered else recipe.window_length
     count = 1 + (len(signal) - width) // recipe.hop_length
     parts = []
