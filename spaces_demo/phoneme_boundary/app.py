@@ -183,6 +183,7 @@ def build_app() -> gr.Blocks:
             [*inputs, tolerance, counting, tier, edges],
             [table, picture],
             api_name="score",
+            trigger_mode="always_last",
         )
     return app.queue(max_size=64, default_concurrency_limit=2)
 

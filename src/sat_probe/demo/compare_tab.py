@@ -62,10 +62,12 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
             return shown()
         return published.kept(("compare", first, first_model or "", second, second_model or "", scale), shown)
 
+    # a click while the tab still opens must not be lost: the last one counts
     gr.on(
         [tab.select, button.click, scale.input],
         guarded(compare),
         [*inputs, scale],
         outputs,
         api_name="compare",
+        trigger_mode="always_last",
     )

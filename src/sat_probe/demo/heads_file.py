@@ -74,7 +74,7 @@ def _read_csv(path: str | Path, name: str) -> pd.DataFrame:
             path,
             nrows=MOST_HEADS + 1,
             usecols=lambda column: column in _COLUMNS,
-            float_precision="round_trip",
+            dtype=str,  # read by Python later, to the last bit
             encoding="utf-8-sig",
         )
     except (ValueError, OSError):  # pandas' parser errors are ValueErrors
@@ -101,7 +101,7 @@ def _checked(heads: pd.DataFrame, name: str) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {"category": heads["category"].astype(str).str.slice(0, 40)}
     for column in heads.columns.drop(["category", "model"], errors="ignore"):
         values = heads[column]
-        numbers = pd.to_numeric(values, errors="coerce").astype(float)
+        numbers = pd.Series([_number(value) for value in values], index=values.index)
         wrong = np.isinf(numbers) | (numbers.isna() & values.notna())
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -120,3 +120,10 @@ def _checked(heads: pd.DataFrame, name: str) -> pd.DataFrame:
             )
         columns[column] = numbers.astype("int64")
     return pd.DataFrame(columns)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")

@@ -74,8 +74,12 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
             published.kept(("about", name, model or ""), lambda: shown_report(published.open(name, model)))
         )
 
-    def show_heads(name: str, model: str | None, *bounds: object) -> str:
-        return shown_heads(published.open(name, model), *bounds)  # type: ignore[arg-type]
+    def show_heads(
+        name: str, model: str | None, categories: list[str], first_layer: str, last_layer: str, metric: str,
+        at_least: str, at_most: str, sort_by: str, order: str,
+    ) -> str:  # fmt: skip
+        bounds = (first_layer, last_layer, metric, at_least, at_most)
+        return shown_heads(published.open(name, model), categories, *bounds, sort_by, order)
 
     chosen = [source, model]
     opened = [tab.select, model.input]
@@ -86,7 +90,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         "outputs": table,
         "show_progress": "minimal",
     }
-    gr.on(opened, **report, api_name="report")
+    gr.on(opened, **report, api_name="report", trigger_mode="always_last")
     changed = [control.change for control in filters]
     gr.on([*opened, *changed], **heads, api_name="heads", trigger_mode="always_last")
     for event in (report, heads):  # not by the change of the source itself: the model must fit first

@@ -1,0 +1,89 @@
+"""Two reports side by side: numbers, figures on the same axes, and each head's fate."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from sat_probe.demo.comparison import SCALES, Side, named_apart, shown_changes, shown_figures, shown_overview
+from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.errors import ReportError
+from sat_probe.reports.plots_heads import plot_distribution
+from tests.demo.test_heads_table import saved
+from tests.hub.made_reports import made_report
+
+FIRST, SECOND = Side("one", made_report(seed=0)), Side("two & <b>", made_report(seed=1))
+
+
+def test_counts_shares_and_quartiles():
+    shown = shown_overview((FIRST, SECOND))
+    assert shown.count("2 (33%)") == 6
+    low, middle, high = FIRST.report.heads["globalness"].quantile([0.25, 0.5, 0.75])
+    assert f"{middle:.3g} ({low:.3g} to {high:.3g})" in shown
+    assert "two &amp; &lt;b&gt;" in shown
+
+
+def test_both_figures_of_a_pair_have_the_same_axes(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "sat_probe.demo.comparison.inline_figure", lambda ax, alt: drawn.append((ax, alt)) or ""
+    )
+    shown_figures((FIRST, SECOND), SCALES[0])
+    assert len(drawn) == 8
+    for (left, _), (right, _) in zip(drawn[2::2], drawn[3::2], strict=True):
+        assert left.get_xlim() == right.get_xlim()
+        assert left.get_ylim() == right.get_ylim()
+    assert drawn[1][1] == "Category of every head, two & <b>: 6 heads, 2 global, 2 vertical, 2 diagonal."
+
+
+def test_a_scale_that_a_table_lacks_is_named():
+    with pytest.raises(ReportError, match="one has no 'globalness_per_log_length'"):
+        shown_figures((FIRST, SECOND), SCALES[1])
+    with pytest.raises(ReportError, match="one of the two scales"):
+        shown_figures((FIRST, SECOND), "bits")
+
+
+def test_changes_of_each_head_and_the_same_numbers_as_csv():
+    other = made_report(seed=1)
+    other.heads.loc[0, "category"] = "vertical"
+    shown = shown_changes((FIRST, Side("two", other)))
+    assert "1 of 6 heads are of another kind" in shown
+    pd.testing.assert_frame_equal(
+        saved(shown).drop(columns="changed"),
+        FIRST.report.compare(other).drop(columns="changed"),
+        check_exact=True,
+        check_dtype=False,
+    )
+
+
+def test_models_of_two_shapes_are_told_apart_not_compared():
+    other = made_report()
+    other.heads = other.heads.iloc[:3]
+    shown = shown_changes((FIRST, Side("two", other)))
+    assert "6 heads in 2 layers against 3 heads in 1 layers" in shown
+    assert "base64" not in shown
+
+
+def test_the_same_name_twice_is_told_apart():
+    assert [side.name for side in named_apart(FIRST, FIRST)] == ["one (first)", "one (second)"]
+    assert named_apart(FIRST, SECOND) == (FIRST, SECOND)
+
+
+def test_a_figure_inherits_the_colour_of_the_page_and_asks_for_nothing():
+    svg = inline_figure(plot_distribution(FIRST.report.heads), 'heads of "<b>"\nand more')
+    assert svg.startswith('<svg role="img" aria-label="heads of &quot;&lt;b&gt;&quot; and more"')
+    assert svg.count("currentColor") > 20
+    assert set(re.findall(r"https?://[^\"]+", svg)) == {
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/2000/svg",
+    }
+    assert "<style" not in svg
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', svg))
+    assert used <= set(ids)
+    assert not used & set(
+        re.findall(r'\bid="([^"]+)"', inline_figure(plot_distribution(FIRST.report.heads), ""))
+    )

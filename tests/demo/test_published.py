@@ -1,0 +1,72 @@
+"""Which saved reports visitors may open, and that nothing else can be reached."""
+
+from __future__ import annotations
+
+import pytest
+
+from sat_probe.demo import published as module
+from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.published import PublishedReports
+from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
+from sat_probe.errors import HubError, ReportError
+from sat_probe.reports.hub import push_report
+from tests.hub.conftest import hub, only_loopback, sleeps  # noqa: F401
+from tests.hub.made_reports import REVISION, made_report
+
+
+def test_the_bundled_report_is_always_there():
+    published = PublishedReports(DemoSettings())
+    assert published.names == (BUNDLED_LABEL,)
+    assert published.open(BUNDLED_LABEL) is bundled_report()
+    assert published.models(BUNDLED_LABEL) == ()
+
+
+def test_a_folder_is_called_by_its_name_and_read_once(tmp_path):
+    made_report().save(tmp_path / "mine", pictures=False)
+    published = PublishedReports(DemoSettings(reports=(str(tmp_path / "mine"),)))
+    assert published.names == (BUNDLED_LABEL, "mine")
+    first = published.open("mine")
+    assert first.equals(made_report())
+    assert published.open("mine") is first
+
+
+@pytest.mark.parametrize("name", ["../mine", "/etc/passwd", "other/heads", "", "mine/../mine"])
+def test_what_the_operator_does_not_offer_cannot_be_opened(tmp_path, name):
+    made_report().save(tmp_path / "mine", pictures=False)
+    published = PublishedReports(DemoSettings(reports=(str(tmp_path / "mine"),)))
+    for ask in (published.open, published.models):
+        with pytest.raises(ReportError, match="not offered here"):
+            ask(name)
+
+
+def test_a_dataset_of_several_models_is_browsed(hub):  # noqa: F811
+    for seed, model in enumerate(("org/one", "org/two")):
+        push_report(made_report(model, seed=seed), "me/heads", pictures=False)
+    published = PublishedReports(DemoSettings(reports=("me/heads", "me/heads:org/two")))
+    assert published.models("me/heads") == (f"org/one@{REVISION}", f"org/two@{REVISION}")
+    assert published.open("me/heads").equals(made_report("org/one", seed=0))
+    assert published.open("me/heads", f"org/two@{REVISION}").equals(made_report("org/two", seed=1))
+    assert published.models("me/heads:org/two") == ()
+    assert published.open("me/heads:org/two").equals(made_report("org/two", seed=1))
+    with pytest.raises(ReportError, match="no report of this model"):
+        published.open("me/heads", "org/three@main")
+
+
+def test_a_repository_that_is_gone_is_an_error_of_one_line(hub):  # noqa: F811
+    published = PublishedReports(DemoSettings(reports=("me/nowhere",)))
+    with pytest.raises(HubError, match="me/nowhere") as raised:
+        published.open("me/nowhere")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_was_read_is_kept_for_a_while_and_not_for_ever(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    published = PublishedReports(DemoSettings())
+    read = iter(range(1000))
+    assert [published.kept(("a",), lambda: next(read)) for _ in range(3)] == [0, 0, 0]
+    now[0] = module.FRESH
+    assert published.kept(("a",), lambda: next(read)) == 1
+    for number in range(module.KEPT):
+        published.kept((str(number),), lambda: None)
+    assert published.kept(("a",), lambda: next(read)) == 2, "the oldest made room"

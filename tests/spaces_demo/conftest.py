@@ -1,0 +1,80 @@
+"""Both Spaces, each running as on the Hub: `python app.py` in its own folder, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.demo import Space, running
+from sat_probe.reports.hub import push_report
+from tests.conftest import LOCAL_HUB
+from tests.hub.made_reports import made_report
+from tests.local_hub import TOKEN
+
+NARROW = 390  # pixels
+PUBLISHED = "me/heads-to-browse"
+STRANGE = 'org/<img src=x onerror="document.title=1">{{name}}'
+
+
+@pytest.fixture(scope="session")
+def explorer() -> Iterator[Space]:
+    """The head explorer, whose operator offers a published dataset of two models; one has markup in its name."""
+    LOCAL_HUB.reset()
+    for seed, model in enumerate(("org/plain", STRANGE)):
+        push_report(made_report(model, seed=seed), PUBLISHED, pictures=False, token=TOKEN)
+    with running("head_explorer", REPORTS=PUBLISHED, HF_TOKEN=TOKEN, OMP_NUM_THREADS="1") as space:
+        yield space
+
+
+@pytest.fixture(scope="session")
+def metric_space() -> Iterator[Space]:
+    """The metric Space."""
+    with running("phoneme_boundary") as space:
+        yield space
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One Chromium for all tests; each opens pages of its own."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def visiting(browser: Browser, space: Space, width: int = 1200, theme: str = "light") -> Iterator[Page]:
+    """A page of a Space; afterwards it must have asked no other host, and have nothing on its console."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
+    page.set_default_timeout(60_000)
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        page.goto(f"{space.url}?__theme={theme}")
+        yield page
+        foreign = [url for url in asked if not url.startswith((space.url, "data:", "blob:"))]
+        assert not foreign
+        assert not said
+    finally:
+        page.close()
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Choose a tab, which may be in the menu of those that have no room."""
+    page.locator("[role=tablist]").first.wait_for()
+    tab = page.get_by_role("tab", name=name)
+    menu = page.locator(".overflow-menu > button")
+    tab.or_(menu).first.wait_for()
+    if tab.count():
+        tab.first.click()
+    else:
+        menu.click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
