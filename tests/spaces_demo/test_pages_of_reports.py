@@ -94,7 +94,8 @@ def test_a_table_that_is_none_is_refused_in_one_line(browser, explorer, tmp_path
 
 def test_a_narrow_dark_screen_needs_no_sideways_scrolling(browser, explorer):
     with visiting(browser, explorer, NARROW, "dark") as page:
-        for name, last in (("Compare", page.get_by_role("heading", name="Head by head")), ("Report", page.locator("a.csv"))):
+        ready = {"Compare": page.get_by_role("heading", name="Head by head"), "Report": page.locator("a.csv")}
+        for name, last in ready.items():
             open_tab(page, name)
             last.filter(visible=True).wait_for()
             assert fits(page), name
