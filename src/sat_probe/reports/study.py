@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sat_probe.reports.study_claims import CLAIMS, SECTIONS, findings
+from sat_probe.reports.study_claims_boundaries import setting_words
 from sat_probe.reports.study_figures import save_study_figures
 from sat_probe.reports.study_files import DIGITS, StudyFiles
 from sat_probe.reports.study_finding import VERDICTS
@@ -144,6 +145,9 @@ def _links(files: str) -> str:
 
 def _corpora(files: StudyFiles) -> str:
     plan = files.facts["plan"]
+    bundled = "".join(
+        f" {name} is the model that comes with sat-probe." for name in files.facts.get("bundled", [])
+    )
     analysis = next((files.origin(f"analysis-{model}") for model in files.models), {})
     used = (
         f", {analysis['utterances']} utterances, {analysis['seconds'] / 60:.1f} minutes" if analysis else ""
@@ -151,7 +155,7 @@ def _corpora(files: StudyFiles) -> str:
     return (
         f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
         f"{speech_name(plan['phones'])}{used}; probes on {speech_name(plan['probing'])}. Counts of heads come with an "
-        "interval from `category_stability`.\n"
+        f"interval from `category_stability`.{bundled}\n"
     )
 
 
@@ -160,13 +164,24 @@ def _about(section: str, files: StudyFiles) -> list[str]:
     if section == "segmentation":
         model = next(iter(files.models))
         table = boundaries_table(files, model)
-        if table.empty:
+        if table.empty or setting_words(files.settings[0]) not in table:
             return []
         origin = files.origin(f"segmentation-{model}-{files.settings[-1]}")
+        own = trials(files)
+        own = own[own["run"] == model]
+        plain, best = own[own["setting"] == files.settings[0]], own.iloc[0]
+        lead = [
+            interval(row["lead"], row["lead_low"], row["lead_high"], signed=True)
+            for row in (plain.iloc[0], best)
+        ]
+        headline = f"**Attention minus MFCC, {model}: {lead[0]} points** read as in the paper"
+        if best["setting"] != files.settings[0]:
+            headline += f", **{lead[1]}** with {setting_words(str(best['setting']))}"
         told = f" ({origin['utterances']['test']} utterances)" if origin else ""
         return [
+            f"{headline}. The paper has +3.31 for its M3. Intervals are paired over utterances.\n",
             f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is read "
-            "as in the paper, the last with the best setting that sat-probe has.\n",
+            "as in the paper, the others with what sat-probe adds.\n",
             markdown(table),
             "",
         ]

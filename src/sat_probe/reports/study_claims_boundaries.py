@@ -26,16 +26,15 @@ def attention_beats_mfcc(files: StudyFiles) -> list[Finding]:
     findings = []
     for setting in files.settings:
         for model in files.models:
-            findings.append(against_mfcc(files, model, setting))
-    return findings
+            if files.has(f"{model}-{setting}-segmentation_counts"):
+                findings.append(against_mfcc(files, model, setting))
+    return findings or [missing(ACROSS, "segmentation")]
 
 
 def against_mfcc(files: StudyFiles, model: str, setting: str) -> Finding:
     """One model at one setting."""
     name = f"{model}-{setting}-segmentation_counts"
     file = f"tables/{name}.csv"
-    if not files.has(name):
-        return missing(model, setting_words(setting))
     counts = files.table(name)
     attention, mfcc = (source_counts(counts, kind) for kind in ("attention", "mfcc"))
     place = counts[counts["source"] == "attention"].iloc[0]
@@ -57,7 +56,6 @@ def falls_with_c_num(files: StudyFiles) -> list[Finding]:
         ]
         file = ", ".join(f"tables/{names[model]}.csv" for model in known)
         if len(known) < 2:
-            findings.append(missing(ACROSS, setting_words(setting)))
             continue
         counts = {model: source_counts(files.table(names[model]), "attention") for model in known}
         falls = {
@@ -69,7 +67,7 @@ def falls_with_c_num(files: StudyFiles) -> list[Finding]:
         text += f"; the smallest fall, {least[0]} minus {least[1]}"
         number = tuple(100 * part for part in falls[least])
         findings.append(found(ACROSS, setting_words(setting), text, number, "points", file))  # type: ignore[arg-type]
-    return findings
+    return findings or [missing(ACROSS, "segmentation of a second model")]
 
 
 def source_counts(counts: pd.DataFrame, source: str) -> np.ndarray:

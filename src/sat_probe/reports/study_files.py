@@ -120,7 +120,7 @@ class StudyFiles:
 
     @property
     def settings(self) -> list[str]:
-        """Of segmentation; the paper's first, the best last."""
+        """Of segmentation; the paper's first."""
         return list(self.facts["settings"])
 
     def has(self, name: str) -> bool:

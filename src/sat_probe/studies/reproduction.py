@@ -5,8 +5,10 @@ Yang, Liu, Lee, "Understanding Self-Attention of Self-Supervised Audio Transform
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from filecmp import cmp
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,10 @@ def tell(plan: ReproductionPlan, chain: Chain, places: Places, folder: Path) -> 
     finished = {name: chain.record(name) for name in chain.stages}
     facts: dict[str, Any] = {
         "models": plan.models(),
-        "settings": [setting.name for setting in plan.segmentation],
+        "settings": [setting.name for setting in plan.settings()],
         "tried": [f"tried-{number}" for number in range(1, len(places.tried) + 1)],
         "plan": _shown_plan(plan),
+        "bundled": bundled_models({name: places.models / name for name in plan.models()}),
         "recipe": plan.pretraining.recipe().as_dict(),
         "budget": {
             name: record["computed_seconds"] for name, record in finished.items() if record is not None
@@ -109,6 +112,13 @@ def tell(plan: ReproductionPlan, chain: Chain, places: Places, folder: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     publish_tables(places.output, folder, facts)
     write_study(folder)
+
+
+def bundled_models(models: Mapping[str, Path]) -> list[str]:
+    """Those with the same weights as the model that comes with sat-probe."""
+    weights = Path(str(files("sat_probe"))) / "data" / "mockingjay" / "model.safetensors"
+    own = {name: folder / weights.name for name, folder in models.items()}
+    return [name for name, path in own.items() if path.is_file() and cmp(path, weights, shallow=False)]
 
 
 def _shown_plan(plan: ReproductionPlan) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def measure_unit_costs(plan: ReproductionPlan) -> UnitCosts:
     return UnitCosts(
         train_frame=train / TRAINED_FRAMES,
         encode_second=_timed(observe) / NOISE_SECONDS,
-        boundary_second={setting.name: boundaries(setting) for setting in plan.segmentation},
+        boundary_second={setting.name: boundaries(setting) for setting in plan.settings()},
         probe_step=_timed(lambda: probe(hidden).sum().backward()),
         ctc_step=_timed(lambda: ctc(**heard).loss.backward()),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -132,8 +132,10 @@ def estimate_stages(plan: ReproductionPlan, stages: Sequence[Stage], costs: Unit
     weights = costs.parameters * 4 / 1e6
     ablations = plan.importance
     points = 1 + ablations.steps * len(ablations.rankings) + len(ablations.spans)
-    probes = len(ablations.modes) * sum(task != "reconstruction" for task in ablations.tasks)
-    point = costs.encode_second * seconds["probing"] + probes * PROBE_STEPS * costs.probe_step
+    trained = (points if "retrain" in ablations.modes else 1) * sum(
+        task != "reconstruction" for task in ablations.tasks
+    )
+    ablated = points * costs.encode_second * seconds["probing"] + trained * PROBE_STEPS * costs.probe_step
     control = 2 * (plan.control.seeds + 1) * costs.encode_second * 3 * plan.control.utterances
 
     def estimate(stage: Stage) -> Stage:
@@ -148,7 +150,7 @@ def estimate_stages(plan: ReproductionPlan, stages: Sequence[Stage], costs: Unit
             setting = next(one for one in costs.boundary_second if stage.name.endswith(one))
             cost = costs.boundary_second[setting] * seconds["phones"] + 10, 0.5
         elif kind == "importance":
-            cost = points * point, 0.2 * costs.heads
+            cost = ablated, 0.2 * costs.heads
         elif kind == "speed":
             cost = 5 * plan.speed.repeats * (8 + 5 * plan.speed.seconds * costs.encode_second), 0.1
         else:

@@ -119,7 +119,8 @@ class ReproductionPlan:
         speech: what the models are pre-trained on; its transcripts train the control's other family.
         phones: with hand-made alignments: head analysis, relation maps, segmentation, control.
         probing: what probes learn from, with speakers and alignments.
-        segmentation: the paper's setting first, the best one last; further ones between them are tried too.
+        segmentation: how boundaries are read from every model, the paper's setting first.
+        segmentation_trials: further settings, tried on the first model and on models of earlier attempts.
         seed: of divisions, probes and intervals.
     """
 
@@ -132,6 +133,7 @@ class ReproductionPlan:
     importance: Ablations
     speed: Speed
     control: Control
+    segmentation_trials: tuple[BoundarySetting, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -147,6 +149,10 @@ class ReproductionPlan:
         ):
             if value < least:
                 raise ConfigurationError(f"{name} must be at least {least}, found {value}")
+
+    def settings(self) -> tuple[BoundarySetting, ...]:
+        """All settings of segmentation, those of every model first."""
+        return (*self.segmentation, *self.segmentation_trials)
 
     def models(self) -> dict[str, int]:
         """C_num by the name of the model, in the order of the plan."""

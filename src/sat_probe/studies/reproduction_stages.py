@@ -69,16 +69,17 @@ def build_stages(plan: ReproductionPlan, places: Places, progress: bool = False)
         )  # fmt: skip
         alone += [
             _segmentation(plan, name, folder[name], setting, places.output, progress, (f"pretrain-{name}",))
-            for setting in plan.segmentation
+            for setting in (plan.segmentation if name in list(models)[1:] else plan.settings())
         ]
         alone.append(_importance(plan, name, folder[name], places.output, progress))
-        alone.append(_speed(plan, name, folder[name], places.output))
+    first = next(iter(models))  # the models are of one size and cost the same
+    alone.append(_speed(plan, first, folder[first], places.output))
     for number, tried in enumerate(places.tried, start=1):
         alone += [
             _segmentation(plan, f"tried-{number}", tried, setting, places.output, progress, ())
-            for setting in plan.segmentation
+            for setting in plan.settings()
         ]
-    return [*shared, *alone, *_control(plan, places, next(iter(models)), progress)]
+    return [*shared, *alone, *_control(plan, places, first, progress)]
 
 
 def _segmentation(
