@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
+from gradio.events import Dependency
 
 from sat_probe.demo.ablation_view import effect_html
 from sat_probe.demo.guard import guarded
@@ -24,8 +25,8 @@ MODES = {"weights beyond it are dropped": "zero", "attention is spread anew with
 ASK = '<p class="sat-note">Switch heads off in the grid, or shorten the span, and see and hear what changes.</p>'
 
 
-def build(settings: DemoSettings, session: gr.State, tab: gr.Tab) -> None:
-    """The tab's components and what they do."""
+def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
+    """The tab's components and what they do; `analyzed` is the event after which the session has another recording."""
     heavy: dict[str, Any] = {
         "concurrency_id": "compute",
         "concurrency_limit": settings.concurrency,
@@ -50,7 +51,15 @@ def build(settings: DemoSettings, session: gr.State, tab: gr.Tab) -> None:
             mode = gr.Radio(list(MODES), value=next(iter(MODES)), label="What a limited span means")
     effect = gr.HTML(ASK, elem_id="effect")
 
-    tab.select(guarded(opened, settings), session, [subject, grid, off, effect], api_visibility="private")
+    shown = {
+        "fn": guarded(start, settings),
+        "inputs": session,
+        "outputs": [subject, grid, off, effect],
+        "api_visibility": "private",
+        "show_progress": "hidden",
+    }
+    app.load(**shown)
+    analyzed.success(**shown)
     grid.click(
         guarded(switched, settings),
         [session, span, mode],
@@ -68,8 +77,8 @@ def build(settings: DemoSettings, session: gr.State, tab: gr.Tab) -> None:
     )
 
 
-def opened(settings: DemoSettings, session: Session) -> tuple[str, str, Heads, str]:
-    """What the tab shows of a session: whose speech and model, and the grid with every head on."""
+def start(settings: DemoSettings, session: Session) -> tuple[str, str, Heads, str]:
+    """What the tab shows of a session at first: whose speech and model, and the grid with every head on."""
     clip, choice = session.shown(settings)
     line = f"{clip.name}, {clip.seconds:.1f} s, through {choice.label}. Another recording or model: Explore."
     return note(line), grid_of(session.categories), frozenset(), ASK

@@ -20,9 +20,9 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
         gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
         session = gr.State(Session(), time_to_live=settings.session_seconds)
         with gr.Tab("Explore"):
-            explore_tab.build(settings, session, app)
-        with gr.Tab("Ablate") as ablate:
-            ablate_tab.build(settings, session, ablate)
+            analyzed = explore_tab.build(settings, session, app)
+        with gr.Tab("Ablate", render_children=True):  # there before it is opened
+            ablate_tab.build(settings, session, app, analyzed)
         with gr.Tab("Compare") as tab:
             compare_tab.build(settings, tab)
         with gr.Tab("Report") as tab:

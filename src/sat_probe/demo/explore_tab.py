@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
+from gradio.events import Dependency
 from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE
@@ -30,8 +31,8 @@ ALPHA, BETA = 0.32, 1.5
 ASK = '<p class="sat-note">Choose a head above, and see here where it hears phones begin.</p>'
 
 
-def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> None:
-    """The tab's components and what they do."""
+def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependency:
+    """The tab's components and what they do; returns the event of an analysis."""
     heavy: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": settings.concurrency}
     with gr.Row():
         with gr.Column():
@@ -64,7 +65,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> None:
 
     first = app.load(guarded(saved_page), None, page, api_name="saved_page", show_progress="hidden")
     first.then(guarded(warm_up, settings.models[0]), None, None, api_visibility="private", queue=False)
-    button.click(
+    analyzed = button.click(
         guarded(analyze, settings),
         [model, example, recording, alignment, session, alpha, beta],
         [session, status, page, boundaries],
@@ -90,6 +91,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> None:
         show_progress="minimal",
         **heavy,
     )
+    return analyzed
 
 
 @cache
