@@ -1,4 +1,6 @@
-"""Make the report that the demo shows first: the bundled model on the bundled speech, small enough for the package.
+"""Make the reports that the demo shows first: the bundled model on the bundled speech, small enough for the package.
+
+Beside it the heads of its untrained twin, the same model with random weights: what did the training change?
 
     python scripts/make_demo_report.py
 
@@ -13,10 +15,12 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from sat_probe.audio import audio_duration
 from sat_probe.demo.page_frame import bundled_report_folder
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.models.probed import ProbedModel
+from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_analysis import analyze_model
@@ -46,9 +50,29 @@ def main() -> None:
     shortest = min(range(len(corpus)), key=lambda index: audio_duration(corpus[index].audio))
     example = example_utterance(model, corpus.shard(shortest, len(corpus)))
     tables = {name: slim(table) for name, table in report.tables.items()}
+    keep(HeadReport(report.heads, report.provenance, tables, example), folder)
+    keep(untrained_twin(model, corpus), folder.with_name("report-untrained"))
+
+
+def untrained_twin(model: ProbedModel, corpus: Corpus) -> HeadReport:
+    """The heads of the same model as it was before training: random weights, seed 0; no further table."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        type(model)(model.config).save_pretrained(folder)
+        model.preprocessor.save_pretrained(folder)
+        report = analyze_model(folder, corpus, device="cpu")
+    provenance = {
+        **report.provenance,
+        "model": "bundled, untrained",
+        "command": "python scripts/make_demo_report.py",
+    }
+    return HeadReport(report.heads, provenance)
+
+
+def keep(report: HeadReport, folder: Path) -> None:
+    """Save what is read back of a report, and nothing to look at."""
     with tempfile.TemporaryDirectory() as temporary:
-        saved = Path(temporary) / "report"
-        HeadReport(report.heads, report.provenance, tables, example).save(saved)
+        saved = report.save(Path(temporary) / "report", pictures=False)
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
             old.unlink()

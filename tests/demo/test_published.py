@@ -6,7 +6,7 @@ import pytest
 
 from sat_probe.demo import published as module
 from sat_probe.demo.page_frame import bundled_report
-from sat_probe.demo.published import PublishedReports
+from sat_probe.demo.published import UNTRAINED_LABEL, PublishedReports
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import HubError, ReportError
 from sat_probe.reports.hub import push_report
@@ -16,15 +16,18 @@ from tests.hub.made_reports import REVISION, made_report
 
 def test_the_bundled_report_is_always_there():
     published = PublishedReports(DemoSettings())
-    assert published.names == (BUNDLED_LABEL,)
+    assert published.names == (BUNDLED_LABEL, UNTRAINED_LABEL)
     assert published.open(BUNDLED_LABEL) is bundled_report()
     assert published.models(BUNDLED_LABEL) == ()
+    untrained = published.open(UNTRAINED_LABEL)
+    assert len(untrained.compare(bundled_report())) == len(bundled_report().heads), "they are of one shape"
+    assert untrained.heads["globalness"].min() > bundled_report().heads["globalness"].min()
 
 
 def test_a_folder_is_called_by_its_name_and_read_once(tmp_path):
     made_report().save(tmp_path / "mine", pictures=False)
     published = PublishedReports(DemoSettings(reports=(str(tmp_path / "mine"),)))
-    assert published.names == (BUNDLED_LABEL, "mine")
+    assert published.names == (BUNDLED_LABEL, UNTRAINED_LABEL, "mine")
     first = published.open("mine")
     assert first.equals(made_report())
     assert published.open("mine") is first

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.page_frame import bundled_report, bundled_report_folder
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
@@ -19,6 +19,7 @@ from sat_probe.reports.hub_reading import list_reports, open_report
 KEPT = 48  # reports, lists and pages in memory
 FRESH = 600.0  # seconds until the Hub is asked again
 Value = TypeVar("Value")
+UNTRAINED_LABEL = "Mockingjay, small, before training"
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -26,11 +27,14 @@ class PublishedReports:
     """Reports by the name of their source and the model in it; safe to share between visitors, who only read them.
 
     Args:
-        settings: of the operator; the bundled report is always there, first.
+        settings: of the operator; the bundled report and that of its untrained twin are always there, first.
     """
 
     def __init__(self, settings: DemoSettings) -> None:
-        self._sources: dict[str, str | None] = {BUNDLED_LABEL: None}
+        self._sources: dict[str, str | None] = {
+            BUNDLED_LABEL: None,
+            UNTRAINED_LABEL: str(bundled_report_folder().with_name("report-untrained")),
+        }
         for source in settings.reports:
             self._sources.setdefault(Path(source).name if Path(source).exists() else source, source)
         self._kept: OrderedDict[tuple[str, ...], tuple[float, object]] = OrderedDict()
