@@ -1,4 +1,4 @@
-"""Write into docs/importance.md what the curves of one or more reports say.
+"""Write into docs/importance.md what the curves of one or more reports say, and draw them into docs/figures.
 
     sat-probe importance --dataset timit --data-dir TIMIT --missing-phones ignore -o timit
     sat-probe importance --dataset speechocean762 --data-dir DIR --split test -o speechocean
@@ -14,31 +14,77 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from measured_tables import insert
 
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.plots import plot_importance
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "importance.md"
 METRICS = ("diagonality", "verticality", "globalness")
 
 
 def summary(report: HeadReport) -> str:
-    """Provenance, scores after each share of heads and each span, and verdicts; Markdown."""
+    """Provenance, the curves as a picture, verdicts, and all scores; Markdown."""
     known, table = report.provenance, report.tables["importance"]
     used = known["importance"]["split"]
+    title = (
+        f"{known['model']} on {known['corpus']}{' (' + known['split'] + ')' if known.get('split') else ''}"
+    )
+    picture = f"importance-{known['corpus']}.png"
+    draw(table, PAGE.parent / "figures" / picture)
     parts = [
-        f"### {known['model']} on {known['corpus']}"
-        f"{' (' + known['split'] + ')' if known.get('split') else ''}\n",
+        f"### {title}\n",
         f"{known['utterances']} utterances, {known['seconds'] / 60:.1f} minutes, "
         f"{known['importance']['speakers']} speakers; {used['train']} utterances to learn from, {used['dev']} to stop "
         f"by, {used['test']} to test on.\n",
+        f"![What probes read while heads are removed or attention is limited: {title}](figures/{picture})\n",
+        verdicts(table),
+        "<details><summary>Each finding, task by task</summary>\n",
+        findings(table),
+        "</details>\n\n<details><summary>All scores, with 95 % intervals</summary>\n",
     ]
     for task, mode in table[["task", "mode"]].drop_duplicates().itertuples(index=False):
         own = table[(table["task"] == task) & (table["mode"] == mode)]
         parts.append(f"**{task}, {mode}** ({own['metric'].iloc[0]})\n")
         parts.append(_heads(own))
         parts.append(_spans(own))
-    return "\n".join([*parts, "**Findings of the paper**\n", findings(table)])
+    return "\n".join([*parts, "</details>\n"])
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Figures 5 and 6a: a row for each task, heads removed on the left, limited spans on the right."""
+    pairs = table[["task", "mode"]].drop_duplicates()
+    shown = [  # probes that learn anew, the paper's; reconstruction knows one mode
+        (task, mode)
+        for task, mode in pairs.itertuples(index=False)
+        if mode == "retrain" or task not in set(pairs.loc[pairs["mode"] == "retrain", "task"])
+    ]
+    figure = Figure(figsize=(11, 3.1 * len(shown)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(shown), 2, squeeze=False)
+    for row, (task, mode) in zip(axes, shown, strict=True):
+        for ax, kind in zip(row, ("heads", "span"), strict=True):
+            plot_importance(table, kind, task, mode, ax=ax)
+    figure.savefig(path, dpi=90, metadata={"Software": None}, facecolor="white")
+
+
+def verdicts(table: pd.DataFrame) -> str:
+    """How many tasks and probes each finding holds for; Markdown."""
+    cells = [line.strip("| ").split(" | ") for line in findings(table).splitlines()[2:] if line]
+    counted = pd.DataFrame([(claim, verdict) for claim, _, _, verdict in cells], columns=["claim", "verdict"])
+    counts = counted.groupby(["claim", "verdict"], sort=False).size().unstack(fill_value=0)
+    lines = [
+        "| the paper | " + " | ".join(counts.columns) + " |",
+        "|---" * (1 + len(counts.columns)) + "|",
+        *(f"| {claim} | " + " | ".join(map(str, row)) + " |" for claim, row in counts.iterrows()),
+    ]
+    return (
+        "For how many of the tasks and kinds of probes the findings of the paper hold on this model:\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
 
 
 def _heads(table: pd.DataFrame) -> str:

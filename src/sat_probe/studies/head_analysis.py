@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sat_probe.errors import ModelError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
@@ -25,7 +24,7 @@ from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
 from sat_probe.studies.distributed import this_process
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
-from sat_probe.studies.study_model import BUNDLED, load_model, model_name
+from sat_probe.studies.study_model import BUNDLED, load_model, model_name, require_intact
 
 RelationRate = Literal["upsampled", "model"]
 _MILLISECONDS = {"mean_offset": "mean_offset_ms", "spread": "spread_ms"}  # frames inside, time in reports
@@ -92,8 +91,7 @@ def analyze_model(
         device=process.device if device is None else device,
         allow_pickle=allow_pickle,
     )
-    if any(len(heads) < probed.num_probed_heads for heads in probed.present_heads):
-        raise ModelError("heads were removed from this model for good; analyze the model it was made from")
+    require_intact(probed)
     corpus = (
         dataset
         if isinstance(dataset, Corpus)

@@ -28,7 +28,7 @@ from sat_probe.studies.rankings import (
     random_order,
     value_order,
 )
-from sat_probe.studies.study_model import BUNDLED, load_model, model_name
+from sat_probe.studies.study_model import BUNDLED, load_model, model_name, require_intact
 
 _JUDGES = (
     "phones_hidden",
@@ -83,6 +83,7 @@ def head_importance(
     options = options or Options()
     options.check()
     probed = load_model(model, device=device)
+    require_intact(probed)
     corpus = (
         dataset
         if isinstance(dataset, Corpus)

@@ -43,6 +43,12 @@ def load_model(
         raise ModelError(f"device {str(chosen)!r} cannot be used: {first_line}") from error
 
 
+def require_intact(model: ProbedModel) -> None:
+    """Raise a ModelError for a model that lost heads for good: a study of all its heads would miss some."""
+    if any(len(heads) < model.num_probed_heads for heads in model.present_heads):
+        raise ModelError("heads were removed from this model for good; analyze the model it was made from")
+
+
 def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> str:
     """How reports call a model: its name on the Hub, its folder's name, or what it was loaded from."""
     if model is None:
