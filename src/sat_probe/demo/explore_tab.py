@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
-from sat_probe.demo.guard import delete_upload, guarded
+from sat_probe.demo.guard import delete_upload, guarded, uploads_only
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.model_pool import probed_model, warm_up
 from sat_probe.demo.note import note
@@ -55,7 +55,9 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
                 elem_id="alignment",
             )
             button = gr.Button("Analyze", variant="primary", elem_id="analyze")
-    status = gr.HTML(savednote(), elem_id="status")
+    uploads_only(recording)
+    uploads_only(alignment)
+    status = gr.HTML(saved_note(), elem_id="status")
     page = page_frame(elem_id="heads")
     gr.Markdown("### Phone boundaries that the head predicts")
     with gr.Row():
@@ -100,7 +102,7 @@ def saved_page() -> str:
     return framed(bundled_report())
 
 
-def savednote() -> str:
+def saved_note() -> str:
     """What is shown before anything was analyzed."""
     provenance = bundled_report().provenance
     return note(

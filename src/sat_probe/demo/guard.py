@@ -58,6 +58,18 @@ def guarded(callback: Callable[..., Any], *bound: Any) -> Callable[..., Any]:
     return calm
 
 
+def uploads_only(component: gr.components.Component) -> None:
+    """Make a component take what visitors send, and fetch nothing from an address that they name instead of a file."""
+    move = component.async_move_resource_to_block_cache
+
+    async def refuse_addresses(path: str | Path | None) -> str | None:
+        if path is not None and re.match(r"\w+:/", str(path)):
+            raise gr.Error("Please send the file itself, not an address.", print_exception=False)
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = refuse_addresses
+
+
 def one_line(message: str) -> str:
     """A message as text for the browser: one line, no folders of this machine, no markup of the visitor's."""
     line = re.sub(r"(?<![\w.:/<])(?:[A-Za-z]:)?[/\\](?:[^/\\:<>\"']+[/\\])+", "", " ".join(message.split()))

@@ -1,0 +1,50 @@
+"""`sat-probe demo` from the shell: it serves until Ctrl-C, and says in one line what is missing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from sat_probe.cli import run
+
+
+def test_it_serves_until_interrupted():
+    command = [
+        sys.executable,
+        "-m",
+        "sat_probe",
+        "demo",
+        "--json",
+        "--model",
+        "org/one",
+        "--max-seconds",
+        "5",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        address = json.loads(process.stdout.readline())["url"]
+        page = urllib.request.urlopen(address, timeout=60).read().decode()
+        assert "up to 5 s" in page
+        assert "org/one" in page
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("sat_probe.demo.find_spec", lambda name: None)
+    assert run(["demo"]) == 1
+    assert "pip install 'sat-probe[demo]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--max-seconds", "0"], ["--port", "many"]])
+def test_wrong_usage_is_status_2(options):
+    assert run(["demo", *options]) == 2
