@@ -67,6 +67,10 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     for row, (task, mode) in zip(axes, shown, strict=True):
         for ax, kind in zip(row, ("heads", "span"), strict=True):
             plot_importance(table, kind, task, mode, ax=ax)
+    for column, place in enumerate(("outside upper left", "outside upper right")):
+        figure.legend(*axes[0, column].get_legend_handles_labels(), loc=place, ncols=4, frameon=False)
+        for ax in axes[:, column]:
+            ax.get_legend().remove()
     figure.savefig(path, dpi=90, metadata={"Software": None}, facecolor="white")
 
 

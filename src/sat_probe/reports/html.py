@@ -22,6 +22,7 @@ from sat_probe.reports.html_content import (
     head_records,
     relation_content,
 )
+from sat_probe.reports.html_importance import importance_section
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
 from sat_probe.reports.plots_heads import AXIS_NAMES
 
@@ -70,6 +71,7 @@ def render_page(report: HeadReport) -> str:
         "title": f"Attention heads of {model}",
         "style": (folder / "page.css").read_text(encoding="utf-8"),
         "data": json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+        "importance": importance_section(report),
         "blobs": "\n".join(_blob(name, packed) for name, packed in blobs.items()),
         "script": scripts,
     }
