@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -43,6 +44,15 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("sat_probe.demo.find_spec", lambda name: None)
     assert run(["demo"]) == 1
     assert "pip install 'sat-probe[demo]'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_one_line(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run(["demo", "--port", str(port)]) == 1
+    assert f"port {port}: choose another port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [["--max-seconds", "0"], ["--port", "many"]])

@@ -8,6 +8,7 @@ from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
+from sat_probe.errors import ConfigurationError
 
 TITLE = "What do the heads of a speech model do?"
 
@@ -49,21 +50,31 @@ def serve(
 
     Returns:
         The running app; its address is `app.local_url`.
+
+    Raises:
+        ConfigurationError: the port is taken, or there is no such address.
     """
     app = build_app(settings)
-    app.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=quiet,
-        share=False,
-        max_file_size=settings.max_upload_bytes,
-        theme=make_theme(),
-        css=make_css(),
-        footer_links=["api"],
-        ssr_mode=False,
-        show_error=False,
-    )
+    try:
+        app.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=quiet,
+            share=False,
+            max_file_size=settings.max_upload_bytes,
+            theme=make_theme(),
+            css=make_css(),
+            footer_links=["api"],
+            ssr_mode=False,
+            show_error=False,
+        )
+    except OSError as error:
+        app.close(verbose=False)
+        where = f"{host or 'this machine'}, port {port or 'any from 7860 on'}"
+        raise ConfigurationError(
+            f"nothing can be served on {where}: choose another port or address"
+        ) from error
     if block:
         app.block_thread()
     return app
