@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
+from sat_probe.demo.leaving import forget_on_leaving
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
@@ -28,6 +29,7 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
             compare_tab.build(settings, tab)
         with gr.Tab("Report") as tab:
             report_tab.build(settings, tab)
+        forget_on_leaving(app)
     return app.queue(max_size=settings.queue_size, default_concurrency_limit=settings.concurrency)
 
 
@@ -68,6 +70,10 @@ def serve(
             footer_links=["api"],
             ssr_mode=False,
             show_error=False,
+            run_history=False,
+            enable_monitoring=False,
+            pwa=False,
+            state_session_capacity=settings.sessions,
         )
     except OSError as error:
         app.close(verbose=False)

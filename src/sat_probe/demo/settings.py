@@ -51,6 +51,7 @@ class DemoSettings:
         max_upload_bytes: largest file that is taken.
         concurrency: how many requests compute at once.
         queue_size: how many may wait; more are turned away with a message.
+        sessions: how many visitors are remembered; the one who was there longest ago is forgotten first.
         session_seconds: what a visitor's recording and results live for after their last use.
 
     Raises:
@@ -63,13 +64,21 @@ class DemoSettings:
     max_upload_bytes: int = 16 * 2**20
     concurrency: int = 2
     queue_size: int = 64
+    sessions: int = 200
     session_seconds: int = 1800
 
     def __post_init__(self) -> None:
         labels = [choice.label for choice in self.models]
         if not labels or len(set(labels)) < len(labels):
             raise ConfigurationError(f"models must be one or more, each with its own label, found {labels}")
-        limits = ("max_seconds", "max_upload_bytes", "concurrency", "queue_size", "session_seconds")
+        limits = (
+            "max_seconds",
+            "max_upload_bytes",
+            "concurrency",
+            "queue_size",
+            "sessions",
+            "session_seconds",
+        )
         for name in limits:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be positive, found {getattr(self, name)}")
