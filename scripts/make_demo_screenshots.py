@@ -32,9 +32,9 @@ def analyzed(page: Page, address: str) -> None:
 
 
 def ablated(page: Page) -> None:
-    """Switch all vertical heads off."""
+    """Switch all diagonal heads off."""
     page.get_by_role("tab", name="Ablate").click()
-    page.locator('#ablate-grid [data-set="vertical"]').click()
+    page.locator('#ablate-grid [data-set="diagonal"]').click()
     page.locator("#effect figure svg").first.wait_for()
 
 
