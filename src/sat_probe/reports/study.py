@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sat_probe.reports.study_claims import CLAIMS, SECTIONS, findings
+from sat_probe.reports.study_claims_ablation import null_distances
 from sat_probe.reports.study_claims_boundaries import setting_words
 from sat_probe.reports.study_figures import save_study_figures
 from sat_probe.reports.study_files import DIGITS, StudyFiles
@@ -40,7 +41,8 @@ whether a claim holds *here*, not whether the paper is right.
 _RULES = """A claim **holds** where the whole 95 % interval of its number is above 0, **does not hold** where all of it
 is below, and is **not testable here** where it holds 0: the speech at hand is then too little to tell. Intervals come
 from the bootstrap over utterances; those of differences between two ablations are put together as if they were
-independent, which makes them wider than they need be.
+independent, which makes them wider than they need be. "Half the heads can go" holds where no more is lost than one
+point of accuracy, or a hundredth of the L1, and is not testable where more is lost but the interval holds no loss.
 """
 _TRIED = """The same test speakers, counting rule and tuning for every row; the largest lead first. A model of an
 earlier attempt is put beside the others with `--tried FOLDER`. [trials.csv](trials.csv) has the rows as numbers.
@@ -199,7 +201,17 @@ def _about(section: str, files: StudyFiles) -> list[str]:
             seeds=control["seeds"], utterances=control["utterances"], **shape,
             first_loss=ctc["first_loss"], loss=ctc["loss"], error=error, remark=remark,
         )  # fmt: skip
-        return [text, markdown(control_table(files)), ""]
+        distances = null_distances(files.table("control"))
+        inside = [
+            f"{family}: {', '.join(part[~part['outside']]['statistic'])}"
+            for family, part in distances.groupby("family", sort=False)
+        ]
+        return [
+            text,
+            f"Inside the range of the untrained models: {'; '.join(inside)}.\n",
+            markdown(control_table(files)),
+            "",
+        ]
     return []
 
 

@@ -17,17 +17,17 @@ TOLERATED = 0.01  # accuracy that may be lost where the paper says that nothing 
 
 
 def diagonal_over_vertical(files: StudyFiles) -> list[Finding]:
-    """Harm of the first step of pruning: most diagonal heads minus most vertical."""
+    """Harm of the first step of pruning, and of all steps: most diagonal heads minus most vertical."""
     return _orders_apart(files, "diagonality", "verticality", first=True)
 
 
 def vertical_over_global(files: StudyFiles) -> list[Finding]:
-    """Harm of the first step of pruning: most vertical heads minus most global."""
+    """Harm of the first step of pruning, and of all steps: most vertical heads minus most global."""
     return _orders_apart(files, "verticality", "globalness", first=True)
 
 
 def globalness_over_weight(files: StudyFiles) -> list[Finding]:
-    """Harm of two thirds of the heads, by weight minus by globalness, on speakers."""
+    """Harm of two thirds of the heads, and of all steps, by weight minus by globalness, on speakers."""
     return _orders_apart(files, "weight", "globalness", first=False, only="speakers")
 
 
@@ -40,10 +40,13 @@ def _orders_apart(files: StudyFiles, worse: str, better: str, first: bool, only:
                 continue
             counts = sorted(heads["removed"].unique())
             count = counts[1] if first else counts[round(2 / 3 * (len(counts) - 1))]
-            left, right = (_point(heads, ranking, count) for ranking in (worse, better))
-            text = f"{count} heads by {worse} {left[0]:.3f}, by {better} {right[0]:.3f}; harm, first minus second"
-            number = _harm(part, apart(left, right))
-            findings.append(found(model, case, text, number, _unit(part), file))
+            for told, chosen in ((f"{count} heads", [count]), ("mean over the curve", counts[1:-1])):
+                left, right = (_mean_point(heads, ranking, chosen) for ranking in (worse, better))
+                text = (
+                    f"{told}: by {worse} {left[0]:.3f}, by {better} {right[0]:.3f}; harm, first minus second"
+                )
+                number = _harm(part, apart(left, right))
+                findings.append(found(model, case, text, number, _unit(part), file))
     return findings or [missing(ACROSS, "importance")]
 
 
@@ -178,6 +181,12 @@ def _numbers(row: pd.Series) -> Number:
 
 def _point(heads: pd.DataFrame, ranking: str, removed: int) -> Number:
     return _numbers(heads[(heads["ranking"] == ranking) & (heads["removed"] == removed)].iloc[0])
+
+
+def _mean_point(heads: pd.DataFrame, ranking: str, removed: list[int]) -> Number:
+    """Mean over points of a curve; its interval as if all erred together, which is the widest it can be."""
+    value, low, high = np.mean([_point(heads, ranking, count) for count in removed], axis=0)
+    return float(value), float(low), float(high)
 
 
 def _unit(part: pd.DataFrame) -> str:

@@ -77,11 +77,12 @@ def plot_leads(files: StudyFiles, ax: Axes | None = None) -> Axes:
                     fmt="osD"[index], markersize=4,
                     color=SERIES_COLOURS[index], label=source if not ticks else None,
                 )  # fmt: skip
-            ticks.append(f"{model}\n{setting_words(setting)}")
+            words = setting_words(setting).replace(" and ", " +\n").replace(", ", "\n")
+            ticks.append(f"{model}\n{words}")
     ax.set_xticks(range(len(ticks)), ticks, fontsize=7)
     ax.set(ylabel="R-value (%)", title="Phone boundaries on the test speakers")
     if ticks:
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 

@@ -1,0 +1,355 @@
+"""Claims from tables: what holds, what does not and what cannot be told; and docs/study says what its tables say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sat_probe.errors import AlignmentError, ReportError
+from sat_probe.measures.boundary_difference import r_value_difference
+from sat_probe.measures.boundary_score import r_value
+from sat_probe.reports.study import shown_findings, study_text, summary
+from sat_probe.reports.study_claims import CLAIMS, findings
+from sat_probe.reports.study_claims_ablation import (
+    diagonal_over_vertical,
+    far_from_untrained,
+    globalness_over_weight,
+    half_can_go,
+    near_span_helps_phones,
+    null_distances,
+    removal_is_faster,
+)
+from sat_probe.reports.study_claims_boundaries import attention_beats_mfcc, falls_with_c_num
+from sat_probe.reports.study_claims_heads import (
+    all_categories,
+    category_count,
+    more_global_heads,
+    most_diagonal_heads,
+    off_the_main_diagonal,
+    offset_grows,
+    vertical_heads_choose_phones,
+)
+from sat_probe.reports.study_files import StudyFiles, provenance_of, publish_tables, save_tables
+from sat_probe.reports.study_finding import apart, decided
+from sat_probe.reports.study_tables import interval, trials
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "study"
+MODELS = {"M3": 3, "M6": 6}
+SETTING = "rows-1"
+
+
+def write(folder: Path, **tables: pd.DataFrame) -> StudyFiles:
+    """A study of these tables, "M3_heads" for M3-heads."""
+    (folder / "tables").mkdir(exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / "tables" / f"{name.replace('__', '-')}.csv", index=False)
+    origin = {"frame_hop_ms": 20.0}
+    training = {"recipe": recipe(), "data": {"hours": 1.0}, "c_num": 3, "held_out_loss": 0.5}
+    facts = {
+        "models": MODELS, "settings": [SETTING], "tried": [],
+        "origins": {
+            **{f"analysis-{model}": origin for model in MODELS},
+            **{f"segmentation-{model}-{SETTING}": {"model": model, "training": training} for model in MODELS},
+        },
+    }  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(facts))
+    return StudyFiles(folder)
+
+
+def recipe() -> dict:
+    model = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 8, "downsample_rate": 3}
+    return {"model": model, "steps": 10, "learning_rate": 0.1}
+
+
+def heads(categories: str, offset: float = 0.0, half: float = 1.0, stability: float = 1.0) -> pd.DataFrame:
+    """Heads of one layer, "GVD"; all diagonal ones look `offset` ms beside themselves."""
+    names = {"G": "global", "V": "vertical", "D": "diagonal"}
+    count = len(categories)
+    return pd.DataFrame(
+        {
+            "layer": 0, "head": range(count), "category": [names[letter] for letter in categories],
+            "category_stability": stability, "spread_ms": 10.0,
+            "mean_offset_ms": offset, "mean_offset_ms_low": offset - half, "mean_offset_ms_high": offset + half,
+        }
+    )  # fmt: skip
+
+
+def boundaries(hits: int, utterances: int = 8) -> pd.DataFrame:
+    """Ten boundaries an utterance, all predictions as many; MFCC hits seven."""
+    parts = [
+        pd.DataFrame(
+            {
+                "utterance": [f"u{index}" for index in range(utterances)], "source": source, "layer": 0, "head": 1,
+                "references": 10, "predictions": 10, "hits": found,
+            }
+        )
+        for source, found in (("attention", hits), ("mfcc", 7))
+    ]  # fmt: skip
+    return pd.concat(parts)
+
+
+def curves(
+    values: dict[tuple[str, int], float], task="phones_hidden", metric="accuracy", half=0.001
+) -> pd.DataFrame:
+    rows = [
+        {"kind": "heads", "ranking": ranking, "removed": removed, "span": np.nan, "value": value}
+        for (ranking, removed), value in values.items()
+    ]
+    table = pd.DataFrame(rows).assign(task=task, mode="frozen", metric=metric)
+    return table.assign(value_low=table["value"] - half, value_high=table["value"] + half)
+
+
+@pytest.mark.parametrize(
+    "low, high, verdict",
+    [
+        (0.1, 0.2, "holds"),
+        (-0.2, -0.1, "does not hold"),
+        (-0.1, 0.1, "not testable here"),
+        (0.0, 0.1, "not testable here"),
+        (float("nan"), float("nan"), "not testable here"),
+    ],
+)
+def test_a_claim_is_decided_by_its_interval(low, high, verdict):
+    assert decided(low, high) == verdict
+
+
+def test_difference_of_independent_numbers():
+    assert apart((5.0, 2.0, 8.0), (1.0, -3.0, 5.0)) == pytest.approx((4.0, -1.0, 9.0))
+
+
+def test_paired_difference_of_r_values_against_a_slow_bootstrap():
+    rng = np.random.default_rng(1)
+    references = rng.integers(5, 20, 12)
+    first = np.stack([references, references + rng.integers(-2, 3, 12), references - 2], axis=1)
+    second = np.stack([references, references + 1, references - 4], axis=1)
+    value, low, high = r_value_difference(first, second, replicates=300, seed=3)
+    assert value == pytest.approx(r_value(*first.sum(0)) - r_value(*second.sum(0)))
+    draws = np.random.default_rng(3).multinomial(12, np.full(12, 1 / 12), 300)
+    slow = []
+    for draw in draws:
+        chosen = np.repeat(np.arange(12), draw)
+        slow.append(r_value(*first[chosen].sum(0)) - r_value(*second[chosen].sum(0)))
+    assert (low, high) == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
+    assert r_value_difference(first, first)[1:] == (0.0, 0.0)
+    assert np.isnan(r_value_difference(first[:1], second[:1])[1])
+    with pytest.raises(AlignmentError, match="their references differ"):
+        r_value_difference(first, second[::-1])
+    with pytest.raises(AlignmentError, match="utterances, 3"):
+        r_value_difference(first[:, :2], second)
+
+
+def test_categories_and_their_counts(tmp_path):
+    files = write(tmp_path, M3__heads=heads("GVDDDD"), M6__heads=heads("GGGVVD"))
+    assert [one.verdict for one in all_categories(files)] == ["holds", "holds"]
+    (most,) = most_diagonal_heads(files)
+    assert (most.value, most.verdict) == (3.0, "holds")
+    (more,) = more_global_heads(files)
+    assert (more.value, more.verdict) == (2.0, "holds")
+    files = write(tmp_path, M3__heads=heads("GVD"), M6__heads=heads("GVDDD"))
+    assert most_diagonal_heads(files)[0].verdict == "does not hold"
+
+
+def test_unsure_categories_cannot_be_told():
+    count, low, high = category_count(heads("GGVD", stability=0.5), "global")
+    assert count == 2
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(4 * 0.25))
+
+
+def test_offsets(tmp_path):
+    files = write(tmp_path, M3__heads=heads("GVD", offset=-30.0), M6__heads=heads("GVD", offset=60.0))
+    assert [(one.value, one.verdict) for one in off_the_main_diagonal(files)] == [
+        (20.0, "holds"),
+        (50.0, "holds"),
+    ]
+    focused, every = offset_grows(files)
+    assert focused.value == every.value == 30.0
+    assert focused.verdict == "holds"
+    files = write(tmp_path, M3__heads=heads("GVD", offset=3.0), M6__heads=heads("GVD", offset=-3.0, half=5.0))
+    assert [one.verdict for one in off_the_main_diagonal(files)] == ["does not hold"] * 2
+    assert offset_grows(files)[0].verdict == "not testable here"
+
+
+def test_vertical_heads_against_the_others(tmp_path):
+    table = heads("VVVVGGGG")
+    concentration = pd.DataFrame(
+        {
+            "layer": 0, "head": np.repeat(range(8), 2), "phone": ["a", "b"] * 8,
+            "concentration": [2.0, 0.1] * 4 + [0.1, -0.2] * 4,
+        }
+    )  # fmt: skip
+    files = write(tmp_path, M3__heads=table, M3__concentration=concentration)
+    (finding,) = vertical_heads_choose_phones(files)
+    assert finding.value == pytest.approx(1.8)
+    assert finding.verdict == "holds"
+    assert "4 of 4 focus" in finding.measured
+
+
+def test_attention_against_mfcc_and_from_c_num_to_c_num(tmp_path):
+    tables = {
+        "M3__rows-1-segmentation_counts": boundaries(9),
+        "M6__rows-1-segmentation_counts": boundaries(5),
+    }
+    files = write(tmp_path, **tables)
+    better, worse = attention_beats_mfcc(files)
+    assert (better.verdict, worse.verdict) == ("holds", "does not hold")
+    assert better.value == pytest.approx(100 * (r_value(10, 10, 9) - r_value(10, 10, 7)))
+    assert falls_with_c_num(files)[0].verdict == "holds"
+
+
+def test_pruning_is_read_as_harm(tmp_path):
+    values = {
+        ("globalness", 0): 0.6, ("globalness", 1): 0.6, ("globalness", 2): 0.595, ("globalness", 3): 0.5,
+        ("globalness", 4): 0.3,
+        **{("diagonality", count): (0.6, 0.4, 0.4, 0.3, 0.3)[count] for count in range(5)},
+        **{("verticality", count): (0.6, 0.5, 0.5, 0.5, 0.3)[count] for count in range(5)},
+    }  # fmt: skip
+    files = write(tmp_path, M3__importance=curves(values))
+    first, curve = diagonal_over_vertical(files)
+    assert first.value == pytest.approx(0.1)
+    assert first.verdict == "holds"
+    assert curve.value == pytest.approx(((0.5 - 0.4) + (0.5 - 0.4) + (0.5 - 0.3)) / 3)
+    (half,) = half_can_go(files)
+    assert (half.value, half.verdict) == (pytest.approx(0.005), "holds")
+    # the same numbers as L1 say the opposite: more is worse
+    files = write(tmp_path, M3__importance=curves(values, "reconstruction", "l1"))
+    assert diagonal_over_vertical(files)[0].verdict == "does not hold"
+    assert half_can_go(files)[0].verdict == "holds"
+
+
+def test_weight_is_compared_on_speakers_alone(tmp_path):
+    values = {
+        (ranking, count): 0.9 - 0.1 * count * worse
+        for ranking, worse in (("weight", 2), ("globalness", 1))
+        for count in range(4)
+    }
+    files = write(tmp_path, M3__importance=curves(values))
+    assert globalness_over_weight(files)[0].measured.endswith("was not measured")
+    files = write(tmp_path, M3__importance=curves(values, "speakers_frame"))
+    finding, curve = globalness_over_weight(files)
+    assert finding.value == pytest.approx(0.2)
+    assert curve.value == pytest.approx(0.15)
+    assert finding.verdict == "holds"
+
+
+def test_near_spans_against_all(tmp_path):
+    table = curves({("globalness", 0): 0.5}).iloc[[0, 0, 0, 0]].assign(
+        kind="span", span=[np.nan, 50, 25, 15], value=[0.5, 0.1, 0.53, 0.51], value_low=[0.5, 0.1, 0.53, 0.51],
+        value_high=[0.5, 0.1, 0.53, 0.51],
+    )  # fmt: skip
+    (finding,) = near_span_helps_phones(write(tmp_path, M3__importance=table))
+    assert finding.value == pytest.approx(0.02)
+
+
+def test_speed_is_the_median_of_repeats(tmp_path):
+    table = pd.DataFrame(
+        {
+            "version": ["intact", "span 15"] * 3, "repeat": [0, 0, 1, 1, 2, 2], "removed": 0,
+            "multiply_adds": [100, 80] * 3, "real_time_factor": [1.0, 0.5, 1.0, 0.75, 2.0, 1.2],
+        }
+    )  # fmt: skip
+    finding = removal_is_faster(write(tmp_path, M3__speed=table))[0]
+    assert (finding.value, finding.low, finding.high) == pytest.approx((0.4, 0.25, 0.5))
+    assert "0.80 of the multiply-adds" in finding.measured
+
+
+def test_distance_from_untrained_models(tmp_path):
+    control = pd.DataFrame(
+        [("trained", -1, "a", 9.0), ("trained", -1, "b", 1.0)]
+        + [("random", seed, name, float(seed)) for seed in range(3) for name in "ab"],
+        columns=["weights", "seed", "statistic", "value"],
+    ).assign(family="M3")
+    distances = null_distances(control).set_index("statistic")
+    assert distances.loc["a", "z"] == pytest.approx(8.0)
+    assert bool(distances.loc["a", "outside"])
+    assert (distances.loc["b", "z"], distances.loc["b", "rank"]) == (0.0, 1)
+    (finding,) = far_from_untrained(write(tmp_path, control=control))
+    assert finding.value == pytest.approx(1 - 2 * 2 / 4)
+
+
+def test_a_study_without_tables_says_so_for_every_claim(tmp_path):
+    found = findings(write(tmp_path))
+    assert set(found["claim"]) == {claim.text for claim in CLAIMS}
+    assert set(found["verdict"]) == {"not testable here"}
+    assert len(summary(found)) == len(CLAIMS)
+    assert trials(write(tmp_path)).empty
+    with pytest.raises(ReportError, match="no table 'M3-heads'"):
+        write(tmp_path).table("M3-heads")
+    with pytest.raises(ReportError, match="holds no study"):
+        _ = StudyFiles(tmp_path / "nothing").facts
+
+
+def test_trials_come_from_what_trainings_left(tmp_path):
+    scores = pd.DataFrame(
+        {"source": ["attention", "mfcc"], "r_value": [0.9, 0.7], "r_value_low": 0.6, "r_value_high": 0.95}
+    )
+    files = write(
+        tmp_path, **{"M3__rows-1-segmentation_counts": boundaries(9), "M3__rows-1-segmentation": scores}
+    )
+    (row,) = trials(files).to_dict("records")
+    assert (row["network"], row["steps"], row["hours"]) == ("2 x 2, hidden 8", 10, 1.0)
+    assert row["lead"] > 0
+    assert row["attention"] == 90.0
+
+
+def test_tables_are_kept_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "stage"
+    save_tables(folder, {"seed": 1}, {"speed": pd.DataFrame({"a": [1]})})
+    with pytest.raises(AttributeError):
+        save_tables(folder, {"seed": 2}, {"speed": None})
+    assert provenance_of(folder) == {"seed": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+    with pytest.raises(ReportError, match="cannot be read"):
+        provenance_of(tmp_path)
+
+
+def test_publishing_takes_the_tables_that_are_there(tmp_path):
+    save_tables(tmp_path / "speed-M3", {"seconds": 1}, {"speed": pd.DataFrame({"a": [1 / 3]})})
+    facts = {"models": MODELS, "settings": [SETTING], "tried": ["tried-1"]}
+    publish_tables(tmp_path, tmp_path / "study", facts)
+    files = StudyFiles(tmp_path / "study")
+    assert [path.name for path in (tmp_path / "study" / "tables").iterdir()] == ["M3-speed.csv"]
+    assert files.table("M3-speed")["a"].item() == 0.333333
+    assert files.origin("speed-M3") == {"seconds": 1}
+
+
+def test_numbers_with_intervals():
+    assert interval(1.234, 1.0, 1.5) == "1.23 (1.00 to 1.50)"
+    assert interval(1.0, float("nan"), float("nan"), signed=True) == "+1.00"
+    assert interval(float("nan"), 0, 0) == "–"
+
+
+# docs/study -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def docs() -> StudyFiles:
+    return StudyFiles(DOCS)
+
+
+def test_the_page_says_what_its_tables_say(docs):
+    figures = [path.stem for path in (DOCS / "figures").glob("*.png")]
+    assert (DOCS / "README.md").read_text(encoding="utf-8") == study_text(docs, figures)
+
+
+def test_claims_and_trials_are_those_of_the_tables(docs):
+    for name, table in (("claims", findings(docs)), ("trials", trials(docs))):
+        kept = (DOCS / f"{name}.csv").read_text(encoding="utf-8")
+        assert kept == table.to_csv(index=False, float_format="%.6g", lineterminator="\n"), name
+
+
+def test_every_number_has_its_table(docs):
+    readme = (DOCS / "README.md").read_text(encoding="utf-8")
+    found = findings(docs)
+    for file in {name for names in found["file"] for name in names.split(", ") if name}:
+        assert (DOCS / file).is_file(), file
+        assert f"({file})" in readme
+    for measured in shown_findings(found)["measured"]:
+        assert measured in readme
+
+
+def test_the_study_is_small():
+    assert sum(path.stat().st_size for path in DOCS.rglob("*") if path.is_file()) < 3_000_000
