@@ -127,6 +127,15 @@ def analyzed(client: Client, file: Path) -> tuple[str, list[dict[str, Any]]]:
     return status, json.loads(data[1])["heads"]
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """A session, a recording, and the numbers of its heads when nobody else was there."""
+
+    client: Client
+    file: Path
+    alone: list[dict[str, Any]]
+
+
 @dataclass
 class Visits:
     """What visitors met with: seconds per answer, failures, and answers that were another one's."""
@@ -136,33 +145,39 @@ class Visits:
     mixed_up: int = 0
 
 
-def visit(space: Space, users: int, seconds: float, clip_seconds: float) -> Visits:
-    """Let `users` analyze their recordings at once, for so many seconds each."""
+def arrivals(space: Space, users: int, clip_seconds: float, folder: Path) -> list[Visitor]:
+    """So many visitors, one after the other; each has analyzed a recording of their own, kept in `folder`."""
+    visitors = []
+    for seed in range(users):
+        client, file = space.client(), recording(folder, clip_seconds, seed)
+        visitors.append(Visitor(client, file, analyzed(client, file)[1]))
+    if len({json.dumps(visitor.alone) for visitor in visitors}) < users:
+        raise RuntimeError("two recordings have the same heads: a mix-up would go unseen")
+    return visitors
+
+
+def visit(visitors: list[Visitor], seconds: float) -> Visits:
+    """Let all of them analyze their recordings at once, again and again, for so many seconds; each at least once."""
     visits = Visits()
-    with tempfile.TemporaryDirectory() as scratch:
-        files = [recording(Path(scratch), clip_seconds, seed) for seed in range(users)]
-        clients = [space.client() for _ in files]
-        alone = [analyzed(client, file)[1] for client, file in zip(clients, files, strict=True)]
-        distinct = {json.dumps(heads) for heads in alone}
-        if len(distinct) < users:
-            raise RuntimeError("two recordings have the same heads: a mix-up would go unseen")
-        end = time.perf_counter() + seconds
+    end = time.perf_counter() + seconds
 
-        def stay(index: int) -> None:
-            while time.perf_counter() < end:
-                start = time.perf_counter()
-                try:
-                    status, heads = analyzed(clients[index], files[index])
-                    visits.seconds.append(time.perf_counter() - start)
-                    visits.mixed_up += heads != alone[index] or files[index].name not in status
-                except Exception as error:
-                    visits.failures.append(f"{type(error).__name__}: {error}")
+    def stay(visitor: Visitor) -> None:
+        while True:
+            start = time.perf_counter()
+            try:
+                status, heads = analyzed(visitor.client, visitor.file)
+                visits.seconds.append(time.perf_counter() - start)
+                visits.mixed_up += heads != visitor.alone or visitor.file.name not in status
+            except Exception as error:
+                visits.failures.append(f"{type(error).__name__}: {error}")
+            if time.perf_counter() >= end:
+                return
 
-        threads = [threading.Thread(target=stay, args=(index,)) for index in range(users)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=stay, args=(visitor,)) for visitor in visitors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return visits
 
 
@@ -191,11 +206,11 @@ def main() -> None:
                         f"10 s of speech, {attempt} time: {took:.1f} s with upload and page"
                         + (f", {inside[1]} s of them to analyze" if inside else "")
                     )
-            visit(space, options.users, 0.0, 3.0)  # everybody once: what is loaded on demand is loaded now
-            before = space.megabytes
-            visits = visit(space, options.users, options.seconds, 3.0)
-            time.sleep(2)
-            after = space.megabytes
+                visitors = arrivals(space, options.users, 3.0, Path(scratch))
+                before = space.megabytes
+                visits = visit(visitors, options.seconds)
+                time.sleep(2)
+                after = space.megabytes
             median, high = np.percentile(visits.seconds, (50, 95))
             print(
                 f"{options.users} visitors at once for {options.seconds:g} s, 3 s of speech each: "

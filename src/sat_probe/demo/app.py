@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
-from sat_probe.demo.leaving import forget_on_leaving
+from sat_probe.demo.leaving import forget_on_leaving, give_memory_back
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
@@ -56,6 +56,7 @@ def serve(
     Raises:
         ConfigurationError: the port is taken, or there is no such address.
     """
+    give_memory_back()
     app = build_app(settings)
     try:
         app.launch(
