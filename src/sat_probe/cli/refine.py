@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -158,7 +158,7 @@ def refine(
     small = refined_copy(before, remove=named, span=span, span_mode="mask" if span_mode == "mask" else "zero")
     probed = None
     if corpus is not None:
-        ignored = "ignore" if missing_phones == "ignore" else "refuse"
+        ignored: Literal["refuse", "ignore"] = "ignore" if missing_phones == "ignore" else "refuse"
         probed = compare_probes(
             before, small, corpus, task, missing_phones=ignored, seed=seed, progress=progress
         )
