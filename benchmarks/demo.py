@@ -188,6 +188,8 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
+    if hasattr(os, "getloadavg"):
+        print(f"other work on the machine: {os.getloadavg()[0]:.1f} processes ready to run when this began")
     for name in ("phoneme_boundary", "head_explorer"):
         with running(name) as space:
             print(
