@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from sat_probe.demo.clips import examples
+from tests.spaces_demo.conftest import open_tab
 
 SPACE = Path(__file__).parents[2] / "spaces_demo" / "head_explorer"
 PATIENCE = 120_000  # ms, for machines that do other things too
@@ -136,7 +137,7 @@ def test_everything_fits_a_narrow_screen(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
     analyzed(page, "awb-01")
     heads(page).locator("#grid button").nth(2).tap()
-    page.get_by_role("tab", name="Ablate").click()
+    open_tab(page, "Ablate")
     page.locator("#ablate-grid [data-head]").nth(3).tap()
     page.locator("#effect figure svg").first.wait_for()
     for scope in (page, *page.frames[1:]):

@@ -37,7 +37,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: D
     subject = gr.HTML(elem_id="subject")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            grid = head_grid(elem_id="ablate-grid")
+            grid = head_grid(Session().categories, elem_id="ablate-grid")
         with gr.Column(scale=3, min_width=300):
             span = gr.Slider(
                 0,

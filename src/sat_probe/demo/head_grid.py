@@ -14,9 +14,9 @@ from sat_probe.reports.palette import CATEGORIES, CATEGORY_LETTERS
 Heads = frozenset[tuple[int, int]]
 
 
-def head_grid(**options: Any) -> gr.HTML:
+def head_grid(categories: Sequence[Sequence[str]], **options: Any) -> gr.HTML:
     """A component for the value of `grid_of`; `.click` hears which heads are off, see `heads_off`."""
-    return gr.HTML(value="", js_on_load=page_file("head_grid.js"), **options)
+    return gr.HTML(value=grid_of(categories), js_on_load=page_file("head_grid.js"), **options)
 
 
 def grid_of(categories: Sequence[Sequence[str]]) -> str:
