@@ -16,7 +16,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "README.md"
-TOOLS = {"make_readme", "measured_tables"}
+TOOLS = {"make_readme", "measured_tables", "importance"}  # the last writes a page of its own
 HEADING = """# Benchmarks
 
 Each script measures both sides of a comparison side by side, in one run, and prints ratios. What stands below is what
