@@ -26,7 +26,14 @@ def test_it_serves_until_interrupted():
         "--max-seconds",
         "5",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # shells start background jobs with Ctrl-C ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         address = json.loads(process.stdout.readline())["url"]
         page = urllib.request.urlopen(address, timeout=60).read().decode()
