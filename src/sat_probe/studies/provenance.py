@@ -32,8 +32,14 @@ def shown_name(name: str) -> str:
 
 
 def command_line() -> str | None:
-    """The command that is running, without the folders its program and interpreter lie in; None in other programs."""
+    """The command that is running, absolute paths cut to their last part; None in other programs."""
     program = Path(sys.argv[0])
     if program.name.removesuffix(".exe") != "sat-probe" and program.parent.name != "sat_probe":
         return None
-    return " ".join(["sat-probe", *sys.argv[1:]])
+    return " ".join(["sat-probe", *(_without_place(argument) for argument in sys.argv[1:])])
+
+
+def _without_place(argument: str) -> str:
+    """``--output=/home/me/out`` as ``--output=out``."""
+    *option, value = argument.rsplit("=", 1)
+    return "=".join([*option, Path(value).name if Path(value).is_absolute() else value])
