@@ -72,7 +72,7 @@ class HeadReport:
         Raises:
             ReportError: if the folder holds anything else, or it cannot be written.
         """
-        return report_folder.replace_folder(folder, lambda fresh: self._write(fresh, pictures))
+        return report_folder.replace_report(folder, lambda fresh: self._write(fresh, pictures))
 
     def _write(self, folder: Path, pictures: bool) -> None:
         from sat_probe.reports.card import report_card

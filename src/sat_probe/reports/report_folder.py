@@ -55,13 +55,23 @@ def check_destination(folder: str | Path) -> Path:
     return target
 
 
-def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a new folder beside the wanted one, then rename it: whatever fails, nothing half-written stays.
+def replace_report(folder: str | Path, write: Callable[[Path], None]) -> Path:
+    """:func:`replace_folder` for a report, which never takes the place of anything but a report.
 
     Raises:
         ReportError: if the destination is refused, or the disk is full or read-only.
     """
-    target = check_destination(folder)
+    check_destination(folder)
+    return replace_folder(folder, write)
+
+
+def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a new folder beside the wanted one, then rename it: whatever fails, nothing half-written stays.
+
+    Raises:
+        ReportError: if the disk is full or read-only.
+    """
+    target = Path(folder).expanduser().resolve()
     token = uuid.uuid4().hex[:8]
     fresh, replaced = (target.with_name(f".{target.name}.{token}.{role}") for role in ("writing", "replaced"))
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import uuid
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from sat_probe.errors import ReportError
-from sat_probe.reports.report_folder import DESCRIPTION, plain, write_table
+from sat_probe.reports.report_folder import DESCRIPTION, plain, replace_folder, write_table
 
 DIGITS = "%.6g"  # of numbers in the published tables; what is told has three or four
 OF_MODELS = {
@@ -31,18 +30,15 @@ STUDY = "study.json"
 
 def save_tables(folder: Path, provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
     """Keep tables as a folder of parquet files with `report.json`, as a whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.writing")
-    fresh.mkdir()
-    try:
+
+    def write(fresh: Path) -> None:
         for name, table in tables.items():
             write_table(fresh, name, table)
         content = {"provenance": plain(provenance), "tables": list(tables)}
         (fresh / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    replace_folder(folder, write)
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
