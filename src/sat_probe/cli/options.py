@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,15 +15,15 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+
+
+def dataset_option(explanation: str) -> Any:
+    """The option of a corpus, for commands that ask more of it, or less, than :data:`Dataset`."""
+    return typer.Option("--dataset", "-d", metavar="DIR|NAME", help=explanation, show_default=False)
+
+
 Dataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="DIR|NAME",
-        help="Any folder of audio, or a corpus by name; the bundled speech if left out.",
-        show_default=False,
-    ),
+    str | None, dataset_option("Any folder of audio, or a corpus by name; the bundled speech if left out.")
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)

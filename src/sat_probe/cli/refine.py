@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sat_probe.cli.options import DataDir, Limit, MissingPhones, Model, Split
+from sat_probe.cli.options import DataDir, Limit, MissingPhones, Model, Split, dataset_option
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -76,13 +76,7 @@ def refine(
     ] = 30.0,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            help="Corpus with speakers or phone alignments: probe both models on it as well.",
-            show_default=False,
-        ),
+        dataset_option("Corpus with speakers or phone alignments: probe both models on it as well."),
     ] = None,
     data_dir: DataDir = None,
     split: Split = None,

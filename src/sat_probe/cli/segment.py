@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import AllowPickle, DataDir, Device, Limit, Model, Revision, Split
+from sat_probe.cli.options import AllowPickle, DataDir, Device, Limit, Model, Revision, Split, dataset_option
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -38,12 +38,8 @@ def segment(
     model: Model = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            help="A folder of audio with phone alignments, or a corpus by name; the bundled speech if left out.",
-            show_default=False,
+        dataset_option(
+            "A folder of audio with phone alignments, or a corpus by name; the bundled speech if left out."
         ),
     ] = None,
     data_dir: DataDir = None,

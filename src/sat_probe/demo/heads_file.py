@@ -54,18 +54,14 @@ def _is_parquet(path: str | Path) -> bool:
 def _read_parquet(path: str | Path, name: str) -> pd.DataFrame:
     try:
         file = pq.ParquetFile(path)
-        groups = (file.metadata.row_group(index) for index in range(file.metadata.num_row_groups))
-        if (
-            file.metadata.num_rows > MOST_HEADS
-            or sum(group.total_byte_size for group in groups) > 16 * MOST_BYTES
-        ):
-            raise ReportError(f"{name}: has {file.metadata.num_rows} rows, at most {MOST_HEADS} heads here")
-        columns = [column for column in _COLUMNS if column in file.schema_arrow.names]
-        return file.read(columns).to_pandas()
-    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        if isinstance(error, ReportError):
-            raise
+        groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+        rows, size = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
+        if rows <= MOST_HEADS and size <= 16 * MOST_BYTES:
+            columns = [column for column in _COLUMNS if column in file.schema_arrow.names]
+            return file.read(columns).to_pandas()
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError):
         raise ReportError(f"{name}: is no readable parquet file") from None
+    raise ReportError(f"{name}: has {rows} rows, at most {MOST_HEADS} heads here")
 
 
 def _read_csv(path: str | Path, name: str) -> pd.DataFrame:

@@ -96,7 +96,7 @@ class Chain:
 
         Args:
             chosen: names.
-            process: this one of several; those that are not the first leave after the last stage that is shared.
+            process: this one of several; those that are not the first take part in the shared stages alone.
             say: gets a line per stage.
 
         Returns:
@@ -111,8 +111,6 @@ class Chain:
             stage = self.stages[name]
             if not process.is_main and name not in shared:
                 continue
-            if not process.is_main and shared.index(name) == len(shared):
-                break
             reason = self.why(name) if process.is_main else None
             if stage.together:  # the first process decides: the others could look too late
                 reason = gather(process, reason)[0]
