@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +12,10 @@ import pytest
 import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from gradio_client.utils import QueueError
 
-from benchmarks.demo import MODEL, RATE, Space, analyzed, recording
+from benchmarks.demo import MODEL, RATE, analyzed, recording
 from sat_probe.demo.clips import examples
+from tests.spaces_demo.plain_requests import called
 
 EXAMPLE = next(iter(examples()))
 NOISE = np.random.default_rng(0).normal(0, 0.1, (RATE, 1)).astype(np.float32)
@@ -45,19 +42,6 @@ def two_hours(path: Path) -> Path:
 def text_file(path: Path) -> Path:
     path.write_text("This is not audio at all.\n" * 40, encoding="utf-8")
     return path
-
-
-def called(space: Space, name: str, data: list[object]) -> str:
-    """What the server answers to a request that no client has looked at."""
-    request = urllib.request.Request(
-        f"{space.url}gradio_api/call/{name}",
-        json.dumps({"data": data}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{space.url}gradio_api/call/{name}/{event}", timeout=60) as answer:
-        return answer.read().decode()
 
 
 REFUSED = {
@@ -134,7 +118,7 @@ def test_no_file_of_the_machine_is_served_or_read(client, explorer, path):
             urllib.request.urlopen(explorer.url + route + urllib.request.quote(path, safe="/."), timeout=30)
         assert raised.value.code in {403, 404, 405, 422}, route
     sent = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "speech.wav"}
-    answer = called(explorer, "analyze", [MODEL, EXAMPLE, sent, None, 0.32, 1.5])
+    answer = called(explorer.url, "analyze", [MODEL, EXAMPLE, sent, None, 0.32, 1.5])
     assert answer.startswith("event: error")
     assert not re.search("root:|audio|Traceback", answer)
 
@@ -163,30 +147,6 @@ def test_a_file_above_the_limit_is_turned_away(explorer):
         urllib.request.urlopen(request, timeout=60)
     if isinstance(raised.value, urllib.error.HTTPError):
         assert raised.value.code == 413
-
-
-def test_a_hundred_requests_at_once(client, explorer, tmp_path):
-    """Each is answered, or turned away because the queue is full; afterwards the next visitor is served."""
-    clients = [explorer.client() for _ in range(4)]
-    outcomes: list[str] = []
-    lock = threading.Lock()
-
-    def ask(index: int) -> None:
-        try:
-            shown = clients[index % 4].predict(name=MODEL, model=None, api_name="/report")
-            outcome = "answered" if "MockingjayModel" in shown else "wrong"
-        except QueueError as error:
-            outcome = "turned away" if "Queue is full" in str(error) else str(error)
-        with lock:
-            outcomes.append(outcome)
-
-    with ThreadPoolExecutor(100) as pool:
-        list(pool.map(ask, range(100)))
-    assert len(outcomes) == 100
-    assert set(outcomes) <= {"answered", "turned away"}
-    assert outcomes.count("answered") >= 50
-    status, _ = analyzed(client, recording(tmp_path, 0.5, 2))
-    assert "visitor-2.wav" in status
 
 
 def test_a_recording_is_deleted_when_it_was_read(client, explorer, tmp_path):
