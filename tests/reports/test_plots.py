@@ -13,7 +13,6 @@ from sat_probe.errors import ReportError
 from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
 from sat_probe.reports import plots
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS
-from sat_probe.reports.plots_maps import average_blocks, log_spectrogram
 from sat_probe.reports.plots_phones import extreme_concentration
 from tests.reports.report_to_draw import head_table, report_to_draw
 
@@ -155,19 +154,6 @@ def test_the_grid_holds_each_map_scaled_to_its_own_maximum():
     np.testing.assert_array_equal(canvas[:4, step:], np.tri(4))
     with pytest.raises(ReportError, match=r"needs maps of \(layers, heads, T, T\)"):
         plots.plot_attention_grid(maps[0])
-
-
-def test_averaging_blocks_keeps_the_mean():
-    image = np.arange(25.0).reshape(5, 5)
-    np.testing.assert_allclose(average_blocks(image, 2)[:2, :2], [[3, 5], [13, 15]])
-    assert average_blocks(image, 2)[2, 2] == 24
-    assert average_blocks(image, 1) is image
-
-
-def test_the_spectrogram_finds_a_tone():
-    seconds, hertz, level = log_spectrogram(np.sin(2 * np.pi * 2000 * np.arange(16_000) / 16_000), 16_000)
-    assert hertz[level.mean(1).argmax()] == pytest.approx(2000, abs=40)
-    assert np.diff(seconds) == pytest.approx(0.005)
 
 
 def test_segmentation_marks_false_alarms_and_curves_keep_full_span_last():

@@ -8,7 +8,6 @@ import gradio as gr
 import numpy as np
 from gradio.events import Dependency
 
-from sat_probe.demo.ablation_view import effect_html
 from sat_probe.demo.guard import guarded
 from sat_probe.demo.head_grid import Heads, grid_of, head_grid, heads_off
 from sat_probe.demo.model_pool import probed_model, reconstruction_head
@@ -101,6 +100,7 @@ def ablate(settings: DemoSettings, session: Session, off: Heads, span: float, mo
         return ASK
     clip, choice = session.shown(settings)
     model = probed_model(choice)
+    from sat_probe.demo.ablation_view import effect_html  # matplotlib and torch: not before the first view
     from sat_probe.studies.ablation_effect import ablation_effect, heard
     from sat_probe.studies.probing_features import Ablation
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
@@ -82,6 +84,9 @@ def serve(
         raise ConfigurationError(
             f"nothing can be served on {where}: choose another port or address"
         ) from error
+    threading.Thread(
+        target=explore_tab.saved_page, daemon=True
+    ).start()  # while the browser reads its scripts
     if block:
         app.block_thread()
     return app

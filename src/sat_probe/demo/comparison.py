@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from sat_probe.demo.heads_table import TABLE_CSS, csv_link, html_table
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.plots_heads import plot_categories, plot_distribution, plot_layers
+
+if TYPE_CHECKING:  # matplotlib: not before the first view
+    from matplotlib.axes import Axes
 
 SCALES = ("nats", "share of log T")
 PAIR_CSS = (
@@ -74,6 +75,8 @@ def shown_figures(sides: Sides, scale: str) -> str:
     for side in sides:
         if missing := [column for column in (x, y) if column not in side.report.heads]:
             raise ReportError(f"{side.name} has no {missing[0]!r}; choose the other scale")
+    from sat_probe.reports.plots_heads import plot_categories, plot_distribution, plot_layers
+
     pairs = (
         _pair("Category of every head", plot_categories, sides, shared=False),
         _pair("Kinds of heads in each layer", plot_layers, sides),

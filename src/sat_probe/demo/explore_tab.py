@@ -24,7 +24,6 @@ from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import ConfigurationError
 from sat_probe.measures.boundary_hits import Counting
 from sat_probe.measures.boundary_score import boundary_scores
-from sat_probe.reports.plots_segmentation import plot_segmentation
 
 TOLERANCE = 0.02  # seconds
 ALPHA, BETA = 0.32, 0.85  # the best over the heads of the bundled model, on the examples
@@ -166,6 +165,9 @@ def predict(settings: DemoSettings, session: Session, alpha: float, beta: float)
     layer, head = session.head
     if not (0 <= layer < model.num_probed_layers and 0 <= head < model.num_probed_heads):
         raise ConfigurationError(f"{choice.label} has no head {head} in layer {layer}")
+    from sat_probe.reports.plots_segmentation import (
+        plot_segmentation,
+    )  # matplotlib and torch: when they are needed
     from sat_probe.studies.utterance_analysis import head_boundaries
 
     found = head_boundaries(model, clip.waveform, layer, head, alpha, beta)

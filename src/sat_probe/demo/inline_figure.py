@@ -6,11 +6,10 @@ import html
 import io
 import re
 import uuid
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.text import Text
-
-from sat_probe.reports.figures import figure_of
+if TYPE_CHECKING:  # matplotlib: not before the first view
+    from matplotlib.axes import Axes
 
 _INK = "#010203"  # no figure uses it: it stands for the colour of the text around the figure
 _GRID = "#e6e6e6"  # what `reports.figures.tidy` draws the grid in
@@ -26,6 +25,8 @@ def inline_figure(ax: Axes, alt: str) -> str:
         ax: any of its axes.
         alt: what the figure says, for those who do not see it.
     """
+    from sat_probe.reports.figures import figure_of
+
     figure = figure_of(ax)
     figure.patch.set_visible(False)
     for axes in figure.axes:
@@ -54,6 +55,8 @@ def inline_figure(ax: Axes, alt: str) -> str:
 
 
 def _take_ink(axes: Axes) -> None:
+    from matplotlib.text import Text
+
     axes.patch.set_visible(False)
     axes.tick_params(colors=_INK, which="both")
     for spine in axes.spines.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sat_probe.demo.settings import ModelChoice
@@ -56,7 +57,7 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
 
 
 def warm_up(choice: ModelChoice) -> None:
-    """Load a model a moment from now, unless that was asked for before: the first page comes first."""
+    """Load a model, and what draws, a moment from now, unless that was asked for before: the first page comes first."""
     with _lock:
         if choice in _warmed:
             return
@@ -66,6 +67,7 @@ def warm_up(choice: ModelChoice) -> None:
         try:
             probed_model(choice)
             reconstruction_head(choice)
+            import_module("sat_probe.demo.ablation_view")  # and matplotlib with it
         except Exception:
             logger.exception("%s could not be loaded ahead", choice.label)
 

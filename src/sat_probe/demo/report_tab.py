@@ -15,7 +15,6 @@ from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.plots_heads import plot_categories, plot_offsets
 
 INTRODUCTION = (
     "Every head of a saved report within your bounds. The CSV has these rows with every column and digit."
@@ -99,6 +98,8 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
 
 def shown_report(report: HeadReport) -> str:
     """Where a report comes from, and its two figures."""
+    from sat_probe.reports.plots_heads import plot_categories, plot_offsets  # not before the first view
+
     known = {name: report.provenance.get(name) for name in FACTS}
     facts = "".join(
         f"<dt>{name.replace('_', ' ')}</dt><dd>{html.escape(str(value))}</dd>"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
+from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.html_content import (
     RELATION_TABLES,
     concentration_content,
@@ -24,7 +25,6 @@ from sat_probe.reports.html_content import (
 )
 from sat_probe.reports.html_importance import importance_section
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
-from sat_probe.reports.plots_heads import AXIS_NAMES
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport

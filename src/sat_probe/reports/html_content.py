@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 
 from sat_probe.reports.example import example_weights
-from sat_probe.reports.plots_maps import average_blocks, log_spectrogram
-from sat_probe.reports.segmentation_figures import segment_example
+from sat_probe.reports.segmented_example import segment_example
+from sat_probe.reports.spectrogram import average_blocks, log_spectrogram
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport

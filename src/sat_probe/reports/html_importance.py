@@ -7,12 +7,9 @@ import html
 import io
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-
-from sat_probe.reports.figures import figure_of
-from sat_probe.reports.plots_importance import plot_importance
-
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat_probe.reports.head_report import HeadReport
 
 _CAPTIONS = {"heads": "while heads are removed", "span": "while attention reaches less far"}
@@ -23,6 +20,9 @@ def importance_section(report: HeadReport) -> str:
     table = report.tables.get("importance")
     if table is None or table.empty:
         return ""
+    from sat_probe.reports.figures import figure_of  # matplotlib: not for pages without curves
+    from sat_probe.reports.plots_importance import plot_importance
+
     figures = []
     for task, part in table.groupby("task", sort=False):
         mode = "retrain" if (part["mode"] == "retrain").any() else "frozen"
@@ -40,8 +40,10 @@ def importance_section(report: HeadReport) -> str:
     )
 
 
-def _picture(figure: mpl.figure.Figure) -> str:
+def _picture(figure: Figure) -> str:
     """A figure as the address of an image that needs no file."""
+    import matplotlib as mpl
+
     drawn = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sat-probe"}):
         figure.savefig(drawn, format="svg", metadata={"Date": None}, facecolor="white")

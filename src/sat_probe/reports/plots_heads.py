@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sat_probe.errors import ReportError
+from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.figures import axes_or_new, tidy
 from sat_probe.reports.palette import (
     CATEGORIES,
@@ -18,18 +19,6 @@ from sat_probe.reports.palette import (
     CATEGORY_LETTERS,
     CATEGORY_MARKERS,
 )
-
-AXIS_NAMES = {
-    "globalness": "globalness (nats)",
-    "verticality": "verticality (nats)",
-    "diagonality": "diagonality",
-    "globalness_per_log_length": "globalness / log T",
-    "verticality_per_log_length": "verticality / log T",
-    "mean_offset_ms": "mean offset, key − query (ms)",
-    "spread_ms": "spread of the offset (ms)",
-    "max_weight": "largest attention weight",
-    "sink_share": "utterances with an attention sink (share)",
-}
 
 
 def plot_categories(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:

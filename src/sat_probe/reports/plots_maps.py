@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal
 
 from sat_probe.errors import ReportError
 from sat_probe.reports.figures import axes_or_new, figure_of
 from sat_probe.reports.palette import ATTENTION_COLOURMAP, CATEGORY_COLOURS, SPECTROGRAM_COLOURMAP
 from sat_probe.reports.plots_heads import category_legend
+from sat_probe.reports.spectrogram import average_blocks, log_spectrogram
 
 Phones = Sequence[tuple[float, float, str]]  # start, end in seconds, label
 
@@ -119,34 +119,6 @@ def plot_head(
     if title:
         ax.set_title(title, fontsize=10, y=1.0 + offset + 0.01)
     return ax
-
-
-def log_spectrogram(
-    waveform: ArrayLike, sampling_rate: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Times (s), frequencies (Hz) and levels (dB, the lowest 50 dB below the highest) of 25 ms windows every 5 ms."""
-    waveform = np.asarray(waveform, dtype=float)
-    waveform = np.append(
-        waveform[:1], waveform[1:] - 0.97 * waveform[:-1]
-    )  # lifts the high frequencies of speech
-    width = min(int(0.025 * sampling_rate), len(waveform))
-    hertz, seconds, power = signal.spectrogram(
-        waveform, sampling_rate, "hann", width, width - int(0.005 * sampling_rate) if width > 160 else 0
-    )
-    level = 10 * np.log10(np.maximum(power, 1e-30))
-    return seconds, hertz, np.maximum(level, level.max() - 50)
-
-
-def average_blocks(image: NDArray[np.generic], factor: int) -> NDArray[np.float64]:
-    """Average `factor` x `factor` pixels into one; the last block of a side may be smaller."""
-    if factor == 1:
-        return np.asarray(image, dtype=float)
-    rows, columns = (np.arange(0, side, factor) for side in image.shape)
-    sums = np.add.reduceat(np.add.reduceat(np.asarray(image, dtype=float), rows, 0), columns, 1)
-    heights, widths = (
-        np.diff(np.append(starts, side)) for starts, side in zip((rows, columns), image.shape, strict=True)
-    )
-    return sums / np.outer(heights, widths)
 
 
 def _resize(tile: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:

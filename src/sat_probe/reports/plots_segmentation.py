@@ -20,7 +20,7 @@ from sat_probe.reports.palette import (
     SERIES_MARKERS,
     SPECTROGRAM_COLOURMAP,
 )
-from sat_probe.reports.plots_maps import log_spectrogram
+from sat_probe.reports.spectrogram import log_spectrogram
 
 
 def plot_kernel_gram(
