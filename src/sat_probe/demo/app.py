@@ -8,6 +8,7 @@ import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
 from sat_probe.demo.leaving import forget_on_leaving, give_memory_back
+from sat_probe.demo.model_pool import share_cores
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
@@ -59,6 +60,7 @@ def serve(
         ConfigurationError: the port is taken, or there is no such address.
     """
     give_memory_back()
+    share_cores(settings.concurrency)
     app = build_app(settings)
     try:
         app.launch(

@@ -5,27 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.events import Dependency
-from numpy.typing import NDArray
 
-from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
 from sat_probe.demo.guard import delete_upload, guarded, uploads_only
-from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.model_pool import probed_model, warm_up
 from sat_probe.demo.note import note
 from sat_probe.demo.page_frame import bundled_report, framed, page_frame
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import ConfigurationError
-from sat_probe.measures.boundary_hits import Counting
-from sat_probe.measures.boundary_score import boundary_scores
 
-TOLERANCE = 0.02  # seconds
 ALPHA, BETA = 0.32, 0.85  # the best over the heads of the bundled model, on the examples
 ASK = '<p class="sat-note">Choose a head above, and see here where it hears phones begin.</p>'
 
@@ -65,7 +58,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
     boundaries = gr.HTML(ASK, elem_id="boundaries")
 
     first = app.load(guarded(saved_page), None, page, api_name="saved_page", show_progress="hidden")
-    first.then(guarded(warm_up, settings.models[0]), None, None, api_visibility="private", queue=False)
+    first.then(guarded(get_ready, settings), None, None, api_visibility="private", queue=False)
     analyzed = button.click(
         guarded(analyze, settings),
         [model, example, recording, alignment, session, alpha, beta],
@@ -101,6 +94,12 @@ def saved_page() -> str:
     return framed(bundled_report())
 
 
+def get_ready(settings: DemoSettings) -> None:
+    """Have the first model loaded and tried out, behind the saved report."""
+    unseen = (next(iter(examples())), None, None, Session(), ALPHA, BETA)
+    warm_up(settings.models[0], lambda: analyze(settings, settings.models[0].label, *unseen))
+
+
 def saved_note() -> str:
     """What is shown before anything was analyzed."""
     provenance = bundled_report().provenance
@@ -124,25 +123,30 @@ def analyze(
     choice = settings.model(label)
     clip = _clip(settings, example, recording, alignment, session)
     model = probed_model(choice)
-    from sat_probe.studies.utterance_analysis import analyze_utterance
+    from sat_probe.demo.boundaries_view import (
+        boundaries_html,
+    )  # draws and computes: not before the first view
+    from sat_probe.studies.utterance_analysis import analyze_utterance, map_boundaries
 
     started = time.perf_counter()
-    report = analyze_utterance(model, clip.waveform, clip.name, clip.phones, choice.model or "bundled")
+    report, head, weights = analyze_utterance(
+        model, clip.waveform, clip.name, clip.phones, choice.model or "bundled"
+    )
     page = framed(report)
+    boundaries = boundaries_html(clip, head, map_boundaries(model, weights, alpha, beta))
     took = time.perf_counter() - started
-    clearest = report.heads.sort_values("diagonality", ascending=False, kind="stable").iloc[0]
     session = Session(
         clip=clip,
         model=choice,
         sent=(recording, alignment),
-        head=(int(clearest["layer"]), int(clearest["head"])),
+        head=head,
         own_categories=categories_of(report.heads),
     )
     line = note(
         f"{clip.name}: {clip.seconds:.1f} s through {choice.label}, analyzed in {took:.1f} s. Categories are ranks "
         "on this recording alone."
     )
-    return session, line, page, predict(settings, session, alpha, beta)
+    return session, line, page, boundaries
 
 
 def choose(
@@ -165,25 +169,11 @@ def predict(settings: DemoSettings, session: Session, alpha: float, beta: float)
     layer, head = session.head
     if not (0 <= layer < model.num_probed_layers and 0 <= head < model.num_probed_heads):
         raise ConfigurationError(f"{choice.label} has no head {head} in layer {layer}")
-    from sat_probe.reports.plots_segmentation import (
-        plot_segmentation,
-    )  # matplotlib and torch: when they are needed
+    from sat_probe.demo.boundaries_view import boundaries_html
     from sat_probe.studies.utterance_analysis import head_boundaries
 
     found = head_boundaries(model, clip.waveform, layer, head, alpha, beta)
-    references = np.zeros(0) if clip.alignment is None else clip.alignment.boundaries()
-    title = f"layer {layer}, head {head}: {len(found)} boundaries"
-    ax = plot_segmentation(clip.waveform, SAMPLING_RATE, references, found, TOLERANCE, title)
-    if not len(references):  # nothing to be right or wrong about
-        for line in ax.lines:
-            line.remove()
-        if (legend := ax.get_legend()) is not None:
-            legend.remove()
-    alt = f"Spectrogram of {clip.name} with the {len(found)} phone boundaries that {title.split(':')[0]} predicts"
-    figure = f'<figure class="sat-figure sat-spectrogram">{inline_figure(ax, alt)}</figure>'
-    return figure + (
-        _scores(references, found) if len(references) else note("Scores need the phones of the speech.")
-    )
+    return boundaries_html(clip, session.head, found)
 
 
 def _clip(
@@ -204,19 +194,3 @@ def _clip(
     finally:
         delete_upload(recording)
         delete_upload(alignment)
-
-
-def _scores(references: NDArray[np.float64], found: NDArray[np.float64]) -> str:
-    columns = ("precision", "recall", "f1", "over_segmentation", "r_value")
-    names = ("counting rule", "hits", "precision", "recall", "F1", "over-segmentation", "R-value")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    rows = []
-    for rule in get_args(Counting):
-        scores = boundary_scores([references], [found], TOLERANCE, counting=rule)
-        cells = "".join(f"<td>{getattr(scores, name):.3f}</td>" for name in columns)
-        rows.append(
-            f'<tr><th scope="row">{rule}</th><td>{scores.hits} of {scores.references}</td>{cells}</tr>'
-        )
-    caption = f"<caption>Within ± {1000 * TOLERANCE:g} ms of the {len(references)} true boundaries</caption>"
-    table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="sat-scores">{table}</div>'.replace(">nan<", ">–<")

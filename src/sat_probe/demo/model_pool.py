@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import OrderedDict
-from importlib import import_module
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sat_probe.demo.settings import ModelChoice
@@ -24,6 +25,7 @@ _loaded: OrderedDict[ModelChoice, ProbedModel] = OrderedDict()
 _heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the operator offers models
 _warmed: set[ModelChoice] = set()
 _lock = threading.Lock()
+_requests = 1
 
 
 def probed_model(choice: ModelChoice) -> ProbedModel:
@@ -36,6 +38,7 @@ def probed_model(choice: ModelChoice) -> ProbedModel:
         if choice not in _loaded:
             from sat_probe.studies.study_model import load_model  # torch: not before the first request
 
+            _share_cores()
             _loaded[choice] = load_model(
                 choice.model, revision=choice.revision, allow_pickle=choice.allow_pickle
             )
@@ -43,6 +46,21 @@ def probed_model(choice: ModelChoice) -> ProbedModel:
         while len(_loaded) > KEPT:
             _loaded.popitem(last=False)
         return _loaded[choice]
+
+
+def share_cores(requests: int) -> None:
+    """Say how many requests compute at once, each with its share of the machine's cores from the next load on.
+
+    Threads of two requests on the same cores wait for each other, many times longer than they compute.
+    """
+    global _requests
+    _requests = requests
+
+
+def _share_cores() -> None:
+    import torch
+
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // _requests)))
 
 
 def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
@@ -56,8 +74,11 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
         return _heads[choice]
 
 
-def warm_up(choice: ModelChoice) -> None:
-    """Load a model, and what draws, a moment from now, unless that was asked for before: the first page comes first."""
+def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
+    """Load a model and use it once, a moment from now: the first page comes first, and the first visitor waits less.
+
+    Nothing happens where that was asked for before.
+    """
     with _lock:
         if choice in _warmed:
             return
@@ -67,7 +88,7 @@ def warm_up(choice: ModelChoice) -> None:
         try:
             probed_model(choice)
             reconstruction_head(choice)
-            import_module("sat_probe.demo.ablation_view")  # and matplotlib with it
+            try_out()
         except Exception:
             logger.exception("%s could not be loaded ahead", choice.label)
 

@@ -52,16 +52,35 @@ def make_example(
     Raises:
         ReportError: if the shapes do not fit each other, or a weight is not a finite number >= 0.
     """
-    weights, centres = np.asarray(attention, dtype=np.float32), np.asarray(times, dtype=np.float64)
-    if weights.ndim != 4 or weights.shape[2:] != (len(centres), len(centres)):
+    weights, frames = np.asarray(attention, dtype=np.float32), np.asarray(times).size
+    if weights.ndim != 4 or weights.shape[2:] != (frames, frames):
         raise ReportError(
-            f"{utterance_id}: attention must be (layers, heads, {len(centres)}, {len(centres)}), got {weights.shape}"
+            f"{utterance_id}: attention must be (layers, heads, {frames}, {frames}), got {weights.shape}"
         )
     if not np.isfinite(weights).all() or weights.min() < 0:
         raise ReportError(f"{utterance_id}: attention holds weights that are negative or not finite")
-    scale = np.maximum(weights.max(axis=(2, 3)), np.finfo(np.float32).tiny)
+    return example_of_codes(utterance_id, waveform, sampling_rate, times, *map_codes(weights), phones)
+
+
+def map_codes(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Maps (..., T, T) in 8 bits a weight, and the largest weight of each (...)."""
+    scale = np.maximum(weights.max(axis=(-2, -1)), np.finfo(np.float32).tiny)
     # the square root spends the 8 bits on small weights, where most of a map is
-    maps = np.rint(255 * np.sqrt(weights / scale[..., None, None])).astype(np.uint8)
+    roots = np.sqrt(weights / scale[..., None, None])
+    roots *= 255
+    return np.rint(roots, out=roots).astype(np.uint8), scale
+
+
+def example_of_codes(
+    utterance_id: str,
+    waveform: ArrayLike,
+    sampling_rate: int,
+    times: ArrayLike,
+    maps: NDArray[np.uint8],
+    scale: NDArray[np.float32],
+    phones: Sequence[tuple[float, float, str]] = (),
+) -> dict[str, Any]:
+    """As `make_example`, of maps (layers, heads, T, T) and scales (layers, heads) by `map_codes`."""
     audio = io.BytesIO()
     soundfile.write(
         audio, np.asarray(waveform, dtype=np.float32), sampling_rate, format="FLAC", subtype="PCM_16"
@@ -70,7 +89,7 @@ def make_example(
         "id": str(utterance_id),
         "sampling_rate": int(sampling_rate),
         "audio": audio.getvalue(),
-        "times": centres,
+        "times": np.asarray(times, dtype=np.float64),
         "phones": [(float(start), float(end), str(label)) for start, end, label in phones],
         "maps": maps,
         "scale": scale,

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from sat_probe.reports.example import example_weights
+from sat_probe.reports.html_maps import packed_maps
 from sat_probe.reports.segmented_example import segment_example
-from sat_probe.reports.spectrogram import average_blocks, log_spectrogram
+from sat_probe.reports.spectrogram import log_spectrogram
 
 if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
 
-MAPS_BUDGET = 2_400_000  # bytes that the maps of the example may take in the page
 INTERVAL_HEADS = 200  # models with more heads show relation maps without intervals, to keep the page small
 RELATION_TABLES = {
     "relation_maps": "phones",
@@ -52,20 +51,7 @@ def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, An
     if not example:
         return None
     layers, heads, frames = example["maps"].shape[:3]
-    factor = 1
-    while True:
-        side = math.ceil(frames / factor)
-        maps = np.zeros((layers, heads, side, side), dtype=np.uint8)
-        scale = np.zeros((layers, heads))
-        for layer, head in np.ndindex(layers, heads):
-            weights = average_blocks(example_weights(example, layer, head), factor)
-            scale[layer, head] = max(float(weights.max()), 1e-30)
-            maps[layer, head] = np.rint(255 * np.sqrt(weights / scale[layer, head]))
-        packed = gzip.compress(maps.tobytes(), 6, mtime=0)  # 9 takes longer for 0.1 %
-        if len(packed) * 4 / 3 <= MAPS_BUDGET or side <= 16:
-            break
-        factor += 1
-    blobs["maps"] = packed
+    blobs["maps"], scale, factor = packed_maps(example)
     waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
     waveform = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
     seconds, hertz, level = log_spectrogram(waveform, rate)
@@ -85,7 +71,7 @@ def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, An
         "times": [round(float(times[first : first + factor].mean()), 5) for first in starts],
         "averaged": factor,
         "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example["phones"]],
-        "shape": [layers, heads, side],
+        "shape": [layers, heads, math.ceil(frames / factor)],
         "boundaries": _predicted_boundaries(report),
         "scale": [[float(f"{value:.4g}") for value in row] for row in scale],
         "spectrogram": {

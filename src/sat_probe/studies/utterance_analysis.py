@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,26 @@ from sat_probe.measures.kernel_gram import distances
 from sat_probe.models.attention_probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
-from sat_probe.reports.example import make_example
+from sat_probe.reports.example import example_of_codes
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.head_analysis import head_table
 from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation_sources import Settings, kernel_boundaries
+from sat_probe.studies.utterance_maps import UtteranceMaps
+
+
+class UtteranceAnalysis(NamedTuple):
+    """What a recording's report says, and one head in detail.
+
+    Attributes:
+        report: with all maps.
+        head: (layer, head) of the most diagonal head.
+        weights: (frames, frames) its map, rows are queries.
+    """
+
+    report: HeadReport
+    head: tuple[int, int]
+    weights: NDArray[np.float32]
 
 
 def analyze_utterance(
@@ -29,7 +45,7 @@ def analyze_utterance(
     name: str = "recording",
     phones: Sequence[tuple[float, float, str]] = (),
     model_name: str | None = None,
-) -> HeadReport:
+) -> UtteranceAnalysis:
     """The metrics of every head on one recording, as :func:`analyze_model` gives them for a corpus, and all its maps.
 
     There are no intervals and no relation maps: one utterance says nothing about others.
@@ -48,9 +64,9 @@ def analyze_utterance(
         model.num_probed_layers, model.num_probed_heads, PoissonBootstrap(replicates=1)
     )
     metrics.begin([name])
-    output = model.encode([waveform], observers=[metrics], output_attentions=True)
+    maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
+    output = model.encode([waveform], observers=[metrics, maps])
     metrics.end()
-    assert output.attentions is not None
     (length,) = output.lengths
     seconds = len(waveform) / model.sampling_rate
     hop_ms = 1000 * model.frame_grid.hop_seconds
@@ -66,15 +82,17 @@ def analyze_utterance(
         "versions": versions(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    example = make_example(
+    example = example_of_codes(
         name,
         waveform,
         model.sampling_rate,
         model.frame_grid.times(length),
-        np.stack([layer[0].float().cpu().numpy() for layer in output.attentions]),
+        maps.codes,
+        maps.scale,
         [(start, min(end, seconds), label) for start, end, label in phones if start < seconds],
     )
-    return HeadReport(head_table(metrics.compute(), hop_ms), provenance, examples=example)
+    report = HeadReport(head_table(metrics.compute(), hop_ms), provenance, examples=example)
+    return UtteranceAnalysis(report, maps.clearest, maps.clearest_map)
 
 
 def head_boundaries(
@@ -91,7 +109,14 @@ def head_boundaries(
     """
     watching = OneHead(layer, head)
     model.encode([waveform], observers=[watching])
-    between = distances(attention_features(watching.map(), "rows"))
+    return map_boundaries(model, watching.map(), alpha, beta)
+
+
+def map_boundaries(
+    model: ProbedModel, weights: NDArray[np.float32], alpha: float, beta: float
+) -> NDArray[np.float64]:
+    """As `head_boundaries`, of the head's map (frames, frames) itself."""
+    between = distances(attention_features(weights, "rows"))
     settings = Settings(alphas=(alpha,), betas=(beta,))
     return kernel_boundaries(between, settings, model.frame_grid, model.upsampling_factor)[0]
 

@@ -1,0 +1,43 @@
+"""Maps in a page: as fine as fits its budget, and the weights they were."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from sat_probe.reports import html_maps
+from sat_probe.reports.example import example_of_codes, example_weights
+from sat_probe.reports.spectrogram import average_blocks
+
+FRAMES = 150
+
+
+def example_of_maps(sparse: bool):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (3, 4, FRAMES, FRAMES), dtype=np.uint8)
+    if sparse:  # a head that looks at few frames packs well
+        codes[rng.random(codes.shape) < 0.98] = 0
+    codes[..., 0, 0] = 255
+    return example_of_codes(
+        "u", np.zeros(800), 16_000, 0.02 * np.arange(FRAMES), codes, rng.random((3, 4)) + 0.1
+    )
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("budget", [10_000, 60_000, 10_000_000])
+def test_as_fine_as_fits(monkeypatch, sparse, budget):
+    monkeypatch.setattr(html_maps, "MAPS_BUDGET", budget)
+    example = example_of_maps(sparse)
+    packed, scale, factor = html_maps.packed_maps(example)
+    finest = 1
+    while len(gzip.compress(html_maps._averaged(example, finest)[0].tobytes(), 1)) * 4 / 3 > budget:
+        finest += 1
+    side = -(-FRAMES // factor)
+    assert factor == finest or side <= html_maps.SMALLEST
+    codes = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(3, 4, side, side)
+    for place in np.ndindex(3, 4):
+        truth = average_blocks(example_weights(example, *place), factor)
+        shown = (codes[place] / 255) ** 2 * scale[place]
+        np.testing.assert_allclose(shown, truth, atol=0.005 * truth.max())
