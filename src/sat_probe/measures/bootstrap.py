@@ -33,6 +33,15 @@ class PoissonBootstrap:
         return generator.poisson(1.0, self.replicates).astype(np.float64)
 
 
+def utterance_draws(utterances: int, replicates: int, seed: int) -> NDArray[np.int64]:
+    """(replicates, utterances) how often each resampled corpus of the same size holds each utterance.
+
+    Efron & Tibshirani 1993, section 6.2; for what is compared once all utterances are known.
+    """
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(utterances, np.full(utterances, 1 / utterances), replicates)
+
+
 def percentile_interval(
     replicates: NDArray[np.float64], level: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

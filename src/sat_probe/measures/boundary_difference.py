@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.errors import AlignmentError
-from sat_probe.measures.bootstrap import percentile_interval
+from sat_probe.measures.bootstrap import percentile_interval, utterance_draws
 from sat_probe.measures.boundary_score import r_value
 
 
@@ -46,9 +46,7 @@ def r_value_difference(
     utterances = len(first)
     if utterances < 2:
         return float(difference), float("nan"), float("nan")
-    draws = np.random.default_rng(seed).multinomial(
-        utterances, np.full(utterances, 1 / utterances), replicates
-    )
+    draws = utterance_draws(utterances, replicates, seed)
     low, high = percentile_interval(_difference((draws @ first).T, (draws @ second).T), level)
     return float(difference), float(low), float(high)
 
