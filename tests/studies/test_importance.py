@@ -14,6 +14,7 @@ from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.task_curves import task_curves
 from sat_probe.studies import ablation_points
 from sat_probe.studies.ablation_points import AblationLab, FinishedPoints
 from sat_probe.studies.importance import head_importance, points_path
@@ -103,7 +104,7 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(model, speech, report, tmp_p
     assert len(kept.read_text().splitlines()) == 1 + 2
     with kept.open("a") as file:
         file.write('{"key": "half a li')
-    with pytest.raises(ReportError, match="belongs to another model, corpus or options"):
+    with pytest.raises(ReportError, match="belongs to another run, with another seed;"):
         head_importance(model, speech, replace(QUICK, seed=5), output=folder, resume=True, progress=False)
     again = head_importance(model, speech, QUICK, output=folder, resume=True, progress=False)
     assert (
@@ -112,8 +113,73 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(model, speech, report, tmp_p
     assert not kept.exists()
     expected = report.tables["importance"]
     expected = expected[expected["ranking"] != "mine"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(again.tables["importance"], expected)
-    pd.testing.assert_frame_equal(HeadReport.load(folder).tables["importance"], expected, check_dtype=False)
+    found = again.tables["importance"]
+    pd.testing.assert_frame_equal(found.drop(columns="point"), expected.drop(columns="point"))
+    assert len(set(zip(found["point"], expected["point"], strict=True))) == found["point"].nunique()
+    last = f"total_{expected['point'].max()}"
+    counts, before = again.tables["importance_counts"], report.tables["importance_counts"]
+    pd.testing.assert_series_equal(
+        counts[f"total_{found['point'].max()}"], before[last], check_names=False
+    )  # that of the last point, which was measured after the cut
+    loaded = HeadReport.load(folder).tables
+    pd.testing.assert_frame_equal(loaded["importance"], found, check_dtype=False)
+    pd.testing.assert_frame_equal(loaded["importance_counts"], counts)
+
+
+def test_every_score_is_a_ratio_of_sums_over_the_test_utterances(report, prepared):
+    table, counts = report.tables["importance"], report.tables["importance_counts"]
+    test = {prepared.ids[index] for index in np.flatnonzero(prepared.in_part("test"))}
+    assert set(counts["utterance"]) == test
+    assert not counts.duplicated(["utterance", "task", "mode"]).any()
+    for row in table.itertuples():
+        own = counts[(counts["task"] == row.task) & (counts["mode"] == row.mode)]
+        assert own["items"].sum() == row.items
+        assert own[f"total_{row.point}"].sum() / row.items == pytest.approx(row.value)
+    lengths = dict(zip(prepared.ids, prepared.lengths, strict=True))
+    frames = counts[counts["task"] == "reconstruction_proxy"].set_index("utterance")["items"]
+    assert frames.to_dict() == {name: lengths[name] for name in test}
+
+
+def test_points_compare_in_pairs(report):
+    table, counts = report.tables["importance"], report.tables["importance_counts"]
+    for curves in task_curves(table, counts):
+        last = curves.removals("globalness")[12]
+        value, low, high = curves.gain([curves.intact], [last])
+        assert low <= value <= high
+        scores = [curves.score([point]) for point in (curves.intact, last)]
+        lost = scores[0] - scores[1] if curves.metric == "accuracy" else scores[1] - scores[0]
+        assert value == pytest.approx(lost)
+        assert curves.gain([last], [last]) == (0.0, 0.0, 0.0)
+        assert curves.removals("random")[12] == last  # nothing is left, whatever the order
+    found = suggest(table, 0.9, mode="frozen", counts=counts)
+    assert set(found.intervals) == set(found.losses)
+    for task, (low, high) in found.intervals.items():
+        assert low <= found.losses[task] <= high
+    assert found.losses == suggest(table, 0.9, mode="frozen").losses
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ('{"identity": {"options": {}}}\n', "another version of sat-probe, whose points lack the sums"),
+        ('{"rows": 3}\n', "is no file of finished points; delete it"),
+        ("nonsense\n", "is damaged; delete it, and the run begins anew"),
+        ('{"format": 2, "identity": {"model": "b", "options": {"seed": 0}}}\n', "with another model;"),
+        ('{"format": 2, "identity": {"model": "a", "options": {"seed": 3}}}\n', "with another seed;"),
+    ],
+)
+def test_points_of_something_else_are_refused(tmp_path, content, message):
+    path = tmp_path / "points.jsonl"
+    path.write_text(content)
+    with pytest.raises(ReportError, match=message):
+        FinishedPoints(path, {"model": "a", "options": {"seed": 0}}, resume=True)
+    assert path.read_text() == content
+
+
+def test_nothing_to_measure_is_said(model, speech):
+    nothing = replace(QUICK, tasks=["reconstruction"], rankings=["gradient"], spans=[])
+    with pytest.raises(ConfigurationError, match="nothing to measure: no span, and no ranking"):
+        head_importance(model, speech, nothing, progress=False)
 
 
 def test_gradient_importance_agrees_with_finite_differences(prepared, tmp_path):
@@ -290,13 +356,14 @@ def test_suggest_takes_the_most_within_the_tolerance():
 
 def test_an_unfinished_line_is_dropped(tmp_path):
     path = tmp_path / "points.jsonl"
-    points = FinishedPoints(path, {"seed": 0}, resume=False)
+    run = {"options": {"seed": 0}}
+    points = FinishedPoints(path, run, resume=False)
     points.add("a", 1.5)
     path.write_text(path.read_text() + '{"key": "b", "res')
-    again = FinishedPoints(path, {"seed": 0}, resume=True)
+    again = FinishedPoints(path, run, resume=True)
     again.add("c", 2)
-    assert FinishedPoints(path, {"seed": 0}, resume=True).results == {"a": 1.5, "c": 2}
-    assert FinishedPoints(path, {"seed": 0}, resume=False).results == {}
+    assert FinishedPoints(path, run, resume=True).results == {"a": 1.5, "c": 2}
+    assert FinishedPoints(path, run, resume=False).results == {}
 
 
 def test_the_command(tmp_path, capsys):

@@ -130,7 +130,7 @@ def importance(
     if tolerance is not None:
         probes = (mode or ["retrain"])[0]
         found = {
-            kind: suggest(table, tolerance, kind, probes)
+            kind: suggest(table, tolerance, kind, probes, report.tables["importance_counts"])
             for kind in ("heads", "span")
             if (table["kind"] == kind).any()
         }
@@ -148,7 +148,10 @@ def _advice(kind: str, found: Suggestion | None, tolerance: float | None) -> str
     """What may go, with the option of `sat-probe refine` that takes it away."""
     if found is None:
         return f"No {'removal of heads' if kind == 'heads' else 'span'} loses as little as {tolerance:g}."
-    lost = ", ".join(f"{name} {loss:+.3f}" for name, loss in found.losses.items())
+    lost = ", ".join(
+        f"{name} {loss:+.3f} ({found.intervals[name][0]:+.3f} to {found.intervals[name][1]:+.3f})"
+        for name, loss in found.losses.items()
+    )
     if kind == "span":
         return (
             f"Attention may be limited (lost: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"

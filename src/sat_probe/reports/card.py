@@ -27,6 +27,7 @@ MEANINGS = {
     "segmentation": "how well the attention of a head finds phone boundaries.",
     "segmentation_curve": "precision and recall of the boundaries over thresholds.",
     "importance": "what is lost when heads are removed, or see only near frames.",
+    "importance_counts": "the same per test utterance, so that ablations can be compared in pairs.",
 }
 _TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
 _FACTS = {

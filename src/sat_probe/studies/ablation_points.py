@@ -25,10 +25,11 @@ from sat_probe.studies.probing import (
 )
 from sat_probe.studies.probing_corpus import ProbingCorpus
 from sat_probe.studies.probing_features import Ablation, Layer, Reconstruction, write_features
-from sat_probe.studies.probing_tasks import CLASSIFICATIONS, RECONSTRUCTION, MissingPhones
+from sat_probe.studies.probing_tasks import CLASSIFICATIONS, RECONSTRUCTION, MissingPhones, task_rows
 
 Mode = Literal["retrain", "frozen"]
 MODES: tuple[Mode, ...] = ("retrain", "frozen")
+_FORMAT = 2  # of the file of finished points: 2 has the sums of each utterance
 
 
 class FinishedPoints:
@@ -40,24 +41,24 @@ class FinishedPoints:
         resume: go on from the file if it is there, instead of starting anew.
 
     Raises:
-        ReportError: if the file belongs to another run.
+        ReportError: if the file belongs to another run, or to an older sat-probe, or is damaged.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool) -> None:
         self.path = path
         self.results: dict[str, Any] = {}
-        header = json.dumps({"identity": json.loads(json.dumps(identity, default=str))}, sort_keys=True)
+        known = {"format": _FORMAT, "identity": json.loads(json.dumps(identity, default=str))}
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if resume and path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
-        if whole and whole[0].rstrip("\n") != header:
-            raise ReportError(
-                f"{path}: belongs to another model, corpus or options; delete it or choose another --output"
-            )
-        for line in whole[1:]:
-            entry = json.loads(line)
-            self.results[entry["key"]] = entry["result"]
+        try:
+            header, *entries = map(json.loads, whole or [json.dumps(known)])
+            self.results = {entry["key"]: entry["result"] for entry in entries}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path}: is damaged; delete it, and the run begins anew") from error
+        if header != known:
+            raise ReportError(f"{path}: {_mismatch(header, known)}; delete it or choose another --output")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(whole) or header + "\n", encoding="utf-8")
+        path.write_text("".join(whole) or json.dumps(known, sort_keys=True) + "\n", encoding="utf-8")
 
     def add(self, key: str, result: Any) -> None:
         """Keep a result, on disk before this returns."""
@@ -66,6 +67,17 @@ class FinishedPoints:
             file.write(json.dumps({"key": key, "result": result}) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _mismatch(header: Any, known: Mapping[str, Any]) -> str:
+    """Why a file of points cannot be gone on with."""
+    if not isinstance(header, dict) or "identity" not in header:
+        return "is no file of finished points"
+    if header.get("format") != known["format"]:
+        return "was left by another version of sat-probe, whose points lack the sums of each utterance"
+    theirs, ours = ({**one["identity"], **one["identity"]["options"]} for one in (header, known))
+    changed = [name for name, value in ours.items() if name != "options" and theirs.get(name) != value]
+    return f"belongs to another run, with another {', '.join(changed)}"
 
 
 @dataclass(slots=True)
@@ -107,6 +119,13 @@ class AblationLab:
             self.probes[name] = train_probe(task, self.corpus, rows, self.seed, self.missing_phones)
         if RECONSTRUCTION in self.tasks:
             self.reconstruction = Reconstruction(self.model, self.corpus, self.source, self.folder, last)
+
+    def tested(self, task: str) -> list[str]:
+        """Ids of the test utterances that a task is scored on, as :class:`Score` has their sums."""
+        if task in CLASSIFICATIONS:
+            rows = task_rows(CLASSIFICATIONS[task], self.corpus, "test", self.missing_phones)
+            return [self.corpus.ids[index] for index in np.unique(rows.utterances)]
+        return [self.corpus.ids[index] for index in np.flatnonzero(self.corpus.in_part("test"))]
 
     @property
     def _classifications(self) -> list[str]:

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from sat_probe.errors import ConfigurationError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.ablation_points import AblationLab, FinishedPoints
 from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.importance_plan import Options, curves_of
+from sat_probe.studies.importance_tables import counts_table, curve_table
 from sat_probe.studies.probing_corpus import collect
 from sat_probe.studies.probing_features import Ablation
 from sat_probe.studies.probing_tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks
@@ -53,12 +54,13 @@ def head_importance(
     resume: bool = False,
     progress: bool = True,
 ) -> HeadReport:
-    """Ablation curves of a model: the report of its heads with the table ``importance``.
+    """Ablation curves of a model: the report of its heads with ``importance`` and ``importance_counts``.
 
-    The table has one row per ablated model, task and mode: ``kind`` ("heads" or "span"), ``ranking``, ``seed`` (of
+    ``importance`` has one row per ablated model, task and mode: ``kind`` ("heads" or "span"), ``ranking``, ``seed`` (of
     random orders), ``removed`` (heads), ``heads`` (which, "layer.head" in order), ``span`` (frames, NaN is full),
-    ``span_mode``, ``task``, ``mode``, ``metric``, ``value`` with ``value_low`` and ``value_high`` (95 %, over
-    utterances), ``items`` (frames or utterances).
+    ``span_mode``, ``point`` (a number, the same for the same ablation), ``task``, ``mode``, ``metric``, ``value`` with
+    ``value_low`` and ``value_high`` (95 %, over utterances), ``items`` (frames or utterances). ``importance_counts``
+    has the sums these are made of, per test utterance: `sat_probe.reports.task_curves` compares points by them.
 
     Args:
         model: a model on the Hub, a folder, or a probed model; None is the bundled Mockingjay.
@@ -117,8 +119,12 @@ def head_importance(
         points = FinishedPoints(points_path(beside, output), identity, resume)
         report = analyze_model(probed, corpus, progress=progress, seed=options.seed)
         orders = _orders(lab, report, options, metrics or {}, points, progress)
-        table = _measure(lab, orders, options, points, progress)
-        report.tables["importance"] = table
+        curves = curves_of(orders, options)
+        if not curves:
+            raise ConfigurationError("nothing to measure: no span, and no ranking that these tasks can make")
+        _measure(lab, curves, options, points, progress)
+        report.tables["importance"] = curve_table(curves, points.results)
+        report.tables["importance_counts"] = counts_table(curves, points.results, lab.tested)
         report.provenance["model"] = model_name(model, probed)
         report.provenance["importance"] = {
             "tasks": tasks,
@@ -192,13 +198,12 @@ def _leave_one_out(lab: AblationLab, task: str, points: FinishedPoints, progress
 
 def _measure(
     lab: AblationLab,
-    orders: Mapping[tuple[str, int], Sequence[Head]],
+    curves: Sequence[tuple[Ablation, Mapping[str, Any]]],
     options: Options,
     points: FinishedPoints,
     progress: bool,
-) -> pd.DataFrame:
-    """Probe every ablated model once, and lay the results out as curves."""
-    curves = curves_of(orders, options)
+) -> None:
+    """Probe every ablated model once."""
     todo = {ablation.key: ablation for ablation, _ in curves}
     left = [key for key in todo if key not in points.results]
     with tqdm(
@@ -207,13 +212,3 @@ def _measure(
         for key in left:
             points.add(key, lab.measure(todo[key], options.modes))
             bar.update()
-    rows = [
-        {**place, **_renamed(record)} for ablation, place in curves for record in points.results[ablation.key]
-    ]
-    return pd.DataFrame(rows)
-
-
-def _renamed(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        {"low": "value_low", "high": "value_high"}.get(name, name): value for name, value in record.items()
-    }

@@ -33,6 +33,8 @@ class Score:
         low: lower end of the 95 % bootstrap interval over utterances.
         high: upper end.
         items: frames or utterances.
+        totals: per utterance of the part that has any, in the order of the corpus: correct ones, or sum of errors.
+        counts: likewise, what totals are divided by.
     """
 
     task: str
@@ -41,6 +43,8 @@ class Score:
     low: float
     high: float
     items: int
+    totals: list[float]
+    counts: list[int]
 
 
 class Probe(nn.Module):
@@ -170,7 +174,7 @@ def mean_score(
     values: NDArray[np.float64],
     seed: int = 0,
 ) -> Score:
-    """Mean of some values with its Poisson-bootstrap interval over utterances.
+    """Mean of some values with its Poisson-bootstrap interval over utterances, and the sums it is made of.
 
     Args:
         task: name of the task.
@@ -181,14 +185,16 @@ def mean_score(
         seed: of the bootstrap.
     """
     total = np.bincount(utterances, values, len(ids))
-    count = np.bincount(utterances, minlength=len(ids)).astype(float)
+    count = np.bincount(utterances, minlength=len(ids))
     bootstrap = PoissonBootstrap(REPLICATES, seed)
     used = np.flatnonzero(count)
     weights = np.stack([bootstrap.weights(ids[index]) for index in used])  # (utterances, replicates)
     with np.errstate(invalid="ignore"):
         replicates = (total[used] @ weights) / (count[used] @ weights)
     low, high = percentile_interval(replicates)
-    return Score(task, metric, float(total.sum() / count.sum()), float(low), float(high), len(values))
+    mean = float(total.sum() / count.sum())
+    parts = total[used].tolist(), count[used].tolist()
+    return Score(task, metric, mean, float(low), float(high), len(values), *parts)
 
 
 def _statistics(

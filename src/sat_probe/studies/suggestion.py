@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from sat_probe.errors import ConfigurationError, ReportError
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.task_curves import task_curves
 
 _POINT = ["kind", "ranking", "seed", "removed", "span", "span_mode", "heads"]
 
@@ -23,6 +24,7 @@ class Suggestion:
         span: frames that attention may reach; None for all.
         span_mode: of the span.
         losses: by task, how much worse it got: accuracy lost (in shares of 1), or share by which L1 grew.
+        intervals: by task, the 95 % interval of the loss, paired over test utterances; empty without their sums.
     """
 
     heads: tuple[tuple[int, int], ...]
@@ -30,10 +32,15 @@ class Suggestion:
     span: int | None
     span_mode: str | None
     losses: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def suggest(
-    table: pd.DataFrame, tolerance: float | Mapping[str, float], kind: str = "heads", mode: str = "retrain"
+    table: pd.DataFrame,
+    tolerance: float | Mapping[str, float],
+    kind: str = "heads",
+    mode: str = "retrain",
+    counts: pd.DataFrame | None = None,
 ) -> Suggestion | None:
     """The largest removal of which every task, by its point estimate, loses no more than the tolerance.
 
@@ -45,6 +52,7 @@ def suggest(
             one for all tasks or one by task, in which case the others may lose anything.
         kind: ``heads`` finds the most heads to remove, ``span`` the shortest span.
         mode: which probes count; reconstruction has ``frozen`` alone, and always counts.
+        counts: ``importance_counts`` of the report, for the intervals of the losses.
 
     Returns:
         None if nothing can be removed.
@@ -66,7 +74,7 @@ def suggest(
     if unknown:
         raise ConfigurationError(f"no task {unknown[0]!r} was measured; there are {', '.join(tasks)}")
     intact = chosen[(chosen["removed"] == 0) & chosen["span"].isna()].groupby("task")["value"].first()
-    best: tuple[float, float, Suggestion] | None = None
+    best: tuple[float, float, Suggestion, pd.DataFrame] | None = None
     for _, point in chosen[chosen["ranking"] != "random"].groupby(_POINT, dropna=False, sort=False):
         losses = {str(row.task): _loss(row, float(intact[str(row.task)])) for row in point.itertuples()}
         first = point.iloc[0]
@@ -76,8 +84,10 @@ def suggest(
             continue
         total = sum(losses.values())
         if best is None or (size, -total) > (best[0], -best[1]):
-            best = (size, total, _suggestion(first, losses))
-    return None if best is None else best[2]
+            best = (size, total, _suggestion(first, losses), point)
+    if best is None or counts is None:
+        return None if best is None else best[2]
+    return replace(best[2], intervals=_intervals(best[3], table, counts))
 
 
 def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int]]:
@@ -98,6 +108,19 @@ def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int
 def _loss(row: object, intact: float) -> float:
     value = float(row.value)  # type: ignore[attr-defined]
     return intact - value if row.metric == "accuracy" else value / intact - 1  # type: ignore[attr-defined]
+
+
+def _intervals(
+    point: pd.DataFrame, table: pd.DataFrame, counts: pd.DataFrame
+) -> dict[str, tuple[float, float]]:
+    """Of the losses of one point, by task."""
+    modes = dict(zip(point["task"], point["mode"], strict=True))
+    found = {}
+    for curves in task_curves(table, counts):
+        if modes.get(curves.task) == curves.mode:
+            _, low, high = curves.loss(int(point["point"].iloc[0]))
+            found[curves.task] = low, high
+    return found
 
 
 def _suggestion(row: pd.Series, losses: Mapping[str, float]) -> Suggestion:
