@@ -34,6 +34,7 @@ from gradio_client import Client, handle_file
 SPACES = Path(__file__).resolve().parents[1] / "spaces_demo"
 MODEL = "Mockingjay, small (bundled)"
 RATE = 16_000
+PAUSE = 8.0  # seconds without visitors before memory is looked at: the app tidies up when it has time
 
 
 @dataclass(frozen=True)
@@ -209,17 +210,26 @@ def main() -> None:
                         + (f", {inside[1]} s of them to analyze" if inside else "")
                     )
                 visitors = arrivals(space, options.users, 3.0, Path(scratch))
+                time.sleep(PAUSE)
                 before = space.megabytes
                 visits = visit(visitors, options.seconds)
-                time.sleep(2)
+                time.sleep(PAUSE)
                 after = space.megabytes
+                for visitor in visitors:
+                    visitor.client.close()
+                client.close()
+                time.sleep(PAUSE)
+                alone = space.megabytes
             median, high = np.percentile(visits.seconds, (50, 95))
             print(
                 f"{options.users} visitors at once for {options.seconds:g} s, 3 s of speech each: "
                 f"{len(visits.seconds)} answers, {len(visits.failures)} failures, {visits.mixed_up} mixed up; "
                 f"median {median:.2f} s, 95 % within {high:.2f} s"
             )
-            print(f"memory: {before:.0f} MB before, {after:.0f} MB after ({after - before:+.0f} MB)")
+            print(
+                f"memory: {before:.0f} MB before, {after:.0f} MB {PAUSE:g} s after ({after - before:+.0f} MB), "
+                f"{alone:.0f} MB when the visitors have left"
+            )
             for failure in visits.failures[:5]:
                 print(failure, file=sys.stderr)
 

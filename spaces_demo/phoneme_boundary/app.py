@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import sat_probe.demo  # noqa: F401 - Gradio starts sooner after it
+
+# isort: split
 import gradio as gr
 import numpy as np
 import pandas as pd
@@ -15,6 +18,8 @@ from sat_probe.demo.guard import guarded, shown_name
 from sat_probe.demo.heads_table import TABLE_CSS, csv_link, html_table
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.theme import make_css, make_theme, page_file
+from sat_probe.demo.tidying import keep_tidy
+from sat_probe.demo.uploads import delete_upload, uploads_only
 from sat_probe.errors import AlignmentError
 from sat_probe.measures.boundary_hits import hit_indices
 from sat_probe.measures.boundary_score import boundary_scores
@@ -55,18 +60,25 @@ times. A file goes before what is pasted. Files are deleted after half an hour."
 
 
 def boundaries_of(text: str, upload: str | None, tier: str, edges: bool, name: str) -> np.ndarray:
-    """Boundary times (s) of an uploaded file, or else of pasted text.
+    """Boundary times (s) of an uploaded file, or else of pasted text; a file that is refused is deleted.
 
     Raises:
         AlignmentError: too large, not UTF-8, or neither times nor a TextGrid nor a .phn file.
     """
-    content = text.encode()
-    if upload is not None:
-        name = shown_name(upload)
-        if not Path(upload).is_file():
-            raise AlignmentError(f"{name}: was deleted, as uploads are after a while; please upload it again")
+    if upload is None:
+        return _boundaries(text.encode(), tier, edges, name)
+    name = shown_name(upload)
+    if not Path(upload).is_file():
+        raise AlignmentError(f"{name}: was deleted, as uploads are after a while; please upload it again")
+    try:
         with Path(upload).open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            return _boundaries(file.read(MOST_BYTES + 1), tier, edges, name)
+    except AlignmentError:
+        delete_upload(upload)
+        raise
+
+
+def _boundaries(content: bytes, tier: str, edges: bool, name: str) -> np.ndarray:
     if len(content) > MOST_BYTES:
         raise AlignmentError(f"{name}: is too large, at most {MOST_BYTES // 2**20} MB here")
     times = _times(decode_text(content, name), name, tier.strip() or "phones", edges)
@@ -169,6 +181,7 @@ def build_app() -> gr.Blocks:
                 with gr.Column(min_width=300):
                     inputs.append(gr.Textbox(example, label=f"{name} boundaries", lines=3, max_lines=10))
                     inputs.append(gr.File(label=f"{name} boundaries, a file", type="filepath", height=150))
+                    uploads_only(inputs[-1])
         with gr.Row():
             tolerance = gr.Slider(1, 100, 20, step=1, label="Tolerance (ms)")
             counting = gr.Radio(list(RULES), value="rasanen", label="Counting rule of the picture")
@@ -191,6 +204,7 @@ def build_app() -> gr.Blocks:
 def serve(**options: object) -> gr.Blocks:
     """Build and launch the app; `options` are more of `launch`."""
     app = build_app()
+    keep_tidy(app)
     app.launch(
         max_file_size=MOST_BYTES, theme=make_theme(), css=make_css(), footer_links=["api"], ssr_mode=False,
         run_history=False, enable_monitoring=False, pwa=False, share=False, **options,

@@ -99,6 +99,25 @@ def test_a_refused_upload_is_deleted_too(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_phones_that_do_not_fit_are_left_out_and_can_be_sent_again(tmp_path):
+    file = tmp_path / "a.phn"
+    file.write_text("0 100 a\n100 200 b\n")
+    path = upload(tmp_path)
+    with pytest.warns(UserWarning, match="without its phones. a.phn: ends at"):
+        session, status, *_ = analyze(path, str(file))
+    assert session.clip.alignment is None
+    assert session.sent == (path, None)
+    assert "mine.flac" in status
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_offered_deletes_what_was_sent(tmp_path):
+    path = upload(tmp_path)
+    with pytest.raises(ConfigurationError):
+        explore_tab.analyze(SETTINGS, "org/evil", EXAMPLE, path, None, Session(), 0.3, 1.2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_textgrid_is_scored_against_and_its_labels_stand_at_the_axes(tmp_path):
     clip = example_clip(EXAMPLE)
     grid = tmp_path / "mine.TextGrid"

@@ -13,7 +13,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from benchmarks.demo import MODEL, RATE, analyzed, recording
+from benchmarks.demo import MODEL, RATE, Space, analyzed, recording
 from sat_probe.demo.clips import examples
 from tests.spaces_demo.plain_requests import called
 
@@ -37,6 +37,11 @@ def two_hours(path: Path) -> Path:
         for _ in range(120):
             file.write(np.zeros(60 * 8_000, np.int16))
     return path
+
+
+def uploads_of(space: Space) -> set[Path]:
+    """What the Space keeps of visitors on its disk."""
+    return {path for path in Path(space.process.environ()["GRADIO_TEMP_DIR"]).rglob("*") if path.is_file()}
 
 
 def text_file(path: Path) -> Path:
@@ -69,12 +74,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_analyzed_is_said_in_one_line(client, tmp_path, case):
+def test_what_cannot_be_analyzed_is_said_in_one_line_and_deleted(client, explorer, tmp_path, case):
     make, message = REFUSED[case]
+    before = uploads_of(explorer)
     with pytest.raises(AppError, match=message) as raised:
         analyzed(client, make(tmp_path))
     line = str(raised.value)
     assert "\n" not in line
+    assert uploads_of(explorer) == before
     assert not re.search(r"Traceback|/tmp|<img|site-packages", line)
 
 
@@ -151,5 +158,18 @@ def test_a_file_above_the_limit_is_turned_away(explorer):
 
 def test_a_recording_is_deleted_when_it_was_read(client, explorer, tmp_path):
     analyzed(client, recording(tmp_path, 0.5, 3))
-    uploads = Path(explorer.process.environ()["GRADIO_TEMP_DIR"])
-    assert not list(uploads.rglob("visitor-3.wav"))
+    assert "visitor-3.wav" not in {path.name for path in uploads_of(explorer)}
+
+
+def test_phones_that_are_none_leave_the_recording_analyzed(client, explorer, tmp_path):
+    (tmp_path / "a.phn").write_text("not an alignment")
+    before = uploads_of(explorer)
+    status, _, boundaries = client.predict(
+        label=MODEL,
+        recording=handle_file(str(recording(tmp_path, 0.5, 4))),
+        alignment=handle_file(str(tmp_path / "a.phn")),
+        api_name="/analyze",
+    )
+    assert "visitor-4.wav" in status
+    assert "Scores need the phones" in boundaries
+    assert uploads_of(explorer) == before

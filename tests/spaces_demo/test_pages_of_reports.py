@@ -25,6 +25,13 @@ def fits(page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def upload_second(page, path: Path) -> None:
+    """Send the second table, and wait until it is there and not only on its way."""
+    page.get_by_text("or upload a table of heads").last.click()
+    page.locator("input[type=file]:not([accept*=audio])").last.set_input_files(path)
+    page.locator(".file-preview", has_text=path.stem).wait_for()
+
+
 def unnamed_figures(page) -> int:
     return page.locator("svg[role=img]:not([aria-label]), svg[role=img][aria-label='']").count()
 
@@ -35,9 +42,7 @@ def test_compare_an_uploaded_table_with_the_bundled_report(browser, explorer, tm
     heads.to_parquet(tmp_path / "mine.parquet")
     with visiting(browser, explorer) as page:
         open_tab(page, "Compare")
-        page.get_by_text("or upload a table of heads").last.click()
-        page.locator("input[type=file]:not([accept*=audio])").last.set_input_files(tmp_path / "mine.parquet")
-        page.get_by_text("mine.parquet").first.wait_for()
+        upload_second(page, tmp_path / "mine.parquet")
         page.get_by_role("button", name="Compare", exact=True).click()
         page.get_by_text(f"1 of {len(heads)} heads are of another kind").wait_for()
         page.get_by_role("img", name="Category of every head, mine.parquet").wait_for()
@@ -85,9 +90,7 @@ def test_a_table_that_is_none_is_refused_in_one_line(browser, explorer, tmp_path
     with visiting(browser, explorer) as page:
         open_tab(page, "Compare")
         page.get_by_role("img", name="Category of every head").first.wait_for()
-        page.get_by_text("or upload a table of heads").last.click()
-        page.locator("input[type=file]:not([accept*=audio])").last.set_input_files(tmp_path / "<b>heads.csv")
-        page.get_by_text("heads.csv").first.wait_for()
+        upload_second(page, tmp_path / "<b>heads.csv")
         page.get_by_role("button", name="Compare", exact=True).click()
         page.get_by_text("lacks the column 'layer'").wait_for()
 

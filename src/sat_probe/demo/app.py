@@ -7,11 +7,13 @@ import threading
 import gradio as gr
 
 from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
-from sat_probe.demo.leaving import forget_on_leaving, give_memory_back
+from sat_probe.demo.leaving import forget_on_leaving
 from sat_probe.demo.model_pool import share_cores
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
+from sat_probe.demo.tidying import give_memory_back, keep_tidy
+from sat_probe.demo.uploads import SWEEP
 from sat_probe.errors import ConfigurationError
 
 TITLE = "What do the heads of a speech model do?"
@@ -19,9 +21,7 @@ TITLE = "What do the heads of a speech model do?"
 
 def build_app(settings: DemoSettings) -> gr.Blocks:
     """The app; `serve` runs it."""
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(60, settings.session_seconds), fill_width=True
-    ) as app:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=SWEEP, fill_width=True) as app:
         gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
         session = gr.State(Session(), time_to_live=settings.session_seconds)
         with gr.Tab("Explore"):
@@ -86,9 +86,8 @@ def serve(
         raise ConfigurationError(
             f"nothing can be served on {where}: choose another port or address"
         ) from error
-    threading.Thread(
-        target=explore_tab.saved_page, daemon=True
-    ).start()  # while the browser reads its scripts
+    keep_tidy(app)
+    threading.Thread(target=explore_tab.saved_page, daemon=True).start()  # while the browser starts
     if block:
         app.block_thread()
     return app

@@ -18,15 +18,21 @@ from sat_probe.demo.heads_file import read_heads_file
 from sat_probe.demo.published import PublishedReports
 from sat_probe.demo.report_choice import report_choice
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.errors import ReportError
+from sat_probe.reports.head_report import HeadReport
 
 INTRODUCTION = """Two models side by side: which kinds of heads they have, in which layers, and how far apart these are.
 Choose saved reports, or upload the `heads.parquet` of your own (`sat-probe analyze` writes it)."""
+
+Tables = dict[str, HeadReport]
 
 
 def build(settings: DemoSettings, tab: gr.Tab) -> None:
     """The tab's components and what they do; the comparison of the first two reports is there when it is opened."""
     published = PublishedReports(settings)
     gr.Markdown(INTRODUCTION)
+    tables = gr.State({}, time_to_live=settings.session_seconds)  # that were uploaded, by the path they had
     inputs: list[gr.components.Component] = []
     with gr.Row():
         for index, place in enumerate(("First", "Second")):
@@ -39,35 +45,58 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
                         file_types=[".parquet", ".csv"],
                         height=160,
                     )
+                    uploads_only(upload)
                 inputs += [source, model, upload]
     scale = gr.Radio(list(SCALES), value=SCALES[0], label="Globalness and verticality in")
     button = gr.Button("Compare", variant="primary")
     outputs = [gr.HTML(css_template=PAIR_CSS, apply_default_css=False) for _ in range(3)]
 
-    def side(name: str, model: str | None, upload: str | None) -> Side:
-        if upload:
-            report = read_heads_file(upload)
-            return Side(str(report.provenance["model"]), report)
-        return Side(f"{name}, {model}" if model else name, published.open(name, model))
-
     def compare(
         first: str, first_model: str | None, first_file: str | None,
-        second: str, second_model: str | None, second_file: str | None, scale: str,
-    ) -> tuple[str, str, str]:  # fmt: skip
+        second: str, second_model: str | None, second_file: str | None, scale: str, tables: Tables,
+    ) -> tuple[str, str, str, Tables]:  # fmt: skip
+        tables = with_uploads(tables, first_file, second_file)
+
+        def side(name: str, model: str | None, upload: str | None) -> Side:
+            if upload:
+                return Side(str(tables[upload].provenance["model"]), tables[upload])
+            return Side(f"{name}, {model}" if model else name, published.open(name, model))
+
         def shown() -> tuple[str, str, str]:
             sides = named_apart(side(first, first_model, first_file), side(second, second_model, second_file))
             return shown_overview(sides), shown_figures(sides, scale), shown_changes(sides)
 
         if first_file or second_file:
-            return shown()
-        return published.kept(("compare", first, first_model or "", second, second_model or "", scale), shown)
+            return *shown(), tables
+        key = ("compare", first, first_model or "", second, second_model or "", scale)
+        return *published.kept(key, shown), tables
 
     # a click while the tab still opens must not be lost: the last one counts
     gr.on(
         [tab.select, button.click, scale.input],
         guarded(compare),
-        [*inputs, scale],
-        outputs,
+        [*inputs, scale, tables],
+        [*outputs, tables],
         api_name="compare",
         trigger_mode="always_last",
     )
+
+
+def with_uploads(tables: Tables, *uploads: str | None) -> Tables:
+    """The tables that a visitor sent, by path, those among `tables` already read; the files are deleted.
+
+    Where one is refused, it alone is: the other is needed again.
+
+    Raises:
+        ReportError: as `heads_file.read_heads_file`.
+    """
+    read: Tables = {}
+    for upload in filter(None, uploads):
+        try:
+            read[upload] = tables[upload] if upload in tables else read_heads_file(upload)
+        except ReportError:
+            delete_upload(upload)
+            raise
+    for upload in read:
+        delete_upload(upload)
+    return read

@@ -11,13 +11,14 @@ import gradio as gr
 from gradio.events import Dependency
 
 from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
-from sat_probe.demo.guard import delete_upload, guarded, uploads_only
+from sat_probe.demo.guard import guarded, one_line
 from sat_probe.demo.model_pool import probed_model, warm_up
 from sat_probe.demo.note import note
 from sat_probe.demo.page_frame import bundled_report, framed, page_frame
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
-from sat_probe.errors import ConfigurationError
+from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.errors import ConfigurationError, SatProbeError
 
 ALPHA, BETA = 0.32, 0.85  # the best over the heads of the bundled model, on the examples
 ASK = '<p class="sat-note">Choose a head above, and see here where it hears phones begin.</p>'
@@ -120,8 +121,12 @@ def analyze(
     beta: float,
 ) -> tuple[Session, str, str, str]:
     """Run a recording (the visitor's, or else an example) through a model: session, status, page and boundaries."""
-    choice = settings.model(label)
-    clip = _clip(settings, example, recording, alignment, session)
+    try:
+        choice = settings.model(label)
+        clip = _clip(settings, example, recording, alignment, session)
+    finally:  # whether they were read or refused
+        delete_upload(recording)
+        delete_upload(alignment)
     model = probed_model(choice)
     from sat_probe.demo.boundaries_view import (
         boundaries_html,
@@ -138,7 +143,7 @@ def analyze(
     session = Session(
         clip=clip,
         model=choice,
-        sent=(recording, alignment),
+        sent=(recording, alignment if clip.alignment is not None else None),
         head=head,
         own_categories=categories_of(report.heads),
     )
@@ -179,18 +184,18 @@ def predict(settings: DemoSettings, session: Session, alpha: float, beta: float)
 def _clip(
     settings: DemoSettings, example: str, recording: str | None, alignment: str | None, session: Session
 ) -> Clip:
+    if recording is None:
+        return example_clip(example)
+    if session.clip is not None and session.sent == (recording, alignment):
+        return session.clip  # another model may read it too, though its files are gone
+    if session.clip is not None and session.sent[0] == recording:
+        clip = replace(session.clip, alignment=None)
+    else:
+        clip = uploaded_clip(recording, settings)
+    if alignment is None:
+        return clip
     try:
-        if recording is None:
-            return example_clip(example)
-        if session.clip is not None and session.sent == (recording, alignment):
-            return session.clip  # another model may read it too, though its files are gone
-        if session.clip is not None and session.sent[0] == recording:
-            clip = replace(session.clip, alignment=None)
-        else:
-            clip = uploaded_clip(recording, settings)
-        if alignment is None:
-            return clip
         return replace(clip, alignment=uploaded_alignment(alignment, clip, settings))
-    finally:
-        delete_upload(recording)
-        delete_upload(alignment)
+    except SatProbeError as error:  # the recording is gone by now, so it is shown all the same
+        gr.Warning(f"Analyzed without its phones. {one_line(str(error))}", title="Please check")
+        return clip

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import read_audio
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.tidying import worked
 from sat_probe.errors import AudioError, SatProbeError
 
 MOST_CHANNELS = 8
@@ -47,6 +48,8 @@ def guarded(callback: Callable[..., Any], *bound: Any) -> Callable[..., Any]:
         except Exception:
             logger.exception("%s failed", callback.__name__)
             raise gr.Error(UNEXPECTED, title="Sorry", print_exception=False) from None
+        finally:
+            worked()
 
     # Gradio reads names and annotations to see how many values to send, and whether to send the event
     signature = inspect.signature(callback)
@@ -56,18 +59,6 @@ def guarded(callback: Callable[..., Any], *bound: Any) -> Callable[..., Any]:
     calm.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
     calm.__annotations__ = get_type_hints(callback, include_extras=True)
     return calm
-
-
-def uploads_only(component: gr.components.Component) -> None:
-    """Make a component take what visitors send, and fetch nothing from an address that they name instead of a file."""
-    move = component.async_move_resource_to_block_cache
-
-    async def refuse_addresses(path: str | Path | None) -> str | None:
-        if path is not None and re.match(r"\w+:/", str(path)):
-            raise gr.Error("Please send the file itself, not an address.", print_exception=False)
-        return await move(path)
-
-    component.async_move_resource_to_block_cache = refuse_addresses
 
 
 def one_line(message: str) -> str:
@@ -123,12 +114,6 @@ def read_upload(path: str | Path, sampling_rate: int, settings: DemoSettings) ->
     if not np.any(np.abs(samples) > 1e-5):
         raise AudioError(f"{name}: holds nothing but silence; was the microphone on?")
     return samples
-
-
-def delete_upload(path: str | Path | None) -> None:
-    """Remove an upload that was read; nothing happens if it is gone already."""
-    if path is not None:
-        Path(path).unlink(missing_ok=True)
 
 
 def _duration(seconds: float) -> str:

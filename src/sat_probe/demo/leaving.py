@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-
 import gradio as gr
-
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of glibc's mallopt
 
 
 def forget_on_leaving(app: gr.Blocks) -> None:
@@ -23,16 +18,3 @@ def forget_on_leaving(app: gr.Blocks) -> None:
             state.config_values.clear()  # Gradio makes an entry anew when it shows something again
 
     app.unload(left)
-
-
-def give_memory_back() -> None:
-    """Let the C library return large blocks to the system as soon as they are free; does nothing outside Linux.
-
-    Left to itself it keeps pages of reports of many threads apart, and the server grows with its visitors.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, 2**20)
-        mallopt(_ARENA_MAX, 2)

@@ -40,4 +40,6 @@ def framed(report: HeadReport) -> str:
     The frame may run its own scripts and nothing else: it has no origin, so it can neither read nor send anything.
     """
     page = html.escape(render_page(report), quote=True)
+    # one wide character would double the memory that every copy of the page takes
+    page = page.encode("ascii", "xmlcharrefreplace").decode("ascii")
     return f'<iframe class="sat-frame" title="Heads of the model" sandbox="allow-scripts" srcdoc="{page}"></iframe>'

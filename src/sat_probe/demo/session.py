@@ -20,7 +20,8 @@ class Session:
     Attributes:
         clip: None before the first analysis, when the bundled report is shown.
         model: that read it; None likewise.
-        sent: the uploads that the clip was read from, (recording, alignment), deleted by now: their paths only.
+        sent: the uploads that the clip was read from, (recording, alignment), deleted by now: their paths only. An
+            alignment that was refused is none of them.
         head: (layer, head) in detail; None before one is chosen.
         own_categories: of the heads on the clip; empty before the first analysis.
     """
