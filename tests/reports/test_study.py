@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from sat_probe.errors import AlignmentError, ReportError
 from sat_probe.measures.boundary_difference import r_value_difference
 from sat_probe.measures.boundary_score import r_value
-from sat_probe.reports.study import shown_findings, study_text, summary
+from sat_probe.reports.study import _told, shown_findings, study_text, summary
 from sat_probe.reports.study_claims import CLAIMS, findings
 from sat_probe.reports.study_claims_ablation import (
     diagonal_over_vertical,
@@ -34,7 +35,7 @@ from sat_probe.reports.study_claims_heads import (
     vertical_heads_choose_phones,
 )
 from sat_probe.reports.study_files import StudyFiles, provenance_of, publish_tables, save_tables
-from sat_probe.reports.study_finding import apart, decided
+from sat_probe.reports.study_finding import apart, decided, found
 from sat_probe.reports.study_tables import interval, trials
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "study"
@@ -50,7 +51,7 @@ def write(folder: Path, **tables: pd.DataFrame) -> StudyFiles:
     origin = {"frame_hop_ms": 20.0}
     training = {"recipe": recipe(), "data": {"hours": 1.0}, "c_num": 3, "held_out_loss": 0.5}
     facts = {
-        "models": MODELS, "settings": [SETTING], "tried": [],
+        "models": MODELS, "settings": [SETTING], "tried": [], "probing": ["c"],
         "origins": {
             **{f"analysis-{model}": origin for model in MODELS},
             **{f"segmentation-{model}-{SETTING}": {"model": model, "training": training} for model in MODELS},
@@ -84,23 +85,42 @@ def boundaries(hits: int, utterances: int = 8) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "utterance": [f"u{index}" for index in range(utterances)], "source": source, "layer": 0, "head": 1,
-                "references": 10, "predictions": 10, "hits": found,
+                "references": 10, "predictions": 10, "hits": hit,
             }
         )
-        for source, found in (("attention", hits), ("mfcc", 7))
+        for source, hit in (("attention", hits), ("mfcc", 7))
     ]  # fmt: skip
     return pd.concat(parts)
 
 
 def curves(
-    values: dict[tuple[str, int], float], task="phones_hidden", metric="accuracy", half=0.001
-) -> pd.DataFrame:
-    rows = [
-        {"kind": "heads", "ranking": ranking, "removed": removed, "span": np.nan, "value": value}
-        for (ranking, removed), value in values.items()
-    ]
-    table = pd.DataFrame(rows).assign(task=task, mode="frozen", metric=metric)
-    return table.assign(value_low=table["value"] - half, value_high=table["value"] + half)
+    values: dict[tuple[str, float], float], task="phones_hidden", metric="accuracy", noise=0.01
+) -> dict[str, pd.DataFrame]:
+    """Tables of M3 on the corpus "c": scores by ranking and heads removed, or by "span" and frames (0 is all).
+
+    On each of 50 utterances of 100 frames the points differ by what the scores do, give or take the noise.
+    """
+    rows, totals, rng = [], {}, np.random.default_rng(0)
+    hard = np.linspace(-20, 20, 50)
+    for (ranking, count), value in values.items():
+        kind = (
+            {"kind": "span", "span_mode": "zero"}
+            if ranking == "span"
+            else {"kind": "heads", "ranking": ranking}
+        )
+        place = {"removed": 0, "span": count or None} if ranking == "span" else {"removed": count}
+        point = len(totals) if count else 0  # the intact model stands on every curve
+        rows.append(
+            {"seed": 0, "ranking": None, "span": None, "span_mode": None, **kind, **place, "point": point}
+        )
+        scattered = 100 * noise * rng.standard_normal(50) * (point > 0)
+        totals.setdefault(f"total_{point}", 100 * value + hard + scattered - scattered.mean())
+    common = {"task": task, "mode": "frozen"}
+    counts = pd.DataFrame({"utterance": range(50), **common, "items": 100, **totals})
+    return {
+        "M3-importance-c": pd.DataFrame(rows).assign(**common, metric=metric),
+        "M3-importance_counts-c": counts,
+    }
 
 
 @pytest.mark.parametrize(
@@ -207,17 +227,28 @@ def test_pruning_is_read_as_harm(tmp_path):
         **{("diagonality", count): (0.6, 0.4, 0.4, 0.3, 0.3)[count] for count in range(5)},
         **{("verticality", count): (0.6, 0.5, 0.5, 0.5, 0.3)[count] for count in range(5)},
     }  # fmt: skip
-    files = write(tmp_path, M3__importance=curves(values))
+    files = write(tmp_path, **curves(values))
     first, curve = diagonal_over_vertical(files)
     assert first.value == pytest.approx(0.1)
     assert first.verdict == "holds"
+    assert first.high - first.low < 0.02  # what makes an utterance hard cancels
     assert curve.value == pytest.approx(((0.5 - 0.4) + (0.5 - 0.4) + (0.5 - 0.3)) / 3)
+    assert (first.detail, curve.detail) == (False, True)
     (half,) = half_can_go(files)
     assert (half.value, half.verdict) == (pytest.approx(0.005), "holds")
     # the same numbers as L1 say the opposite: more is worse
-    files = write(tmp_path, M3__importance=curves(values, "reconstruction", "l1"))
+    files = write(tmp_path, **curves(values, "reconstruction", "l1"))
     assert diagonal_over_vertical(files)[0].verdict == "does not hold"
-    assert half_can_go(files)[0].verdict == "holds"
+    assert half_can_go(files)[0].value == pytest.approx(0.01 * 0.6 + 0.005)
+
+
+def test_what_cannot_be_told_apart_from_the_tolerated_is_not_decided(tmp_path):
+    values = {("globalness", count): (0.6, 0.6, 0.595, 0.5, 0.3)[count] for count in range(5)}
+    (half,) = half_can_go(write(tmp_path, **curves(values, noise=0.1)))
+    assert half.low < 0 < half.high
+    assert half.verdict == "not testable here"
+    (half,) = half_can_go(write(tmp_path, **curves(values | {("globalness", 2): 0.5})))
+    assert half.verdict == "does not hold"
 
 
 def test_weight_is_compared_on_speakers_alone(tmp_path):
@@ -226,34 +257,70 @@ def test_weight_is_compared_on_speakers_alone(tmp_path):
         for ranking, worse in (("weight", 2), ("globalness", 1))
         for count in range(4)
     }
-    files = write(tmp_path, M3__importance=curves(values))
+    files = write(tmp_path, **curves(values))
     assert globalness_over_weight(files)[0].measured.endswith("was not measured")
-    files = write(tmp_path, M3__importance=curves(values, "speakers_frame"))
+    files = write(tmp_path, **curves(values, "speakers_frame"))
     finding, curve = globalness_over_weight(files)
     assert finding.value == pytest.approx(0.2)
     assert curve.value == pytest.approx(0.15)
     assert finding.verdict == "holds"
+    assert finding.case == "speakers, frame (frozen), c"
 
 
 def test_near_spans_against_all(tmp_path):
-    table = curves({("globalness", 0): 0.5}).iloc[[0, 0, 0, 0]].assign(
-        kind="span", span=[np.nan, 50, 25, 15], value=[0.5, 0.1, 0.53, 0.51], value_low=[0.5, 0.1, 0.53, 0.51],
-        value_high=[0.5, 0.1, 0.53, 0.51],
-    )  # fmt: skip
-    (finding,) = near_span_helps_phones(write(tmp_path, M3__importance=table))
+    values = {("span", 0): 0.5, ("span", 50): 0.1, ("span", 25): 0.53, ("span", 15): 0.51}
+    (finding,) = near_span_helps_phones(write(tmp_path, **curves(values)))
     assert finding.value == pytest.approx(0.02)
+    assert finding.verdict == "holds"
+    assert "mean of spans 15 and 25" in finding.measured
+
+
+def test_curves_without_sums_per_utterance_are_as_good_as_none(tmp_path):
+    tables = curves({("diagonality", 0): 0.5})
+    files = write(tmp_path, **{"M3-importance-c": tables["M3-importance-c"]})
+    (finding,) = diagonal_over_vertical(files)
+    assert finding.measured == "importance, with sums per utterance, was not measured"
+
+
+def test_many_findings_have_a_short_table_and_the_rest_folded_away():
+    def finding(model, case, detail):
+        measured = f"{model} {case} {detail}"
+        return found(model, case, measured, (0.2, 0.1, 0.3), "accuracy", "tables/a.csv", detail)
+
+    rows = pd.DataFrame(
+        asdict(finding(model, f"task {number}", detail))
+        for model in ("M3", "M6")
+        for number in range(4)
+        for detail in (False, True)
+    )
+    told = "\n".join(_told(rows))
+    short, _, folded = told.partition("<details>")
+    assert short.count("\n| task ") == 4
+    assert "| of | M3 | M6 |" in short
+    assert "+0.200 (+0.100 to +0.300) accuracy **holds**" in short
+    assert "(16 findings)" in folded
+    assert all(measured in folded for measured in rows["measured"])
+    assert "<details>" not in "".join(_told(rows.head(6)))
 
 
 def test_speed_is_the_median_of_repeats(tmp_path):
+    times = {"intact": [1.0, 1.0, 2.0, 1.0, 1.0, 1.0], "span 15": [0.5, 0.75, 1.2, 0.6, 0.6, 0.6]}
     table = pd.DataFrame(
-        {
-            "version": ["intact", "span 15"] * 3, "repeat": [0, 0, 1, 1, 2, 2], "removed": 0,
-            "multiply_adds": [100, 80] * 3, "real_time_factor": [1.0, 0.5, 1.0, 0.75, 2.0, 1.2],
-        }
+        [
+            {
+                "version": version, "repeat": repeat, "removed": 0, "real_time_factor": time,
+                "multiply_adds": 100 if version == "intact" else 80,
+            }
+            for version, own in times.items()
+            for repeat, time in enumerate(own)
+        ]
     )  # fmt: skip
     finding = removal_is_faster(write(tmp_path, M3__speed=table))[0]
     assert (finding.value, finding.low, finding.high) == pytest.approx((0.4, 0.25, 0.5))
+    assert finding.verdict == "holds"
     assert "0.80 of the multiply-adds" in finding.measured
+    few = table[table["repeat"] < 5]
+    assert removal_is_faster(write(tmp_path, M3__speed=few))[0].verdict == "not testable here"
 
 
 def test_distance_from_untrained_models(tmp_path):
@@ -308,7 +375,7 @@ def test_tables_are_kept_whole_or_not_at_all(tmp_path):
 
 def test_publishing_takes_the_tables_that_are_there(tmp_path):
     save_tables(tmp_path / "speed-M3", {"seconds": 1}, {"speed": pd.DataFrame({"a": [1 / 3]})})
-    facts = {"models": MODELS, "settings": [SETTING], "tried": ["tried-1"]}
+    facts = {"models": MODELS, "settings": [SETTING], "tried": ["tried-1"], "probing": ["c"]}
     publish_tables(tmp_path, tmp_path / "study", facts)
     files = StudyFiles(tmp_path / "study")
     assert [path.name for path in (tmp_path / "study" / "tables").iterdir()] == ["M3-speed.csv"]

@@ -158,11 +158,11 @@ def test_the_paper_preset_is_the_paper():
     )
     assert plan.speech.split == "train-clean-360"
     assert plan.phones.dataset == "timit"
-    assert plan.probing.alignments is not None
+    assert plan.probing[0].alignments is not None
 
 
 def test_values_of_a_preset_can_be_changed():
-    plan = load_plan("small", ["pretraining.steps=20", "pretraining.c_nums=[3]", "probing.limit=null"])
+    plan = load_plan("small", ["pretraining.steps=20", "pretraining.c_nums=[3]", "phones.limit=null"])
     assert plan.pretraining.recipe().steps == 20
     assert list(plan.models()) == ["M3"]
 
@@ -184,10 +184,27 @@ def test_a_wrong_change_is_refused(change, message):
 
 def test_corpora_move_with_their_folders():
     plan = moved(load_plan("paper"), Path("a"), Path("b"))
-    assert (plan.speech.data_dir, plan.probing.data_dir, plan.phones.data_dir) == ("a", "a", "b")
+    assert (plan.speech.data_dir, plan.probing[0].data_dir, plan.phones.data_dir) == ("a", "a", "b")
     plan = moved(load_plan("small"), None, Path("b"))
-    assert (plan.phones.dataset, plan.probing.dataset) == ("b", "b")
-    assert plan.speech == load_plan("small").speech
+    assert (plan.phones.dataset, plan.probing[0].dataset) == ("b", "b")
+    assert (plan.speech, plan.probing[1]) == (load_plan("small").speech, load_plan("small").probing[1])
+
+
+def test_another_part_of_the_corpus_moves_with_it(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+    plan = moved(load_plan("small"), tmp_path / "mine" / "train", None)
+    assert plan.probing[1].dataset == str(tmp_path / "mine" / "test")
+    plan = moved(load_plan("small"), tmp_path / "mine", None)  # one folder that is not divided
+    assert plan.probing[1].dataset == str(tmp_path / "mine")
+
+
+def test_corpora_to_probe_on_have_names_of_their_own():
+    names = [speech.name for speech in load_plan("small").probing]
+    assert names == ["timit-sample", "speechocean762-test"]
+    assert load_plan("paper").probing[0].name == "librispeech-train-clean-100"
+    with pytest.raises(ConfigurationError, match="at least one corpus, and none twice"):
+        load_plan("small", ["probing=[{dataset: a/timit}, {dataset: b/timit}]"])
 
 
 def test_the_estimate_counts_steps_hours_and_points(tmp_path):
@@ -204,8 +221,8 @@ def test_the_estimate_counts_steps_hours_and_points(tmp_path):
         plan, importance=replace(plan.importance, rankings=("globalness",), spans=(), modes=("retrain",))
     )
     fewer = {s.name: s for s in estimate_stages(more, build_stages(more, Places(tmp_path, tmp_path)), COSTS)}
-    points = 1 + 4 * 6 + 8
-    assert stages["importance-M3"].seconds / fewer["importance-M3"].seconds == pytest.approx(points / 7)
+    points, name = 1 + 4 * 6 + 8, "importance-M3-librispeech-train-clean-100"
+    assert stages[name].seconds / fewer[name].seconds == pytest.approx(points / 7)
 
 
 def test_a_model_of_another_recipe_is_refused(tmp_path):
@@ -248,7 +265,7 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     recipe = replace(TINY, steps=4, checkpoint_steps=2, held_out_share=0.25)
     content = {name: value for name, value in asdict(recipe).items() if name != "data"}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(content))))
-    timit = shared_data / "timit-sample"
+    timit, bundled = shared_data / "timit-sample", "bundled"
     times = iter(range(1, 1000))
     monkeypatch.setattr(reproduction, "measure_unit_costs", lambda plan: COSTS)
     monkeypatch.setattr(
@@ -258,9 +275,9 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
         "pretraining.config": tmp_path / "tiny.yaml", "pretraining.steps": 4, "pretraining.c_nums": "[3]",
         "speech.split": "null",
         "phones.dataset": timit, "phones.data_dir": "null", "phones.split": "null", "phones.limit": 4,
-        "probing.dataset": timit, "probing.data_dir": "null", "probing.split": "null", "probing.limit": 20,
+        "probing": f"[{{dataset: {timit}, limit: 20, phone_set: timit-39}}, {{dataset: {bundled}, limit: 12, tasks: "
+        "[reconstruction]}]",
         "segmentation": "[{features: rows, shifts: 1}]", "segmentation_trials": "[]",
-        "probing.alignments": "null", "probing.phone_set": "timit-39",
         "importance.steps": 2, "importance.spans": "[15]", "importance.modes": "[frozen]",
         "importance.tasks": "[reconstruction, speakers_utterance]", "importance.rankings": "[globalness, weight]",
         "speed.repeats": 2, "control.seeds": 2, "control.utterances": 2,
@@ -284,9 +301,10 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     assert run([*arguments, "--tried", str(tmp_path / "out" / "models" / "M3"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
     assert "pretrain-M3" not in result["stages"]
-    assert {"analysis-M3", "segmentation-tried-1-rows-1", "importance-M3", "speed-M3", "control"} <= set(
+    assert {"analysis-M3", "segmentation-tried-1-rows-1", "importance-M3-timit-sample", "speed-M3"} <= set(
         result["stages"]
     )
+    assert {"importance-M3-bundled", "control"} <= set(result["stages"])
     assert {claim["verdict"] for claim in result["claims"]} <= {"holds", "does not hold", "not testable here"}
 
     study = tmp_path / "out" / "study"

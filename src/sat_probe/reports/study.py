@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sat_probe.reports.study_claims import CLAIMS, SECTIONS, findings
-from sat_probe.reports.study_claims_ablation import null_distances
+from sat_probe.reports.study_claims_ablation import TASKS, null_distances
 from sat_probe.reports.study_claims_boundaries import setting_words
 from sat_probe.reports.study_figures import save_study_figures
 from sat_probe.reports.study_files import DIGITS, StudyFiles
@@ -39,11 +39,14 @@ trained 144 heads for 500,000 steps on 360 hours. The models here are small, and
 whether a claim holds *here*, not whether the paper is right.
 """
 _RULES = """A claim **holds** where the whole 95 % interval of its number is above 0, **does not hold** where all of it
-is below, and is **not testable here** where it holds 0: the speech at hand is then too little to tell. Intervals come
-from the bootstrap over utterances; those of differences between two ablations are put together as if they were
-independent, which makes them wider than they need be. "Half the heads can go" holds where no more is lost than one
-point of accuracy, or a hundredth of the L1, and is not testable where more is lost but the interval holds no loss.
+is below, and is **not testable here** where it holds 0: what was measured is then too little to tell. Intervals come
+from the bootstrap over utterances. Two ablations are compared in pairs, on the same test utterances, so that what makes
+an utterance hard for both cancels; what another run of training a probe would change is not in these intervals. "Half
+the heads can go" is about what may be lost, one point of accuracy or a hundredth of the L1, less what was lost.
+Intervals of times are those of the median of repeats, by the sign test. The counts are of the findings shown; further
+ones are folded away below them, and all are in [claims.csv](claims.csv).
 """
+_MOST_ROWS = 7  # of a claim, before a short table takes their place
 _TRIED = """The same test speakers, counting rule and tuning for every row; the largest lead first. A model of an
 earlier attempt is put beside the others with `--tried FOLDER`. [trials.csv](trials.csv) has the rows as numbers.
 """
@@ -96,7 +99,7 @@ def study_text(files: StudyFiles, figures: list[str]) -> str:
         for claim in dict.fromkeys(own["claim"]):
             rows = own[own["claim"] == claim]
             paper = f"The paper: {rows['paper'].iloc[0]}."
-            parts += [f"**{claim}.** {paper}\n", markdown(shown_findings(rows)), ""]
+            parts += [f"**{claim}.** {paper}\n", *_told(rows), ""]
     tried = trials(files)
     if len(tried):
         parts += ["## What was tried for segmentation\n", _TRIED, markdown(shown_trials(tried)), ""]
@@ -112,12 +115,36 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     """One row per claim: how often it holds."""
     rows = []
     for claim in CLAIMS:
-        own = found[found["claim"] == claim.text]
+        own = found[(found["claim"] == claim.text) & ~found["detail"]]
         counts = own["verdict"].value_counts()
         told = [f"{verdict} ({counts[verdict]} of {len(own)})" for verdict in VERDICTS if verdict in counts]
         link = f"[{SECTIONS[claim.section]}](#{SECTIONS[claim.section].lower().replace(' ', '-')})"
         rows.append((claim.text, ", ".join(told), link))
     return pd.DataFrame(rows, columns=["claim", "here", "where"])
+
+
+def _told(rows: pd.DataFrame) -> list[str]:
+    """Findings about one claim; of many cases one short row each, with all that is known about them folded away."""
+    main = rows[~rows["detail"]]
+    if len(main) <= _MOST_ROWS:
+        return [markdown(shown_findings(rows))]
+    details = "<details><summary>What these are made of"
+    details += ", and the same over whole curves" if len(main) < len(rows) else ""
+    return [
+        markdown(short_findings(main)),
+        "",
+        f"{details} ({len(rows)} findings)</summary>\n",
+        markdown(shown_findings(rows)),
+        "\n</details>",
+    ]
+
+
+def short_findings(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per case and a column per model: value, interval and verdict."""
+    cells = [f"{_value(row)} **{row['verdict']}**" for _, row in rows.iterrows()]
+    wide = rows.assign(cell=cells).pivot(index="case", columns="model", values="cell").fillna("–")
+    ordered = wide.reindex(index=rows["case"].unique(), columns=rows["model"].unique())
+    return ordered.rename_axis(index="of", columns=None).reset_index()
 
 
 def shown_findings(rows: pd.DataFrame) -> pd.DataFrame:
@@ -156,9 +183,20 @@ def _corpora(files: StudyFiles) -> str:
     )
     return (
         f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
-        f"{speech_name(plan['phones'])}{used}; probes on {speech_name(plan['probing'])}. Counts of heads come with an "
-        f"interval from `category_stability`.{bundled}\n"
+        f"{speech_name(plan['phones'])}{used}; probes on {' and '.join(map(speech_name, plan['probing']))}"
+        f"{_probed(files)}. Counts of heads come with an interval from `category_stability`.{bundled}\n"
     )
+
+
+def _probed(files: StudyFiles) -> str:
+    """How many utterances the probes were tested on, by corpus."""
+    tested = []
+    for corpus in files.probing:
+        origin = next((files.origin(f"importance-{model}-{corpus}") for model in files.models), {})
+        if origin:
+            own = origin["importance"]
+            tested.append(f"{own['split']['test']} of {own['speakers']} speakers on {corpus}")
+    return f" (test utterances: {', '.join(tested)})" if tested else ""
 
 
 def _about(section: str, files: StudyFiles) -> list[str]:
@@ -219,7 +257,9 @@ def _pictures(section: str, files: StudyFiles, figures: list[str]) -> str:
     """The figures of a section, those of the models side by side."""
     wanted = {
         "categories": ["categories"], "offsets": ["offsets"], "relations": ["concentration"],
-        "importance": ["reconstruction", "phones-hidden", "speakers-frame", "speakers-utterance"],
+        "importance": [
+            f"{task.replace('_', '-')}-{corpus}" for corpus in files.probing for task in TASKS
+        ],
     }  # fmt: skip
     lines = []
     for kind in wanted.get(section, []):

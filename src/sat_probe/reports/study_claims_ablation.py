@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from sat_probe.measures.median_interval import median_interval
+from sat_probe.measures.paired_difference import Number
 from sat_probe.reports.study_files import StudyFiles
-from sat_probe.reports.study_finding import ACROSS, Finding, apart, decided, found, missing
+from sat_probe.reports.study_finding import ACROSS, Finding, decided, found, missing
+from sat_probe.reports.task_curves import TaskCurves, task_curves
 
-Number = tuple[float, float, float]
+_WHAT = "importance, with sums per utterance,"
 TASKS = {
     "reconstruction": "reconstruction", "phones_hidden": "phones", "speakers_frame": "speakers, frame",
     "speakers_utterance": "speakers, utterance",
 }  # fmt: skip
 TOLERATED = 0.01  # accuracy that may be lost where the paper says that nothing is, and share of L1 likewise
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One task and kind of probe of one model on one corpus."""
+
+    model: str
+    words: str
+    curves: TaskCurves
+    files: str
+    hop_ms: float
+
+    @property
+    def unit(self) -> str:
+        return self.curves.metric.replace("l1", "L1")
+
+    def found(self, text: str, number: Number, detail: bool = False) -> Finding:
+        return found(self.model, self.words, text, number, self.unit, self.files, detail)
 
 
 def diagonal_over_vertical(files: StudyFiles) -> list[Finding]:
@@ -33,66 +56,59 @@ def globalness_over_weight(files: StudyFiles) -> list[Finding]:
 
 def _orders_apart(files: StudyFiles, worse: str, better: str, first: bool, only: str = "") -> list[Finding]:
     findings = []
-    for model, table, file in _curves(files):
-        for case, part in _tasks(table, only):
-            heads = part[part["kind"] == "heads"]
-            if not {worse, better} <= set(heads["ranking"]):
+    for case in _cases(files, only):
+        left, right = (case.curves.removals(ranking) for ranking in (worse, better))
+        counts = list(left)
+        if len(counts) < 2 or left.keys() != right.keys():
+            continue
+        count = counts[1] if first else counts[round(2 / 3 * (len(counts) - 1))]
+        for told, chosen in ((f"{count} heads", [count]), ("mean over the curve", counts[1:-1])):
+            if not chosen:
                 continue
-            counts = sorted(heads["removed"].unique())
-            count = counts[1] if first else counts[round(2 / 3 * (len(counts) - 1))]
-            for told, chosen in ((f"{count} heads", [count]), ("mean over the curve", counts[1:-1])):
-                left, right = (_mean_point(heads, ranking, chosen) for ranking in (worse, better))
-                text = (
-                    f"{told}: by {worse} {left[0]:.3f}, by {better} {right[0]:.3f}; harm, first minus second"
-                )
-                number = _harm(part, apart(left, right))
-                findings.append(found(model, case, text, number, _unit(part), file))
-    return findings or [missing(ACROSS, "importance")]
+            harmed, spared = ([side[count] for count in chosen] for side in (left, right))
+            text = (
+                f"{told}: by {worse} {case.curves.score(harmed):.3f}, by {better} {case.curves.score(spared):.3f}; "
+                "harm, first minus second"
+            )
+            findings.append(case.found(text, case.curves.gain(spared, harmed), len(chosen) > 1))
+    return findings or [missing(ACROSS, _WHAT)]
 
 
 def half_can_go(files: StudyFiles) -> list[Finding]:
     """Loss of half the heads by globalness: tolerated less lost."""
     findings = []
-    for model, table, file in _curves(files):
-        for case, part in _tasks(table, ""):
-            heads = part[(part["kind"] == "heads") & (part["ranking"] == "globalness")]
-            if heads.empty:
-                continue
-            counts = sorted(heads["removed"].unique())
-            half = counts[(len(counts) - 1) // 2]
-            intact, without = _point(heads, "globalness", 0), _point(heads, "globalness", half)
-            harm = _harm(part, apart(without, intact))
-            tolerated = TOLERATED * (1 if _unit(part) == "accuracy" else intact[0])
-            room = tolerated - harm[0], tolerated - harm[2], tolerated - harm[1]
-            holds = harm[0] <= tolerated
-            verdict = "holds" if holds else ("does not hold" if harm[1] > 0 else "not testable here")
-            text = f"intact {intact[0]:.3f}, without {half} heads {without[0]:.3f}; {tolerated:.3f} tolerated less lost"
-            findings.append(Finding(model, case, text, *room, _unit(part), verdict, file))  # type: ignore[arg-type]
-    return findings or [missing(ACROSS, "importance")]
+    for case in _cases(files, ""):
+        points = case.curves.removals("globalness")
+        if not points:
+            continue
+        half = list(points)[(len(points) - 1) // 2]
+        intact = case.curves.score([case.curves.intact])
+        tolerated = TOLERATED * (1 if case.unit == "accuracy" else intact)
+        without = case.curves.score([points[half]])
+        text = f"intact {intact:.3f}, without {half} heads {without:.3f}; {tolerated:.3f} tolerated less lost"
+        room = case.curves.gain([points[half]], [case.curves.intact], allowance=TOLERATED)
+        findings.append(case.found(text, room))
+    return findings or [missing(ACROSS, _WHAT)]
 
 
 def near_span_helps_phones(files: StudyFiles) -> list[Finding]:
     """Phones told with a span of 15 to 25 frames, minus with all."""
     findings = []
-    for model, table, file in _curves(files):
-        for case, part in _tasks(table, "phones"):
-            spans = part[part["kind"] == "span"]
-            near = spans[spans["span"].between(15, 25)]
-            if near.empty:
-                continue
-            full = _numbers(spans[spans["span"].isna()].iloc[0])
-            mean = tuple(float(near[name].mean()) for name in ("value", "value_low", "value_high"))
-            tried = " and ".join(f"{span:g}" for span in sorted(near["span"]))
-            hop = files.origin(f"importance-{model}").get("frame_hop_ms", float("nan"))
-            text = (
-                f"all {full[0]:.3f}, mean of spans {tried} (frames of {hop:.4g} ms) {mean[0]:.3f}; difference"
-            )
-            findings.append(found(model, case, text, apart(mean, full), "accuracy", file))  # type: ignore[arg-type]
-    return findings or [missing(ACROSS, "importance")]
+    for case in _cases(files, "phones"):
+        near = {span: point for span, point in case.curves.spans().items() if 15 <= span <= 25}
+        if not near:
+            continue
+        intact, points = case.curves.intact, list(near.values())
+        text = (
+            f"all {case.curves.score([intact]):.3f}, mean of spans {' and '.join(map(str, near))} (frames of "
+            f"{case.hop_ms:.4g} ms) {case.curves.score(points):.3f}; difference"
+        )
+        findings.append(case.found(text, case.curves.gain(points, [intact])))
+    return findings or [missing(ACROSS, _WHAT)]
 
 
 def removal_is_faster(files: StudyFiles) -> list[Finding]:
-    """Time saved by a removal, as share of the intact model's: the median of repeats in turn, and all of them."""
+    """Time saved by a removal, as share of the intact model's: the median of repeats in turn."""
     findings = []
     for model in files.models:
         name, file = f"{model}-speed", f"tables/{model}-speed.csv"
@@ -109,10 +125,9 @@ def removal_is_faster(files: StudyFiles) -> list[Finding]:
             heads = f"{removed} heads fewer, " if removed else ""
             share = adds[version] / adds["intact"]
             text = (
-                f"{heads}{share:.2f} of the multiply-adds; median time saved, least to most of {len(saved)}"
+                f"{heads}{share:.2f} of the multiply-adds; median of the time saved in {len(saved)} repeats"
             )
-            number = float(np.median(saved)), float(saved.min()), float(saved.max())
-            findings.append(found(model, version, text, number, "share", file))
+            findings.append(found(model, version, text, median_interval(saved), "share", file))
     return findings or [missing(ACROSS, "speed")]
 
 
@@ -159,41 +174,19 @@ def null_distances(control: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _curves(files: StudyFiles) -> list[tuple[str, pd.DataFrame, str]]:
-    names = {model: f"{model}-importance" for model in files.models}
-    return [
-        (model, files.table(name), f"tables/{name}.csv") for model, name in names.items() if files.has(name)
-    ]
-
-
-def _tasks(table: pd.DataFrame, only: str) -> list[tuple[str, pd.DataFrame]]:
-    """Each task and kind of probe, as it is called, with its rows."""
-    return [
-        (TASKS.get(str(task), str(task)) + ("" if task == "reconstruction" else f" ({mode})"), part)
-        for (task, mode), part in table.groupby(["task", "mode"], sort=False)
-        if str(task).startswith(only)
-    ]
-
-
-def _numbers(row: pd.Series) -> Number:
-    return float(row["value"]), float(row["value_low"]), float(row["value_high"])
-
-
-def _point(heads: pd.DataFrame, ranking: str, removed: int) -> Number:
-    return _numbers(heads[(heads["ranking"] == ranking) & (heads["removed"] == removed)].iloc[0])
-
-
-def _mean_point(heads: pd.DataFrame, ranking: str, removed: list[int]) -> Number:
-    """Mean over points of a curve; its interval as if all erred together, which is the widest it can be."""
-    value, low, high = np.mean([_point(heads, ranking, count) for count in removed], axis=0)
-    return float(value), float(low), float(high)
-
-
-def _unit(part: pd.DataFrame) -> str:
-    return str(part["metric"].iloc[0]).replace("l1", "L1")
-
-
-def _harm(part: pd.DataFrame, change: Number) -> Number:
-    """A change of a score as harm: more L1, or less accuracy."""
-    value, low, high = change
-    return change if _unit(part) == "L1" else (-value, -high, -low)
+def _cases(files: StudyFiles, only: str) -> list[_Case]:
+    """Every task and kind of probe, of every model on every corpus, whose tables have sums per utterance."""
+    cases = []
+    for model in files.models:
+        for corpus in files.probing:
+            names = [f"{model}-{table}-{corpus}" for table in ("importance", "importance_counts")]
+            if not all(map(files.has, names)):
+                continue
+            hop = files.origin(f"importance-{model}-{corpus}").get("frame_hop_ms", float("nan"))
+            places = ", ".join(f"tables/{name}.csv" for name in names)
+            for curves in task_curves(*map(files.table, names)):
+                if curves.task.startswith(only):
+                    words = TASKS.get(curves.task, curves.task)
+                    words += "" if curves.task == "reconstruction" else f" ({curves.mode})"
+                    cases.append(_Case(model, f"{words}, {corpus}", curves, places, hop))
+    return cases

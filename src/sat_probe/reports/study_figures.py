@@ -31,19 +31,22 @@ def study_drawings(files: StudyFiles) -> Iterator[tuple[str, Callable[[], Axes]]
             if files.has(f"{model}-concentration"):
                 concentration = files.table(f"{model}-concentration")
                 yield f"{model}-concentration", partial(plot_concentration, heads, concentration)
-        if files.has(f"{model}-importance"):
-            table = files.table(f"{model}-importance")
-            for task in TASKS:
-                modes = table[table["task"] == task]["mode"].unique()
-                if len(modes):
-                    mode = "frozen" if "frozen" in modes else modes[0]
-                    yield (
-                        f"{model}-{task.replace('_', '-')}",
-                        partial(plot_importance, table, "heads", task, mode),
-                    )
+        for corpus in files.probing:
+            if files.has(f"{model}-importance-{corpus}"):
+                yield from _curve_drawings(model, corpus, files.table(f"{model}-importance-{corpus}"))
     yield "segmentation", partial(plot_leads, files)
     if files.has("control"):
         yield "control", partial(plot_control, null_distances(files.table("control")))
+
+
+def _curve_drawings(model: str, corpus: str, table: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Of every task, by probes trained anew where there are such, as the paper's."""
+    for task in TASKS:
+        modes = table[table["task"] == task]["mode"].unique()
+        if len(modes):
+            mode = "retrain" if "retrain" in modes else modes[0]
+            name = f"{model}-{task.replace('_', '-')}-{corpus}"
+            yield name, partial(plot_importance, table, "heads", task, mode)
 
 
 def save_study_figures(files: StudyFiles) -> list[str]:

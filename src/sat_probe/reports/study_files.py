@@ -21,10 +21,10 @@ from sat_probe.reports.report_folder import DESCRIPTION, plain, replace_folder, 
 
 DIGITS = "%.6g"  # of numbers in the published tables; what is told has three or four
 OF_MODELS = {
-    "heads": "analysis", "concentration": "analysis", "operations": "analysis", "importance": "importance",
-    "speed": "speed",
+    "heads": "analysis", "concentration": "analysis", "operations": "analysis", "speed": "speed",
 }  # fmt: skip
 BOUNDARIES = ("segmentation", "segmentation_counts")
+ABLATIONS = ("importance", "importance_counts")
 STUDY = "study.json"
 
 
@@ -59,8 +59,8 @@ def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> N
     Args:
         output: folder of the study.
         published: where README.md will stand.
-        facts: about the plan: names of `models`, names of `settings` of segmentation, names of `tried` models, and
-            whatever else is to be told.
+        facts: about the plan: names of `models`, of `settings` of segmentation, of corpora for `probing`, of `tried`
+            models, and whatever else is to be told.
     """
     tables = published / "tables"
     shutil.rmtree(tables, ignore_errors=True)
@@ -77,6 +77,9 @@ def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> N
     for model in facts["models"]:
         for table, stage in OF_MODELS.items():
             keep(table, output / f"{stage}-{model}", f"{model}-{table}")
+        for corpus in facts["probing"]:
+            for table in ABLATIONS:
+                keep(table, output / f"importance-{model}-{corpus}", f"{model}-{table}-{corpus}")
     for model in [*facts["models"], *facts["tried"]]:
         for setting in facts["settings"]:
             for table in BOUNDARIES:
@@ -118,6 +121,11 @@ class StudyFiles:
     def settings(self) -> list[str]:
         """Of segmentation; the paper's first."""
         return list(self.facts["settings"])
+
+    @property
+    def probing(self) -> list[str]:
+        """Corpora that probes learned from."""
+        return list(self.facts.get("probing", []))
 
     def has(self, name: str) -> bool:
         """Whether there is such a table."""

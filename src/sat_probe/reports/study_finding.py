@@ -24,6 +24,7 @@ class Finding:
         unit: of value, low and high.
         verdict: whether the claim holds.
         file: the table it was computed from, relative to the study.
+        detail: whether it says more about a claim than another finding that stands for both on the page.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Finding:
     unit: str
     verdict: Verdict
     file: str
+    detail: bool = False
 
 
 def decided(low: float, high: float) -> Verdict:
@@ -48,10 +50,16 @@ def decided(low: float, high: float) -> Verdict:
 
 
 def found(
-    model: str, case: str, measured: str, number: tuple[float, float, float], unit: str, file: str
+    model: str,
+    case: str,
+    measured: str,
+    number: tuple[float, float, float],
+    unit: str,
+    file: str,
+    detail: bool = False,
 ) -> Finding:
     """A finding whose verdict follows from its interval; `number` is value, low, high."""
-    return Finding(model, case, measured, *number, unit, decided(number[1], number[2]), file)
+    return Finding(model, case, measured, *number, unit, decided(number[1], number[2]), file, detail)
 
 
 def missing(model: str, what: str) -> Finding:
@@ -65,8 +73,8 @@ def apart(
 ) -> tuple[float, float, float]:
     """First minus second, each value, low, high; the half-widths of the intervals added as squares.
 
-    That is the interval of independent numbers. Two ablations measured on the same utterances rise and fall together,
-    so that for them it is wider than a paired one: it errs towards "not testable here".
+    That is the interval of independent numbers, as those of two models' heads. What is scored on the same utterances is
+    compared in pairs, by `sat_probe.measures`.
     """
     difference = first[0] - second[0]
     half = math.hypot((first[2] - first[1]) / 2, (second[2] - second[1]) / 2)

@@ -101,6 +101,7 @@ def tell(plan: ReproductionPlan, chain: Chain, places: Places, folder: Path) -> 
     facts: dict[str, Any] = {
         "models": plan.models(),
         "settings": [setting.name for setting in plan.settings()],
+        "probing": [speech.name for speech in plan.probing],
         "tried": [f"tried-{number}" for number in range(1, len(places.tried) + 1)],
         "plan": _shown_plan(plan),
         "bundled": bundled_models({name: places.models / name for name in plan.models()}),
@@ -124,13 +125,9 @@ def bundled_models(models: Mapping[str, Path]) -> list[str]:
 def _shown_plan(plan: ReproductionPlan) -> dict[str, Any]:
     """The plan without where its corpora lie on one machine."""
     shown = asdict(plan)
-    for name in ("speech", "phones", "probing"):
-        path = Path(shown[name]["dataset"])
-        split = path.name in ("train", "dev", "test")
-        shown[name] |= {
-            "dataset": f"{path.parent.name}/{path.name}" if split else path.name,
-            "data_dir": None,
-        }
-        shown[name]["alignments"] = shown[name]["alignments"] and Path(shown[name]["alignments"]).name
+    pairs = [(shown[name], getattr(plan, name)) for name in ("speech", "phones")]
+    for told, speech in [*pairs, *zip(shown["probing"], plan.probing, strict=True)]:
+        told |= {"dataset": speech.shown, "data_dir": None}
+        told["alignments"] = speech.alignments and Path(speech.alignments).name
     shown["pretraining"]["config"] = Path(plan.pretraining.config).name
     return shown

@@ -17,7 +17,7 @@ from sat_probe.audio import audio_duration
 from sat_probe.errors import SatProbeError
 from sat_probe.phones.corpus import Corpus
 from sat_probe.studies.reproduction_chain import Stage
-from sat_probe.studies.reproduction_plan import BoundarySetting, ReproductionPlan, Speech
+from sat_probe.studies.reproduction_plan import BoundarySetting, ProbedSpeech, ReproductionPlan, Speech
 
 TRAINED_FRAMES = 300  # of the measured training step
 NOISE_SECONDS = 2.0
@@ -123,19 +123,13 @@ def estimate_stages(plan: ReproductionPlan, stages: Sequence[Stage], costs: Unit
     """The stages with their seconds and megabytes."""
     recipe = plan.pretraining.recipe()
     seconds = {
-        name: corpus_seconds(speech)
-        for name, speech in (("speech", plan.speech), ("phones", plan.phones), ("probing", plan.probing))
+        name: corpus_seconds(speech) for name, speech in (("speech", plan.speech), ("phones", plan.phones))
     }
     frames = recipe.steps * recipe.batch_frames * recipe.accumulation
     hop = (recipe.model.hop_length or 200) / 16_000
     stored = seconds["speech"] / hop * recipe.model.feature_size * 4 / 1e6 / len(plan.models())
     weights = costs.parameters * 4 / 1e6
-    ablations = plan.importance
-    points = 1 + ablations.steps * len(ablations.rankings) + len(ablations.spans)
-    trained = (points if "retrain" in ablations.modes else 1) * sum(
-        task != "reconstruction" for task in ablations.tasks
-    )
-    ablated = points * costs.encode_second * seconds["probing"] + trained * PROBE_STEPS * costs.probe_step
+    ablated = {speech.name: _ablated_seconds(plan, speech, costs) for speech in plan.probing}
     control = 2 * (plan.control.seeds + 1) * costs.encode_second * 3 * plan.control.utterances
 
     def estimate(stage: Stage) -> Stage:
@@ -150,7 +144,10 @@ def estimate_stages(plan: ReproductionPlan, stages: Sequence[Stage], costs: Unit
             setting = next(one for one in costs.boundary_second if stage.name.endswith(one))
             cost = costs.boundary_second[setting] * seconds["phones"] + 10, 0.5
         elif kind == "importance":
-            cost = ablated, 0.2 * costs.heads
+            cost = (
+                next(ablated[name] for name in ablated if stage.name.endswith(f"-{name}")),
+                0.2 * costs.heads,
+            )
         elif kind == "speed":
             cost = 5 * plan.speed.repeats * (8 + 5 * plan.speed.seconds * costs.encode_second), 0.1
         else:
@@ -158,6 +155,15 @@ def estimate_stages(plan: ReproductionPlan, stages: Sequence[Stage], costs: Unit
         return replace(stage, seconds=cost[0], megabytes=cost[1])
 
     return [estimate(stage) for stage in stages]
+
+
+def _ablated_seconds(plan: ReproductionPlan, speech: ProbedSpeech, costs: UnitCosts) -> float:
+    """Curves of one model on one corpus."""
+    ablations, tasks = plan.importance, speech.tasks or plan.importance.tasks
+    points = 1 + ablations.steps * len(ablations.rankings) + len(ablations.spans)
+    trained = points if "retrain" in ablations.modes else 1
+    probes = trained * sum(task != "reconstruction" for task in tasks) * PROBE_STEPS * costs.probe_step
+    return points * costs.encode_second * corpus_seconds(speech) + probes
 
 
 def corpus_seconds(speech: Speech) -> float:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -14,6 +14,8 @@ from sat_probe.configs import load_config, parse_config
 from sat_probe.errors import ConfigurationError
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.studies.pretraining_recipe import PretrainingRecipe, block_width, load_recipe
+
+_PARTS = ("train", "dev", "test")  # folders of a corpus that do not say which corpus it is
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,33 @@ class Speech:
     alignments: str | None = None
     phone_set: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The corpus without where it lies: "timit-sample", "speechocean762/test"."""
+        path = Path(self.dataset)
+        return f"{path.parent.name}/{path.name}" if path.name in _PARTS else path.name
+
+    @property
+    def name(self) -> str:
+        """As stages and files are called."""
+        return "-".join(part for part in (self.shown.replace("/", "-"), self.split) if part)
+
     def load(self, limit: int | None = None) -> Corpus:
         """The corpus, or its first utterances."""
-        chosen = {name: value for name, value in asdict(self).items() if name not in ("dataset", "limit")}
+        chosen = {name: getattr(self, name) for name in ("data_dir", "split", "alignments", "phone_set")}
         fewest = min((count for count in (self.limit, limit) if count is not None), default=None)
         return load_corpus(self.dataset, limit=fewest, **chosen)
+
+
+@dataclass(frozen=True)
+class ProbedSpeech(Speech):
+    """A corpus that probes learn from.
+
+    Attributes:
+        tasks: in place of those of `importance`, where a corpus lacks labels for some.
+    """
+
+    tasks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +108,7 @@ class Speed:
     """Cost before and after: seconds of audio in one pass, how often it is all repeated, frames of the limited span."""
 
     seconds: float = 30.0
-    repeats: int = 3
+    repeats: int = 6
     span: int = 15
 
 
@@ -118,7 +142,7 @@ class ReproductionPlan:
         description: for whom it is.
         speech: what the models are pre-trained on; its transcripts train the control's other family.
         phones: with hand-made alignments: head analysis, relation maps, segmentation, control.
-        probing: what probes learn from, with speakers and alignments.
+        probing: corpora that probes learn from, with speakers or alignments; each gives curves of its own.
         segmentation: how boundaries are read from every model, the paper's setting first.
         segmentation_trials: further settings, tried on the first model and on models of earlier attempts.
         seed: of divisions, probes and intervals.
@@ -127,7 +151,7 @@ class ReproductionPlan:
     description: str
     speech: Speech
     phones: Speech
-    probing: Speech
+    probing: tuple[ProbedSpeech, ...]
     pretraining: Pretraining
     segmentation: tuple[BoundarySetting, ...]
     importance: Ablations
@@ -139,6 +163,9 @@ class ReproductionPlan:
     def __post_init__(self) -> None:
         if not self.segmentation:
             raise ConfigurationError("segmentation must name at least one setting")
+        names = [speech.name for speech in self.probing]
+        if not names or len(set(names)) < len(names):
+            raise ConfigurationError("probing must name at least one corpus, and none twice")
         if len(set(self.pretraining.c_nums)) < len(self.pretraining.c_nums) or not self.pretraining.c_nums:
             raise ConfigurationError("pretraining.c_nums must name at least one number, and none twice")
         for name, value, least in (
@@ -194,20 +221,33 @@ def moved(plan: ReproductionPlan, speech: Path | None, timit: Path | None) -> Re
 
     Args:
         plan: of a preset.
-        speech: folder to train on; speech to probe on moves with it where both are the same corpus.
+        speech: folder to train on; speech to probe on moves with it where both are of the same corpus.
         timit: folder of the corpus with hand-made alignments; likewise.
     """
-
-    def placed(one: Speech, of: Speech, folder: Path | None) -> Speech:
-        if folder is None or one.dataset != of.dataset:
-            return one
-        named = of.data_dir is not None  # a corpus that goes by a name keeps it
-        return replace(one, data_dir=str(folder)) if named else replace(one, dataset=str(folder))
-
-    probing = placed(placed(plan.probing, plan.speech, speech), plan.phones, timit)
+    places = [(plan.speech, speech), (plan.phones, timit)]
+    probing = plan.probing
+    for of, folder in places:
+        probing = tuple(_placed(one, of, folder) for one in probing)
     return replace(
         plan,
-        speech=placed(plan.speech, plan.speech, speech),
-        phones=placed(plan.phones, plan.phones, timit),
+        speech=_placed(plan.speech, plan.speech, speech),
+        phones=_placed(plan.phones, plan.phones, timit),
         probing=probing,
     )
+
+
+AnySpeech = TypeVar("AnySpeech", bound=Speech)
+
+
+def _placed(one: AnySpeech, of: Speech, folder: Path | None) -> AnySpeech:
+    """Where `one` lies if `of` lies in that folder; unchanged where they are not of the same corpus."""
+    if folder is None:
+        return one
+    own, other = Path(one.dataset), Path(of.dataset)
+    if one.dataset == of.dataset:
+        named = of.data_dir is not None  # a corpus that goes by a name keeps it
+        return replace(one, data_dir=str(folder)) if named else replace(one, dataset=str(folder))
+    if own.parent == other.parent and {own.name, other.name} <= set(_PARTS):
+        part = folder.parent / own.name
+        return replace(one, dataset=str(part if part.is_dir() else folder))
+    return one

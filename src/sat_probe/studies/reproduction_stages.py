@@ -15,7 +15,7 @@ from sat_probe.configs import parse_config
 from sat_probe.errors import ConfigurationError
 from sat_probe.reports.study_files import save_tables
 from sat_probe.studies.reproduction_chain import Stage
-from sat_probe.studies.reproduction_plan import BoundarySetting, ReproductionPlan, Speech
+from sat_probe.studies.reproduction_plan import BoundarySetting, ProbedSpeech, ReproductionPlan, Speech
 
 WRITE = "study"  # the stage that writes README, tables and figures
 CTC = "pretrain-ctc"
@@ -71,7 +71,9 @@ def build_stages(plan: ReproductionPlan, places: Places, progress: bool = False)
             _segmentation(plan, name, folder[name], setting, places.output, progress, (f"pretrain-{name}",))
             for setting in (plan.segmentation if name in list(models)[1:] else plan.settings())
         ]
-        alone.append(_importance(plan, name, folder[name], places.output, progress))
+        alone += [
+            _importance(plan, speech, name, folder[name], places.output, progress) for speech in plan.probing
+        ]
     first = next(iter(models))  # the models are of one size and cost the same
     alone.append(_speed(plan, first, folder[first], places.output))
     for number, tried in enumerate(places.tried, start=1):
@@ -100,12 +102,14 @@ def _segmentation(
     )
 
 
-def _importance(plan: ReproductionPlan, name: str, model: Path, output: Path, progress: bool) -> Stage:
-    folder = output / f"importance-{name}"
+def _importance(
+    plan: ReproductionPlan, speech: ProbedSpeech, name: str, model: Path, output: Path, progress: bool
+) -> Stage:
+    folder = output / f"importance-{name}-{speech.name}"
     return Stage(
-        folder.name, folder, partial(_ablate, plan, model, folder, progress),
+        folder.name, folder, partial(_ablate, plan, speech, model, folder, progress),
         needs=(f"pretrain-{name}",),
-        settings={"speech": asdict(plan.probing), **asdict(plan.importance), "seed": plan.seed},
+        settings={"speech": asdict(speech), **asdict(plan.importance), "seed": plan.seed},
     )  # fmt: skip
 
 
@@ -245,13 +249,13 @@ def _segment(
     save_tables(folder, facts, tables)
 
 
-def _ablate(plan: ReproductionPlan, model: Path, folder: Path, progress: bool) -> None:
+def _ablate(plan: ReproductionPlan, speech: ProbedSpeech, model: Path, folder: Path, progress: bool) -> None:
     from sat_probe.studies.importance import head_importance
     from sat_probe.studies.importance_plan import Options
 
-    chosen = asdict(plan.importance)
+    chosen = asdict(plan.importance) | {"tasks": speech.tasks or plan.importance.tasks}
     options = Options(**chosen, span_modes=("zero",), seed=plan.seed, missing_phones="ignore")
-    head_importance(model, plan.probing.load(), options, output=folder, resume=True, progress=progress)
+    head_importance(model, speech.load(), options, output=folder, resume=True, progress=progress)
 
 
 def _time(plan: ReproductionPlan, model: Path, analysis: Path, folder: Path) -> None:
