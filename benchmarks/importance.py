@@ -5,12 +5,13 @@
     python benchmarks/importance.py timit speechocean
 
 Each report gives the scores of the intact model and of the ablated ones, and tells for each finding of the paper
-whether it holds on this model: where two 95 % intervals overlap, the corpus does not decide.
+whether it holds on this model, by the 95 % interval of a difference that is paired over the test utterances.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,29 +21,37 @@ from measured_tables import insert
 
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.plots import plot_importance
+from sat_probe.reports.study_claims_ablation import TOLERATED
+from sat_probe.reports.study_finding import decided
+from sat_probe.reports.study_tables import interval, markdown
+from sat_probe.reports.task_curves import TaskCurves, task_curves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "importance.md"
 METRICS = ("diagonality", "verticality", "globalness")
+VERDICTS = {"holds": "holds", "does not hold": "does not hold", "not testable here": "undecided"}
 
 
-def summary(report: HeadReport) -> str:
+def summary(report: HeadReport, page: Path = PAGE) -> str:
     """Provenance, the curves as a picture, verdicts, and all scores; Markdown."""
     known, table = report.provenance, report.tables["importance"]
-    used = known["importance"]["split"]
+    used, found = (
+        known["importance"]["split"],
+        findings(task_curves(table, report.tables.get("importance_counts"))),
+    )
     title = (
         f"{known['model']} on {known['corpus']}{' (' + known['split'] + ')' if known.get('split') else ''}"
     )
     picture = f"importance-{known['corpus']}.png"
-    draw(table, PAGE.parent / "figures" / picture)
+    draw(table, page.parent / "figures" / picture)
     parts = [
         f"### {title}\n",
         f"{known['utterances']} utterances, {known['seconds'] / 60:.1f} minutes, "
         f"{known['importance']['speakers']} speakers; {used['train']} utterances to learn from, {used['dev']} to stop "
         f"by, {used['test']} to test on.\n",
         f"![What probes read while heads are removed or attention is limited: {title}](figures/{picture})\n",
-        verdicts(table),
+        verdicts(found),
         "<details><summary>Each finding, task by task</summary>\n",
-        findings(table),
+        markdown(found),
         "</details>\n\n<details><summary>All scores, with 95 % intervals</summary>\n",
     ]
     for task, mode in table[["task", "mode"]].drop_duplicates().itertuples(index=False):
@@ -74,20 +83,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=90, metadata={"Software": None}, facecolor="white")
 
 
-def verdicts(table: pd.DataFrame) -> str:
+def verdicts(found: pd.DataFrame) -> str:
     """How many tasks and probes each finding holds for; Markdown."""
-    cells = [line.strip("| ").split(" | ") for line in findings(table).splitlines()[2:] if line]
-    counted = pd.DataFrame([(claim, verdict) for claim, _, _, verdict in cells], columns=["claim", "verdict"])
-    counts = counted.groupby(["claim", "verdict"], sort=False).size().unstack(fill_value=0)
-    lines = [
-        "| the paper | " + " | ".join(counts.columns) + " |",
-        "|---" * (1 + len(counts.columns)) + "|",
-        *(f"| {claim} | " + " | ".join(map(str, row)) + " |" for claim, row in counts.iterrows()),
-    ]
+    counts = found.groupby(["the paper", "verdict"], sort=False).size().unstack(fill_value=0)
+    counts = counts[[name for name in VERDICTS.values() if name in counts]].reset_index()
     return (
-        "For how many of the tasks and kinds of probes the findings of the paper hold on this model:\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "For how many of the tasks and kinds of probes the findings of the paper hold on this model: where the whole "
+        "95 % interval of the difference, paired over the test utterances, is above 0. What another run of training a "
+        f"probe would change is not in it.\n\n{markdown(counts)}\n"
     )
 
 
@@ -119,60 +122,40 @@ def _cell(row: pd.Series) -> str:
     return f"{row['value']:.3f} ({row['value_low']:.3f} to {row['value_high']:.3f})"
 
 
-def findings(table: pd.DataFrame) -> str:
-    """One line per finding and task: what the paper says, what was measured, whether it holds."""
-    lines = ["| the paper | task, probes | measured | verdict |", "|---|---|---|---|"]
-    for task, mode in table[["task", "mode"]].drop_duplicates().itertuples(index=False):
-        own = table[(table["task"] == task) & (table["mode"] == mode)]
-        heads, spans = own[own["kind"] == "heads"], own[own["kind"] == "span"]
-        counts = sorted(heads["removed"].unique())
-        if len(counts) > 2 and set(METRICS) <= set(heads["ranking"]):
-            first, most = counts[1], counts[round(2 / 3 * (len(counts) - 1))]
-            diagonal, vertical, even = (_at(heads, metric, first) for metric in METRICS)
-            intact, without = _at(heads, "globalness", 0), _at(heads, "globalness", most)
-            claims = [
-                (f"the {first} most diagonal heads matter more than the most vertical", vertical, diagonal),
-                (f"the {first} most vertical heads matter more than the most global", even, vertical),
-                (f"without the {first} most diagonal heads it gets worse", intact, diagonal),
-            ]
-            lines += [_line(text, task, mode, better, worse) for text, better, worse in claims]
-            lines.append(
-                _unharmed(f"without the {most} most global heads it stays", task, mode, intact, without)
+def findings(tasks: Sequence[TaskCurves]) -> pd.DataFrame:
+    """A row per finding and task: what the paper says, what was measured, by how much, and whether it holds."""
+    rows = []
+    for curves in tasks:
+        for claim, better, worse, allowance in claims(curves):
+            number = curves.gain(better, worse, allowance)
+            scores = " against ".join(f"{curves.score(points):.3f}" for points in (better, worse))
+            verdict = VERDICTS[decided(*number[1:])]
+            rows.append(
+                (claim, f"{curves.task}, {curves.mode}", scores, interval(*number, 3, signed=True), verdict)
             )
-            if task.startswith("speakers") and "weight" in set(heads["ranking"]):
-                text = f"removing {most} heads by globalness harms less than by weight"
-                lines.append(_line(text, task, mode, without, _at(heads, "weight", most)))
-        near = spans[(spans["span_mode"] == "zero") & spans["span"].isin([15, 25])]
-        if task.startswith("phones") and len(near):
-            best = near.loc[near["value"].idxmax()]
-            full = spans[spans["span"].isna()].iloc[0]
-            lines.append(_line("a span of 15 or 25 frames is better than all", task, mode, best, full))
-    return "\n".join(lines) + "\n"
+    columns = ["the paper", "task, probes", "measured", "better by", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _at(heads: pd.DataFrame, ranking: str, count: int) -> pd.Series:
-    return heads[(heads["ranking"] == ranking) & (heads["removed"] == count)].iloc[0]
-
-
-def _line(text: str, task: str, mode: str, better: pd.Series, worse: pd.Series) -> str:
-    upper, lower = (better, worse) if better["metric"] == "accuracy" else (worse, better)
-    if upper["value_low"] > lower["value_high"]:
-        verdict = "holds"
-    elif upper["value_high"] < lower["value_low"]:
-        verdict = "does not hold"
-    else:
-        verdict = "undecided: intervals overlap"
-    return f"| {text} | {task}, {mode} | {_cell(better)} against {_cell(worse)} | {verdict} |"
-
-
-def _unharmed(text: str, task: str, mode: str, intact: pd.Series, without: pd.Series) -> str:
-    worse = (
-        without["value_high"] < intact["value_low"]
-        if intact["metric"] == "accuracy"
-        else without["value_low"] > intact["value_high"]
-    )
-    verdict = "does not hold" if worse else "not contradicted: intervals overlap"
-    return f"| {text} | {task}, {mode} | {_cell(intact)}, then {_cell(without)} | {verdict} |"
+def claims(curves: TaskCurves) -> Iterator[tuple[str, list[int], list[int], float]]:
+    """A claim, the points that it says are better, those that are worse, and what may be lost all the same."""
+    removed = {name: curves.removals(name) for name in (*METRICS, "weight")}
+    intact, counts = [curves.intact], list(removed["globalness"])
+    if len(counts) > 2 and all(removed[name] for name in METRICS):
+        first, most = counts[1], counts[round(2 / 3 * (len(counts) - 1))]
+        diagonal, vertical, even = ([removed[name][first]] for name in METRICS)
+        without = [removed["globalness"][most]]
+        yield f"the {first} most diagonal heads matter more than the most vertical", vertical, diagonal, 0.0
+        yield f"the {first} most vertical heads matter more than the most global", even, vertical, 0.0
+        yield f"without the {first} most diagonal heads it gets worse", intact, diagonal, 0.0
+        lost = f"a loss of {TOLERATED:.2f} accuracy, or {TOLERATED:.0%} of L1, allowed"
+        yield f"without the {most} most global heads it stays ({lost})", without, intact, TOLERATED
+        if curves.task.startswith("speakers") and removed["weight"]:
+            claim = f"removing {most} heads by globalness harms less than by weight"
+            yield claim, without, [removed["weight"][most]], 0.0
+    near = [point for span, point in curves.spans().items() if 15 <= span <= 25]
+    if curves.task.startswith("phones") and near:
+        yield "a span of 15 to 25 frames is better than all (mean of both)", near, intact, 0.0
 
 
 def main() -> None:
@@ -180,8 +163,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("reports", nargs="+", type=Path)
-    text = "\n".join(summary(HeadReport.load(folder)) for folder in parser.parse_args().reports)
-    insert(PAGE, "benchmarks/importance.py", f"## Measured\n\n{text}")
+    parser.add_argument(
+        "--into", type=Path, default=PAGE, help="A page with a place for it [default: %(default)s]."
+    )
+    given = parser.parse_args()
+    given.into.with_name("figures").mkdir(exist_ok=True)
+    text = "\n".join(summary(HeadReport.load(folder), given.into) for folder in given.reports)
+    insert(given.into, "benchmarks/importance.py", f"## Measured\n\n{text}")
 
 
 if __name__ == "__main__":
