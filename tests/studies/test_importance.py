@@ -302,6 +302,7 @@ def test_what_the_corpus_lacks_is_said(prepared, speech):
     "options, message",
     [
         (Options(rankings=["entropy"]), "no ranking 'entropy'"),
+        (Options(tasks=["phones"]), "no task 'phones'; there are reconstruction, phones_linear"),
         (Options(modes=["train"]), "no mode 'train'"),
         (Options(span_modes=["cut"]), "no span mode 'cut'"),
         (Options(steps=0), "steps must be 1 or more"),
@@ -364,6 +365,19 @@ def test_an_unfinished_line_is_dropped(tmp_path):
     again.add("c", 2)
     assert FinishedPoints(path, run, resume=True).results == {"a": 1.5, "c": 2}
     assert FinishedPoints(path, run, resume=False).results == {}
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def cut_off(lab, ablation, modes):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AblationLab, "measure", cut_off)
+    tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
+    quick = ["--task", "speakers_utterance", "--ranking", "weight", "--spans", "", "--steps", "1"]
+    arguments = ["importance", str(tmp_path / "tiny"), "--limit", "16", "-o", str(tmp_path / "out"), *quick]
+    assert run(arguments) == 130
+    assert "goes on with --resume" in capsys.readouterr().err
+    assert points_path(tmp_path, tmp_path / "out").exists()
 
 
 def test_the_command(tmp_path, capsys):

@@ -112,19 +112,23 @@ def importance(
     }
     given |= {} if chosen is None else {"rankings": chosen}
     given |= {} if mode is None else {"modes": mode}
-    report = head_importance(
-        model,
-        dataset,
-        Options(**given),
-        metrics=metrics,
-        data_dir=data_dir,
-        split=split,
-        limit=limit,
-        device=device,
-        output=output,
-        resume=resume,
-        progress=sys.stderr.isatty(),
-    )
+    try:
+        report = head_importance(
+            model,
+            dataset,
+            Options(**given),
+            metrics=metrics,
+            data_dir=data_dir,
+            split=split,
+            limit=limit,
+            device=device,
+            output=output,
+            resume=resume,
+            progress=sys.stderr.isatty(),
+        )
+    except KeyboardInterrupt:
+        typer.echo("The finished points are kept: the same command goes on with --resume.", err=True)
+        raise
     table = report.tables["importance"]
     found = {}
     if tolerance is not None:

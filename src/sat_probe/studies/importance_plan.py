@@ -10,7 +10,7 @@ from sat_probe.errors import ConfigurationError
 from sat_probe.models.attention_probe import SpanMode
 from sat_probe.studies.ablation_points import MODES, Mode
 from sat_probe.studies.probing_features import Ablation, Layer
-from sat_probe.studies.probing_tasks import MissingPhones
+from sat_probe.studies.probing_tasks import MissingPhones, check_tasks
 from sat_probe.studies.rankings import RANKINGS, Head
 
 SPANS = (50, 25, 15, 5, 3, 2, 1, 0)
@@ -49,6 +49,7 @@ class Options:
 
     def check(self) -> None:
         """Raise a ConfigurationError for what does not exist."""
+        check_tasks(self.tasks)
         for name, given, known in (
             ("ranking", self.rankings, RANKINGS),
             ("span mode", self.span_modes, SPAN_MODES),

@@ -61,6 +61,13 @@ class Rows:
     utterances: NDArray[np.int64]
 
 
+def check_tasks(names: Sequence[str] | None) -> None:
+    """Raise a ConfigurationError for a task that does not exist."""
+    unknown = [name for name in names or () if name not in TASKS]
+    if unknown:
+        raise ConfigurationError(f"there is no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+
+
 def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str]:
     """The named tasks; without names all that the corpus has labels for.
 
@@ -68,10 +75,7 @@ def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str
         ConfigurationError: for an unknown name.
         CorpusError: if a named task cannot be learned from the corpus, or there is one speaker only.
     """
-    if names is not None:
-        unknown = [name for name in names if name not in TASKS]
-        if unknown:
-            raise ConfigurationError(f"there is no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+    check_tasks(names)
     chosen = list(dict.fromkeys(TASKS if names is None else names))
     if not (corpus.phones >= 0).any():
         if names is not None and any(name.startswith("phones") for name in names):
