@@ -36,7 +36,7 @@ from sat_probe.reports.study_claims_heads import (
 )
 from sat_probe.reports.study_files import StudyFiles, provenance_of, publish_tables, save_tables
 from sat_probe.reports.study_finding import apart, decided, found
-from sat_probe.reports.study_tables import interval, trials
+from sat_probe.reports.study_tables import interval, shown_trials, trials
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "study"
 MODELS = {"M3": 3, "M6": 6}
@@ -358,6 +358,8 @@ def test_trials_come_from_what_trainings_left(tmp_path):
     )
     (row,) = trials(files).to_dict("records")
     assert (row["network"], row["steps"], row["hours"]) == ("2 x 2, hidden 8", 10, 1.0)
+    (shown,) = shown_trials(trials(files)).to_dict("records")
+    assert shown["R x hop"] == "3 x 6.667 ms"
     assert row["lead"] > 0
     assert row["attention"] == 90.0
 

@@ -107,11 +107,13 @@ def trials(files: StudyFiles) -> pd.DataFrame:
             rows.append(
                 {
                     "run": model, "model": origin["model"], "c_num": training.get("c_num"),
+                    "stacked": recipe["model"]["downsample_rate"] if recipe else None,
                     "frame_ms": _frame_ms(files, model, recipe) if recipe else None,
                     "network": _network(recipe) if recipe else None,
                     "steps": recipe["steps"] if recipe else None,
                     "learning_rate": recipe["learning_rate"] if recipe else None,
                     "hours": training["data"]["hours"] if "data" in training else None,
+                    "held_out_loss": training.get("held_out_loss"),
                     "setting": setting, "layer": int(place["layer"]), "head": int(place["head"]),
                     "attention": 100 * best["attention"]["r_value"],
                     "attention_low": 100 * best["attention"]["r_value_low"],
@@ -126,17 +128,22 @@ def trials(files: StudyFiles) -> pd.DataFrame:
 
 def shown_trials(table: pd.DataFrame) -> pd.DataFrame:
     """The trials in words."""
+    stacked = table["stacked"].astype(float)
+    hops = _shown(table["frame_ms"].astype(float) / stacked, "{:.4g} ms")
     return pd.DataFrame(
         {
             "model": [
                 model if run == model else f"{model} ({run.replace('-', ' ')})"
                 for model, run in zip(table["model"].astype(str), table["run"].astype(str), strict=True)
             ],
-            "R x hop": _shown(table["frame_ms"], "{:.4g} ms"),
+            "R x hop": [
+                f"{rows:.0f} x {hop}" if rows > 0 else hop for rows, hop in zip(stacked, hops, strict=True)
+            ],
             "network": _shown(table["network"], "{}"),
             "steps": _shown(table["steps"], "{:,.0f}"),
             "learning rate": _shown(table["learning_rate"], "{:g}"),
             "speech": _shown(table["hours"], "{:.2f} h"),
+            "held-out L1": _shown(table["held_out_loss"], "{:.3f}"),
             "read from": [setting_words(setting) for setting in table["setting"]],
             "head": [f"L{row.layer} H{row.head}" for row in table.itertuples()],
             "attention R": _intervals(table, "attention"),

@@ -144,7 +144,7 @@ class ReproductionPlan:
         phones: with hand-made alignments: head analysis, relation maps, segmentation, control.
         probing: corpora that probes learn from, with speakers or alignments; each gives curves of its own.
         segmentation: how boundaries are read from every model, the paper's setting first.
-        segmentation_trials: further settings, tried on the first model and on models of earlier attempts.
+        segmentation_trials: further settings, tried on the first model alone.
         seed: of divisions, probes and intervals.
     """
 

@@ -79,7 +79,7 @@ def build_stages(plan: ReproductionPlan, places: Places, progress: bool = False)
     for number, tried in enumerate(places.tried, start=1):
         alone += [
             _segmentation(plan, f"tried-{number}", tried, setting, places.output, progress, ())
-            for setting in plan.settings()
+            for setting in plan.segmentation
         ]
     return [*shared, *alone, *_control(plan, places, first, progress)]
 
