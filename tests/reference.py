@@ -95,6 +95,15 @@ def head_metrics_slowly(maps):
     return found
 
 
+def diagonal_sums_slowly(weights):
+    """(heads, queries + keys - 1): each diagonal's sum, of key - query = -(queries - 1) ... keys - 1."""
+    weights = np.asarray(weights)
+    _, queries, keys = weights.shape
+    return np.array(
+        [[np.trace(one, offset=offset) for offset in range(1 - queries, keys)] for one in weights]
+    )
+
+
 def kernel_gram_curve_slow(features, alpha, beta, upsampling_factor=1):
     """Score curve of the up-sampled features by plain loops over frames: similarity, row threshold, runs,
     anti-diagonals.

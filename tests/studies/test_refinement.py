@@ -15,7 +15,7 @@ from transformers import AutoModel
 from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
 from sat_probe.errors import ModelError
-from sat_probe.models import attention_blocks
+from sat_probe.models import attention_band
 from sat_probe.models.auto import ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.phones.corpus import load_corpus
@@ -137,7 +137,7 @@ def test_the_band_equals_the_whole_map(span, elements, monkeypatch):
     long = speech(9.0)
     (inputs,) = model.prepare([long])
     whole = model(**inputs.tensors, attention_span=span, span_mode="mask").last_hidden_state.detach()
-    monkeypatch.setattr(attention_blocks, "_BLOCK_ELEMENTS", elements)
+    monkeypatch.setattr(attention_band, "_BAND_ELEMENTS", elements)
     banded = model.encode([long], attention_span=span, span_mode="mask").last_hidden_state
     torch.testing.assert_close(banded, whole, atol=5e-6, rtol=0)
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
 from sat_probe.measures.head_metrics import (
@@ -50,63 +48,43 @@ class HeadMetrics:
     utterances: int
 
 
-def diagonal_sums(weights: Tensor, scratch: dict[tuple[int, ...], Tensor] | None = None) -> Tensor:
-    """Sums along the diagonals of maps: out[h, j] = sum over i of weights[h, i, i + j - (Q - 1)].
-
-    Args:
-        weights: (heads, Q, T).
-        scratch: buffers of earlier calls, to be used again.
-
-    Returns:
-        (heads, Q + T - 1), the sum over each offset key - query = -(Q - 1) ... T - 1 within the block.
-    """
-    scratch = {} if scratch is None else scratch
-    heads, queries, keys = weights.shape
-    pitch = keys + queries - 1
-    buffer = scratch.get(tuple(weights.shape))
-    if buffer is None:
-        if len(scratch) > 3:
-            scratch.clear()
-        buffer = scratch[tuple(weights.shape)] = weights.new_zeros(heads * queries * pitch + queries)
-    buffer[: heads * queries * pitch].view(heads, queries, pitch)[:, :, queries - 1 :] = weights
-    # one step more per row than the pitch walks down a diagonal; what lies outside the map reads the zeros between rows
-    skewed = torch.as_strided(buffer, (heads, queries, pitch), (queries * pitch, pitch + 1, 1))
-    return torch.bmm(weights.new_ones(heads, 1, queries), skewed)[:, 0]
-
-
 class _LayerSums:
     """What one layer of one utterance adds up to, over its queries."""
 
     def __init__(self, heads: int, length: int) -> None:
         self.length = length
-        self.entropy = np.zeros(heads)
+        self.entropies = np.zeros((heads, length), dtype=np.float32)
+        self.maxima = np.zeros((heads, length), dtype=np.float32)
         self.columns = np.zeros((heads, length))
         self.offsets = np.zeros((heads, 2 * length - 1))
-        self.maximum = np.zeros(heads)
 
-    def add(self, block: Any, scratch: dict[tuple[int, ...], Tensor]) -> None:
+    def add(self, block: Any) -> None:
         """Add a block of queries of some heads."""
-        heads, queries = block.heads, block.weights.shape[1]
-        first_offset = self.length - queries - block.first_query
-        ones = block.weights.new_ones(len(block.weights), 1, queries)
-        self.entropy[heads] += block.row_entropy.double().sum(1).cpu().numpy()
-        self.columns[heads] += torch.bmm(ones, block.weights)[:, 0].cpu().numpy()
+        heads, queries = block.heads, block.row_entropy.shape[1]
+        rows = slice(block.first_query, block.first_query + queries)
+        # row q sees keys from -q on
+        first_offset = self.length - rows.stop
+        self.entropies[heads, rows] = block.row_entropy.cpu().numpy()
+        self.maxima[heads, rows] = block.row_maximum.cpu().numpy()
+        self.columns[heads] += block.column_sums.cpu().numpy()
         self.offsets[heads, first_offset : first_offset + self.length + queries - 1] += (
-            diagonal_sums(block.weights, scratch).cpu().numpy()
+            block.offset_sums.cpu().numpy()
         )
-        self.maximum[heads] = np.maximum(self.maximum[heads], block.row_maximum.amax(1).cpu().numpy())
 
     def metrics(self) -> NDArray[np.float64]:
         """(metrics, heads), in the order of METRICS; NaN where a metric is undefined."""
         length = self.length
         per_log_length = 1 / np.log(length) if length > 1 else np.nan
-        entropy, focus = globalness(self.entropy, length), verticality(self.columns, length)
+        entropy, focus = (
+            globalness(self.entropies.sum(1, dtype=np.float64), length),
+            verticality(self.columns, length),
+        )
         return np.stack(
             [
                 entropy,
                 focus,
                 diagonality(self.offsets, length),
-                self.maximum,
+                self.maxima.max(1).astype(np.float64),
                 mean_offset(self.offsets, length),
                 spread(self.offsets, length),
                 entropy * per_log_length,
@@ -141,7 +119,6 @@ class HeadMetricsAccumulator:
         ] = []  # of the utterances of the batch, each (metrics, layers, heads)
         self._weights: list[NDArray[np.float64]] = []
         self._open: dict[tuple[int, int], _LayerSums] = {}
-        self._scratch: dict[tuple[int, ...], Tensor] = {}
 
     def begin(self, utterance_ids: Sequence[str]) -> None:
         """Start a batch; what an unfinished batch before it had collected is forgotten."""
@@ -156,7 +133,7 @@ class HeadMetricsAccumulator:
         if sums is None:
             self._close(lambda layer: layer != block.layer)
             sums = self._open[key] = _LayerSums(self.sums.shape[-1], block.length)
-        sums.add(block, self._scratch)
+        sums.add(block)
 
     def end(self) -> None:
         """Add the finished batch to the sums."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, Protocol
 
 from torch import Tensor
 
+from sat_probe.models.attention_tiles import Rows
+
 SpanMode = Literal["zero", "mask"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AttentionBlock:
     """Attention of some queries of some heads of one utterance in one layer, seen once and then overwritten.
+
+    What is a property is computed when an observer asks for it, once for all observers.
 
     Attributes:
         utterance: index in the batch.
@@ -21,9 +26,7 @@ class AttentionBlock:
         heads: which heads of the layer.
         first_query: index of the first query.
         length: T, true frames of the utterance; padding is never shown.
-        weights: (heads, queries, T) softmax output before any masking, rows sum to 1. A view: read it, never keep it.
-        row_entropy: (heads, queries) entropy of each row in nats.
-        row_maximum: (heads, queries) largest weight of each row.
+        rows: the softmax, in the form in which the model's own pass needs it.
     """
 
     utterance: int
@@ -31,9 +34,41 @@ class AttentionBlock:
     heads: slice
     first_query: int
     length: int
-    weights: Tensor
-    row_entropy: Tensor
-    row_maximum: Tensor
+    rows: Rows
+
+    @property
+    def queries(self) -> int:
+        """How many queries the block has."""
+        return self.rows.entropy.shape[1]
+
+    @property
+    def row_entropy(self) -> Tensor:
+        """(heads, queries) entropy of each row, in nats."""
+        return self.rows.entropy
+
+    @property
+    def row_maximum(self) -> Tensor:
+        """(heads, queries) largest weight of each row."""
+        return self.rows.maximum
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """(heads, queries, T) softmax output before any masking, rows sum to 1. Read it, never write into it."""
+        return self.rows.weights()
+
+    @cached_property
+    def column_sums(self) -> Tensor:
+        """(heads, T) weights that each key gets from all queries of the block."""
+        return self.rows.column_sums()
+
+    @cached_property
+    def offset_sums(self) -> Tensor:
+        """(heads, queries + T - 1) weights over each offset key - (query - first_query) = -(queries - 1) ... T - 1."""
+        return self.rows.offset_sums()
+
+    def of_head(self, index: int, number: int) -> AttentionBlock:
+        """The block of its ``index``-th head alone, which goes by another number."""
+        return replace(self, heads=slice(number, number + 1), rows=self.rows.head(index))
 
 
 class Observer(Protocol):

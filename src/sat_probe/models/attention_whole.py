@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from sat_probe.errors import ModelError
 from sat_probe.models.attention_probe import AttentionProbe
-
-HIDDEN = -1e30  # score of a key that must not be seen: like -inf, but 0 * HIDDEN is 0 and not NaN
+from sat_probe.models.attention_tiles import HIDDEN
 
 
 def attend_whole(

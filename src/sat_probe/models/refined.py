@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -141,8 +140,4 @@ class _Renumbered:
 
     def observe(self, block: AttentionBlock) -> None:
         for index, head in enumerate(self.present[block.layer][block.heads]):
-            own: dict[str, Any] = {
-                name: getattr(block, name)[index : index + 1]
-                for name in ("weights", "row_entropy", "row_maximum")
-            }
-            self.observer.observe(replace(block, heads=slice(head, head + 1), **own))
+            self.observer.observe(block.of_head(index, head))

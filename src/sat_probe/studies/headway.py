@@ -29,8 +29,7 @@ class Headway:
 
     def observe(self, block: AttentionBlock) -> None:
         """Count the rows of a block."""
-        heads, queries, _ = block.weights.shape
-        self.seen += heads * queries
+        self.seen += block.row_entropy.numel()
         now = time.monotonic()
         if now - self.shown < _INTERVAL:
             return

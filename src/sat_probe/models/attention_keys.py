@@ -1,0 +1,109 @@
+"""The keys that some heads of an utterance attend to, in tiles; a block of queries goes through them one by one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sat_probe.models.attention_inputs import Inputs
+from sat_probe.models.attention_tiles import Tiles
+from sat_probe.models.attention_whole import distance
+
+
+class Keys:
+    """Keys and values of some heads from frame ``start`` to ``stop``, in tiles of equal width but for the last.
+
+    Args:
+        inputs: of the utterance.
+        heads: which.
+        start, stop: frames.
+        at_once: heads of a tile.
+        most: keys of a tile.
+        span: weights of keys farther away, in frames, are dropped after the softmax; None keeps all.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        heads: slice,
+        start: int,
+        stop: int,
+        at_once: int,
+        most: int,
+        span: int | None = None,
+    ) -> None:
+        self.inputs, self.span = inputs, span
+        self.groups = slices(0, heads.stop - heads.start, at_once)
+        self.heads = slices(heads.start, heads.stop, at_once)
+        width = share(stop - start, most)
+        self.columns = slices(start, stop, width)
+        # one head's rows one behind the other: each block of queries reads them again
+        keys, values = (
+            [one[group, start:stop].contiguous().split(width, dim=1) for group in self.heads]
+            for one in (inputs.key, inputs.value)
+        )
+        self.keys, self.values = [[part.mT for part in parts] for parts in keys], values
+        # half precision cannot hold products with powers, and a span drops weights after they were shown
+        self.late = inputs.precise != inputs.value.dtype or inputs.maps is not None or span is not None
+
+    def tiles(self, queries: int) -> Tiles:
+        """Tiles for so many queries."""
+        like = self.inputs.value.new_empty(0, dtype=self.inputs.precise)
+        widths = [columns.stop - columns.start for columns in self.columns]
+        return Tiles(self.groups, widths, queries, self.inputs.value.shape[-1], like)
+
+    def fill(self, tiles: Tiles, query: Tensor, rows: slice) -> None:
+        """Fill the tiles with what a block of queries makes of the keys.
+
+        Args:
+            tiles: to be filled.
+            query: (heads, queries, size), in base 2; padded at the end.
+            rows: the true ones among them, counted in the utterance.
+        """
+        for row, group, heads, keys, values in zip(
+            tiles.grid, self.groups, self.heads, self.keys, self.values, strict=True
+        ):
+            some = query[group]
+            for tile, columns, key, value in zip(row, self.columns, keys, values, strict=True):
+                scores = tile.scores
+                if some.dtype == scores.dtype:
+                    torch.bmm(some, key, out=scores)
+                else:
+                    scores.copy_(torch.bmm(some, key))
+                if self.inputs.masks:
+                    self.inputs.mask_scores(scores[:, : rows.stop - rows.start], heads, rows, columns)
+                tile.take(None if self.late else value)
+
+    def mix(self, tiles: Tiles, factors: Tensor, rows: slice) -> Tensor:
+        """The values (heads, queries, size) as the weights mix them; keeps the weights where maps are wanted.
+
+        Args:
+            tiles: filled.
+            factors: (columns, heads, queries, 1), see :func:`softmax`.
+            rows: as in :meth:`fill`.
+        """
+        if not self.late:
+            mixed = (tiles.outputs * factors).sum(0)
+            gate = self.inputs.gate
+            return (
+                mixed if gate is None else mixed * gate[self.heads[0].start : self.heads[-1].stop, None, None]
+            )
+        for row, group, heads, values in zip(tiles.grid, self.groups, self.heads, self.values, strict=True):
+            for index, (tile, columns, value) in enumerate(zip(row, self.columns, values, strict=True)):
+                weights = torch.mul(tile.powers, factors[index, group], out=tile.scores)
+                seen = weights[:, : rows.stop - rows.start]
+                if self.span is not None:
+                    seen.masked_fill_(distance(rows, columns, seen.device) > self.span, 0.0)
+                self.inputs.keep(seen, heads, rows, columns)
+                tile.output.copy_(torch.bmm(weights.to(value.dtype), value))
+        return tiles.outputs.sum(0)
+
+
+def slices(start: int, stop: int, most: int) -> list[slice]:
+    """From ``start`` to ``stop``, so many at a time."""
+    return [slice(first, min(first + most, stop)) for first in range(start, stop, most)]
+
+
+def share(count: int, most: int) -> int:
+    """The size of near-equal parts of at most so many."""
+    return -(-count // -(-count // most))
