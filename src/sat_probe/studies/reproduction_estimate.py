@@ -187,8 +187,8 @@ def _duration(corpus: Corpus, index: int) -> float:
     return audio_duration(audio)
 
 
-def _timed(work: Callable[[], Any], rounds: int = 2) -> float:
-    """Seconds of the quickest round."""
+def _timed(work: Callable[[], Any], rounds: int = 5) -> float:
+    """Seconds of the quickest round, which other work on the machine disturbed least."""
     times = []
     for _ in range(rounds):
         began = time.perf_counter()
