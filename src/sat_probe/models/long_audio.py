@@ -1,4 +1,4 @@
-"""Convolutional feature encoders piece by piece, so that an hour of audio needs no more memory than a few seconds.
+"""Convolutions and feed-forward layers piece by piece: an hour of audio needs little more memory than some seconds.
 
 wav2vec2's first convolution turns every second of audio into 3200 x 512 numbers; at once, five minutes of them are 2
 GB, and several copies live at the same time. Each frame sees 25 ms, so pieces that overlap by as much give the same
@@ -8,35 +8,49 @@ time: its statistics follow from those of the waveform.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sat_probe.models.convolution_products import ProductLayer, can_be_products
 from sat_probe.models.family_frames import receptive_field
 
-WHOLE_FRAMES = 250  # up to here (5 s at 20 ms) audio is convolved at once, as the model itself would
-PIECE_FRAMES = (
-    100  # beyond it, so many encoder frames (2 s) at once: small enough for memory to be used again
-)
+WHOLE_FRAMES = 100  # up to here (2 s at 20 ms) audio is convolved at once, as the model itself would
+PIECE_FRAMES = 100  # beyond it, so many encoder frames at once: small enough for memory to be used again
+ROWS_FROM, ROWS_AT_ONCE = 4096, 1024  # frames of a feed-forward layer, likewise
 _WINDOWS = 65_536  # windows of samples whose products are summed at once
 
 
 @contextmanager
-def convolving_in_pieces(model: nn.Module) -> Iterator[None]:
-    """Inside the block, a wav2vec2-like model convolves long audio piece by piece; other models are left alone."""
+def in_pieces(model: nn.Module) -> Iterator[None]:
+    """Inside the block, a wav2vec2-like model computes long audio piece by piece; other models are left alone."""
     encoder: Any = getattr(model, "feature_extractor", None)
-    if not hasattr(encoder, "conv_layers") or "forward" in encoder.__dict__:
-        yield
-        return
-    whole = encoder.forward
-    encoder.__dict__["forward"] = lambda input_values: _convolve(encoder, whole, input_values)
+    replaced: dict[nn.Module, Any] = {}
+    if hasattr(encoder, "conv_layers"):
+        replaced[encoder] = partial(_convolve, encoder, encoder.forward)
+        for module in model.modules():
+            if type(module).__name__.endswith("FeedForward"):  # each frame on its own
+                replaced[module] = partial(_feed_forward, module.forward)
+    here = {module: forward for module, forward in replaced.items() if "forward" not in module.__dict__}
+    for module, forward in here.items():
+        module.__dict__["forward"] = forward
     try:
         yield
     finally:
-        del encoder.__dict__["forward"]
+        for module in here:
+            del module.__dict__["forward"]
+
+
+def _feed_forward(whole: Any, hidden_states: Tensor) -> Tensor:
+    """(batch, frames, size) -> the same shape, as the layer's own forward."""
+    if hidden_states.shape[1] < ROWS_FROM or torch.is_grad_enabled():
+        return whole(hidden_states)
+    return torch.cat([whole(part) for part in hidden_states.split(ROWS_AT_ONCE, dim=1)], dim=1)
 
 
 def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
@@ -44,58 +58,53 @@ def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
     layers = list(encoder.conv_layers)
     kernels = [layer.conv.kernel_size[0] for layer in layers]
     strides = [layer.conv.stride[0] for layer in layers]
-    field, hop = receptive_field(kernels, strides), int(torch.tensor(strides).prod())
+    field, hop = receptive_field(kernels, strides), math.prod(strides)
     frames = (input_values.shape[1] - field) // hop + 1
-    unpadded = all(layer.conv.padding[0] == 0 and layer.conv.dilation[0] == 1 for layer in layers)
-    if frames <= WHOLE_FRAMES or not unpadded or torch.is_grad_enabled():
+    known = all(map(can_be_products, layers)) and not any(
+        isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm) for layer in layers[1:]
+    )
+    if frames <= WHOLE_FRAMES or not known or torch.is_grad_enabled():
         return whole(input_values)
-    samples = input_values[:, None]
-    first = layers[0]
-    norm: Any = getattr(first, "layer_norm", None)
-    statistics = None
-    if isinstance(norm, nn.GroupNorm):
-        statistics = _time_statistics(first.conv, samples)
-    output = None
+    later = [ProductLayer(layer) for layer in layers[1:]]
+    outputs = [_convolve_one(layers[0], later, samples, frames, field, hop) for samples in input_values]
+    return torch.stack(outputs).transpose(1, 2) if len(outputs) > 1 else outputs[0].T[None]
+
+
+def _convolve_one(
+    first: Any, later: Sequence[ProductLayer], samples: Tensor, frames: int, field: int, hop: int
+) -> Tensor:
+    """One waveform (samples,) to (frames, channels)."""
+    grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
+    layers = [ProductLayer(first, _time_statistics(first.conv, samples) if grouped else None), *later]
+    parts = []
     for start in range(0, frames, PIECE_FRAMES):
         stop = min(start + PIECE_FRAMES, frames)
-        hidden = samples[:, :, start * hop : (stop - 1) * hop + field]
+        hidden = samples[start * hop : (stop - 1) * hop + field, None]
         for layer in layers:
-            if layer is first and statistics is not None:
-                hidden = layer.activation(_normalised(layer.conv(hidden), norm, *statistics))
-            else:
-                hidden = layer(hidden)
-        if output is None:
-            output = hidden.new_empty(*hidden.shape[:2], frames)
-        output[:, :, start:stop] = hidden
-    assert output is not None
-    return output
+            hidden = layer(hidden)
+        parts.append(hidden)
+    return torch.cat(parts)
 
 
 def _time_statistics(convolution: nn.Conv1d, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance over time of every channel of the first convolution, each (batch, channels, 1) float64.
+    """Mean and variance over time of every channel of a convolution of (samples,), each (channels,) float64.
 
     A channel is w . x + b of the window x of samples that it sees: its mean is w . mean(x) + b and its variance
     w' cov(x) w, so that the convolution itself need not be computed for them.
     """
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]
-    windows = samples[:, 0].unfold(-1, kernel, stride)  # (batch, frames, kernel), a view
-    count = windows.shape[1]
-    total = windows.new_zeros(len(windows), kernel, dtype=torch.float64)
-    products = windows.new_zeros(len(windows), kernel, kernel, dtype=torch.float64)
-    for part in windows.split(_WINDOWS, dim=1):
+    windows = samples.unfold(0, kernel, stride)  # (frames, kernel), a view
+    total = windows.new_zeros(kernel, dtype=torch.float64)
+    products = windows.new_zeros(kernel, kernel, dtype=torch.float64)
+    for part in windows.split(_WINDOWS):
         precise = part.double()
-        total += precise.sum(1)
-        products += precise.mT @ precise
-    mean = total / count
-    covariance = products / count - mean[:, :, None] * mean[:, None]
+        total += precise.sum(0)
+        products += precise.T @ precise
+    mean = total / len(windows)
+    covariance = products / len(windows) - torch.outer(mean, mean)
     weight = convolution.weight[:, 0].double()
-    means = mean @ weight.T
+    means = weight @ mean
     if convolution.bias is not None:
         means = means + convolution.bias.double()
-    variances = torch.einsum("ck,bkl,cl->bc", weight, covariance, weight)
-    return means[..., None], variances.clamp(min=0)[..., None]
-
-
-def _normalised(hidden: Tensor, norm: nn.GroupNorm, mean: Tensor, variance: Tensor) -> Tensor:
-    scale = norm.weight[:, None] / (variance + norm.eps).sqrt()
-    return torch.addcmul((norm.bias[:, None] - mean * scale).to(hidden.dtype), hidden, scale.to(hidden.dtype))
+    variances = ((weight @ covariance) * weight).sum(1)
+    return means, variances.clamp(min=0)

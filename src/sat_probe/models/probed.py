@@ -20,7 +20,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
 from sat_probe.models.layer_states import layers_of, output_of_frames, recorded_states
-from sat_probe.models.long_audio import convolving_in_pieces
+from sat_probe.models.long_audio import in_pieces
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.refined import RefinedModel
@@ -115,7 +115,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             output_attentions=bool(output_attentions),
         )
         # where attention costs little, convolutions decide the time
-        with watched, convolving_in_pieces(self) if limited else nullcontext():
+        with watched, in_pieces(self) if limited else nullcontext():
             if output_attentions:
                 kwargs["output_attentions"] = True
             return super().forward(*args, **kwargs)
@@ -221,7 +221,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
                 observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
             )
             recorded = recorded_states(layers, output_hidden_states)
-            with watched as probe, recorded as states, convolving_in_pieces(self):
+            with watched as probe, recorded as states, in_pieces(self):
                 output = super().forward(**inputs.tensors, **options)
             maps = tuple(probe.maps[layer] for layer in sorted(probe.maps))
             outputs.append(output_of_frames(output, states, maps))
