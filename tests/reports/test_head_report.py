@@ -15,6 +15,7 @@ from sat_probe import HeadReport
 from sat_probe.errors import ReportError
 from sat_probe.reports import report_folder
 from sat_probe.reports.example import make_example
+from sat_probe.reports.leftovers import held
 
 PHONES = ("s", "aa", "sil")  # not in alphabetical order: maps keep the order of the table
 
@@ -206,6 +207,31 @@ def test_a_failed_rename_brings_the_old_report_back(report, tmp_path, monkeypatc
         make_report(seed=1).save(target, pictures=False)
     assert HeadReport.load(target).equals(report)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("moved_aside", [False, True])
+def test_what_a_killed_save_left_is_swept_by_the_next(report, tmp_path, monkeypatch, moved_aside):
+    """Killed while it wrote, or between its two renames; what a living process needs stays."""
+    pytest.importorskip("fcntl", reason="Windows tells no leftover from a folder in use")
+    target = make_report(seed=1).save(tmp_path / "report", pictures=False)
+    if moved_aside:
+        target.rename(tmp_path / ".report.00000001.replaced")
+    (tmp_path / ".report.00000001.writing").mkdir()
+    (tmp_path / ".report.00000001.writing" / "heads.parquet").write_text("a part of a table")
+    others = [
+        tmp_path / name for name in (".report.notes", ".reports.00000002.writing", ".report.00000003.writing")
+    ]
+    for other in others:
+        other.mkdir()
+    with held(others[-1]):
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "")))
+            with pytest.raises(ReportError, match="No space left"):
+                report.save(target, pictures=False)
+        assert HeadReport.load(target).equals(make_report(seed=1))
+        report.save(target, pictures=False)
+    assert HeadReport.load(target).equals(report)
+    assert set(tmp_path.iterdir()) == {target, *others}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sat_probe.errors import ReportError
+from sat_probe.reports.leftovers import REPLACED, WRITING, held, hidden_name, sweep
 
 FORMAT = "sat-probe head report"
 VERSION = 1
@@ -68,18 +69,23 @@ def replace_report(folder: str | Path, write: Callable[[Path], None]) -> Path:
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
     """Let `write` fill a new folder beside the wanted one, then rename it: whatever fails, nothing half-written stays.
 
+    What a process that was killed in here left behind is swept away.
+
     Raises:
         ReportError: if the disk is full or read-only.
     """
     target = Path(folder).expanduser().resolve()
     token = uuid.uuid4().hex[:8]
-    fresh, replaced = (target.with_name(f".{target.name}.{token}.{role}") for role in ("writing", "replaced"))
+    fresh, replaced = (hidden_name(target, token, role) for role in (WRITING, REPLACED))
     try:
+        sweep(target)
         fresh.mkdir()
-        write(fresh)
-        if target.exists():
-            target.rename(replaced)
-        fresh.rename(target)
+        with held(fresh):
+            write(fresh)
+            with held(target):
+                if target.exists():
+                    target.rename(replaced)
+                fresh.rename(target)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ReportError(

@@ -31,6 +31,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
+        self._temporary = path.with_suffix(".writing")
         self.identity = json.dumps(identity, sort_keys=True, default=str)
 
     def save(self, accumulators: Mapping[str, Accumulator], progress: Mapping[str, Any]) -> None:
@@ -41,9 +42,8 @@ class Checkpoint:
             for key, value in one.state_dict().items()
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".writing")
         try:
-            with temporary.open("wb") as file:
+            with self._temporary.open("wb") as file:
                 np.savez(
                     file,
                     _identity=np.array(self.identity),
@@ -52,9 +52,9 @@ class Checkpoint:
                 )
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(self.path)
+            self._temporary.replace(self.path)
         finally:
-            temporary.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
     def load(self, accumulators: Mapping[str, Accumulator]) -> dict[str, Any] | None:
         """Fill the accumulators; how far the pass had got, or None if there is no checkpoint.
@@ -85,5 +85,6 @@ class Checkpoint:
         return progress
 
     def delete(self) -> None:
-        """Remove the file: the run is finished."""
+        """Remove the file, and what a killed run may have left of a new one: the run is finished."""
         self.path.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
