@@ -102,7 +102,8 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
     """
     heads, frames, _ = inputs.query.shape
     keys = inputs.key.shape[1]
-    shape = _shape(heads, frames, keys)
+    # what is shown does not depend on the padding
+    shape = _shape(heads, frames if show is None else min(length, frames), keys)
     # keys that the model attends to beyond the true length all the same (Whisper) get tiles that are not shown
     edges = sorted({0, keys if show is None else min(length, keys), keys})
     tiles: list[Tiles] = []

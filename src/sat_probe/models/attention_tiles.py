@@ -131,9 +131,11 @@ class Rows:
     """Rows of attention over the keys of some tiles.
 
     Attributes:
-        powers, skewed: as in :class:`Tiles`.
-        factors: (tiles, heads, all queries, 1), which make weights of powers; 0 for queries that do not count.
-        entropy, maximum: (heads, queries), of the queries that count.
+        powers: (tiles, heads, queries, width), as in :class:`Tiles`.
+        skewed: (tiles, heads, queries, width + Q - 1) for tiles of Q queries, of which the first ones count here.
+        factors: (tiles, heads, queries, 1), which make weights of powers.
+        entropy: (heads, queries) of each row, in nats.
+        maximum: (heads, queries) largest weight of each row.
         keys: how many there are; what the last tile has beyond them is empty.
     """
 
@@ -147,12 +149,15 @@ class Rows:
     @classmethod
     def of(cls, tiles: Tiles, attention: Attention, queries: int, keys: int) -> Rows:
         """The first ``queries`` rows of the attention to the keys of some tiles."""
-        factors = attention.factors
-        if queries < factors.shape[2]:
-            factors = factors.clone()
-            factors[:, :, queries:] = 0.0
-        entropy, maximum = attention.entropy[:, :queries], attention.maximum[:, :queries]
-        return cls(tiles.powers, tiles.skewed, factors, entropy, maximum, keys)
+        some = slice(0, queries)
+        return cls(
+            tiles.powers[:, :, some],
+            tiles.skewed[:, :, some],
+            attention.factors[:, :, some],
+            attention.entropy[:, some],
+            attention.maximum[:, some],
+            keys,
+        )
 
     def head(self, index: int) -> Rows:
         """The rows of one head."""
@@ -164,7 +169,7 @@ class Rows:
         """(heads, queries, keys), rows sum to 1."""
         weights = self.powers * self.factors
         whole = weights[0] if len(weights) == 1 else weights.permute(1, 2, 0, 3).flatten(2)
-        return whole[:, : self.entropy.shape[1], : self.keys]
+        return whole[..., : self.keys]
 
     def column_sums(self) -> Tensor:
         """(heads, keys): what each key gets from all queries."""
@@ -173,12 +178,12 @@ class Rows:
 
     def offset_sums(self) -> Tensor:
         """(heads, queries + keys - 1): the weights over each offset key - query = -(queries - 1) ... keys - 1."""
-        tiles, heads, rows, width = self.powers.shape
+        tiles, heads, queries, width = self.powers.shape
+        before = self.skewed.shape[-1] - width  # offsets below 0 that the tiles have room for
         sums = torch.matmul(self.factors.mT, self.skewed)[:, :, 0].transpose(0, 1)
         if tiles > 1:  # diagonals that begin in one tile end in the next
             joined = sums.new_zeros(heads, tiles + 1, width)
             joined[:, :-1] = sums[..., :width]
-            joined[:, 1:, : rows - 1] += sums[..., width:]
+            joined[:, 1:, :before] += sums[..., width:]
             sums = joined
-        queries = self.entropy.shape[1]
-        return sums.flatten(1)[:, rows - queries : rows + self.keys - 1]
+        return sums.flatten(1)[:, before + 1 - queries : before + self.keys]
