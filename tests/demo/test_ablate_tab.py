@@ -74,8 +74,8 @@ def test_the_tab_shows_and_plays_what_the_study_says(clip):
     assert len(sounds) == 3
     np.testing.assert_allclose(sounds[0], clip.waveform, atol=1e-4)
     assert np.abs(sounds[1] - sounds[2]).max() > 1e-3
-    assert shown.count('role="img" aria-label="') == 2
-    assert shown.count("<audio controls") == shown.count("aria-label") - 2
+    assert shown.count('role="img" aria-label="') == 3  # spectrograms, phones, layers
+    assert shown.count("<audio controls") == shown.count("aria-label") - 3
 
 
 def test_the_two_meanings_of_a_span_differ(clip):

@@ -10,7 +10,7 @@ from gradio.events import Dependency
 
 from sat_probe.demo.guard import guarded
 from sat_probe.demo.head_grid import Heads, grid_of, head_grid, heads_off
-from sat_probe.demo.model_pool import probed_model, reconstruction_head
+from sat_probe.demo.model_pool import phone_probe, probed_model, reconstruction_head
 from sat_probe.demo.note import note
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
@@ -101,12 +101,14 @@ def ablate(settings: DemoSettings, session: Session, off: Heads, span: float, mo
     clip, choice = session.shown(settings)
     model = probed_model(choice)
     from sat_probe.demo.ablation_view import effect_html  # matplotlib and torch: not before the first view
+    from sat_probe.demo.phones_view import ABSENT, phones_html
     from sat_probe.studies.ablation_effect import ablation_effect, heard
     from sat_probe.studies.probing_features import Ablation
 
     way: SpanMode = MODES[mode]  # type: ignore[assignment]
     ablation = Ablation(off, limit, way)
-    effect = ablation_effect(model, clip.waveform, ablation, reconstruction_head(choice))
+    probe = phone_probe(choice)
+    effect = ablation_effect(model, clip.waveform, ablation, reconstruction_head(choice), probe)
     sounds: dict[str, np.ndarray] = {}
     if effect.intact is not None and effect.changed is not None:
         sounds = {
@@ -122,4 +124,8 @@ def ablate(settings: DemoSettings, session: Session, off: Heads, span: float, mo
         )
         if part
     )
-    return effect_html(effect, sounds, clip, taken)
+    phones = note(ABSENT)
+    if probe is not None and effect.phones is not None:
+        times = model.frame_grid.times(effect.phones.shape[1])
+        phones = phones_html(effect.phones, probe, clip, times)
+    return effect_html(effect, sounds, clip, taken, phones)

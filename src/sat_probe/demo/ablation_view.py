@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def effect_html(
-    effect: AblationEffect, sounds: Mapping[str, NDArray[np.float32]], clip: Clip, taken: str
+    effect: AblationEffect, sounds: Mapping[str, NDArray[np.float32]], clip: Clip, taken: str, phones: str
 ) -> str:
     """Everything there is to show of an effect.
 
@@ -35,6 +35,7 @@ def effect_html(
         sounds: (samples,) by what they are; empty where nothing is reconstructed.
         clip: the recording.
         taken: what was taken away, in words.
+        phones: what becomes of the phones, as HTML.
     """
     parts = [f"<h3>{html.escape(taken)}</h3>"]
     errors = effect.errors()
@@ -56,6 +57,7 @@ def effect_html(
         parts.append(
             _figure(_spectrograms(effect, clip), f"Spectrograms of {clip.name}: {', '.join(_PANELS)}", True)
         )
+    parts.append(phones)
     layers = ", ".join(f"{value:.0%}" for value in effect.relative_change)
     alt = f"Relative change of the hidden states, from the embedding to the last layer: {layers}"
     parts.append(_figure(_layers(effect), alt, False))

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sat_probe.demo.settings import ModelChoice
+from sat_probe.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
     from sat_probe.models.probed import ProbedModel
+    from sat_probe.studies.phone_probe import PhoneProbe
 
 KEPT = 2  # models in memory at once; the one that was not asked for the longest goes
 
@@ -23,6 +25,7 @@ WARM_UP_DELAY = 3.0  # seconds after the first page was sent, which the browser 
 logger = logging.getLogger(__name__)
 _loaded: OrderedDict[ModelChoice, ProbedModel] = OrderedDict()
 _heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the operator offers models
+_probes: dict[ModelChoice, PhoneProbe | None] = {}
 _warmed: set[ModelChoice] = set()
 _lock = threading.Lock()
 _requests = 1
@@ -74,6 +77,22 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
         return _heads[choice]
 
 
+def phone_probe(choice: ModelChoice) -> PhoneProbe | None:
+    """The phone probe that comes with the package, if it was learned on the weights of this model."""
+    model = probed_model(choice)
+    with _lock:
+        if choice not in _probes:
+            from sat_probe.studies.phone_probe import bundled_phone_probe
+
+            try:
+                probe = bundled_phone_probe()
+                _probes[choice] = probe if probe.fits(model) else None
+            except ModelError:
+                logger.exception("the demo shows no phones")
+                _probes[choice] = None
+        return _probes[choice]
+
+
 def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
     """Load a model and use it once, a moment from now: the first page comes first, and the first visitor waits less.
 
@@ -88,6 +107,7 @@ def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
         try:
             probed_model(choice)
             reconstruction_head(choice)
+            phone_probe(choice)
             try_out()
         except Exception:
             logger.exception("%s could not be loaded ahead", choice.label)

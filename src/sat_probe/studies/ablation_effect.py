@@ -14,6 +14,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.feature_recipes import FeatureRecipe
 from sat_probe.models.mockingjay.spectral_inversion import sounds_like
 from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.phone_probe import PhoneProbe
 from sat_probe.studies.probing_features import Ablation
 
 
@@ -28,6 +29,8 @@ class AblationEffect:
         target: (frames, size) features that a pre-trained Mockingjay shall reconstruct; None for other models.
         intact: (frames, size) reconstructed by the intact model.
         changed: (frames, size) reconstructed by the ablated model.
+        phones: (2, frames, phones) log posteriors that a phone probe reads from the intact and from the ablated
+            model; None without one.
     """
 
     relative_change: NDArray[np.float64]
@@ -35,6 +38,7 @@ class AblationEffect:
     target: NDArray[np.float32] | None = None
     intact: NDArray[np.float32] | None = None
     changed: NDArray[np.float32] | None = None
+    phones: NDArray[np.float64] | None = None
 
     def errors(self) -> tuple[float, float] | None:
         """Mean absolute error of the reconstruction, intact and changed; None without one."""
@@ -51,6 +55,7 @@ def ablation_effect(
     waveform: NDArray[np.float32],
     ablation: Ablation,
     head: torch.nn.Module | None = None,
+    probe: PhoneProbe | None = None,
 ) -> AblationEffect:
     """Run a recording twice, intact and ablated, and compare.
 
@@ -59,6 +64,7 @@ def ablation_effect(
         waveform: (samples,) at the model's rate.
         ablation: what is taken away.
         head: the model's own reconstruction head, `probing_features.pretraining_head`.
+        probe: a phone probe that fits the model.
 
     Raises:
         AudioError: the recording is too short or too long for the model.
@@ -79,6 +85,9 @@ def ablation_effect(
         "relative_change": np.array([_relative_change(one[0], other[0]) for one, other in pairs]),
         "cosine": np.array([_cosine(one[0], other[0]) for one, other in pairs]),
     }
+    if probe is not None:
+        states = (intact.hidden_states, changed.hidden_states)
+        effect["phones"] = np.stack([probe.log_posteriors(hidden) for hidden in states])
     if head is not None:
         size = model.config.target_size
         for name, output in (("intact", intact), ("changed", changed)):

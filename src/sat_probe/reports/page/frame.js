@@ -5,6 +5,11 @@ function tell(message) {
   outer?.postMessage({ satProbe: message }, "*");
 }
 
+// Browsers put observers of a frame off that is out of sight, so this is said at the start too.
+function tellHeight() {
+  tell({ height: document.body.offsetHeight + 8 });
+}
+
 function listenToOuterPage() {
   if (!outer) return;
   document.documentElement.classList.add("framed");
@@ -15,7 +20,7 @@ function listenToOuterPage() {
     document.documentElement.dataset.theme = data.satProbeTheme;
     if (selected) choose(selected, false);
   });
-  new ResizeObserver(() => tell({ height: document.body.offsetHeight + 8 })).observe(document.body);
+  new ResizeObserver(tellHeight).observe(document.body);
   tell({ ready: true });
 }
 

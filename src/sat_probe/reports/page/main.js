@@ -98,6 +98,7 @@ async function start() {
   choose(asked || strongest, false);
   byName("map")?.on?.("plotly_relayout", movePlayhead);
   document.documentElement.dataset.ready = "true";
+  tellHeight();
 }
 
 start();

@@ -1,0 +1,204 @@
+"""Make the phone probe that the demo's Ablate tab reads with: what phones do the bundled model's hidden states tell?
+
+    python scripts/make_phone_probe.py PATH/TO/speechocean762 --alignments FOLDER
+
+The corpus (https://www.openslr.org/101, free with attribution) is aligned by the project's own forced aligner; FOLDER
+keeps the TextGrids, so that the next run needs minutes less. To be run again whenever the bundled model changes: a
+probe says whose weights it was learned on, and the demo shows none that does not fit. Never on TIMIT, whose licence
+forbids it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sat_probe.models.probed import ProbedModel
+from sat_probe.phones.corpus import Corpus, load_corpus
+from sat_probe.phones.corpus_alignment import align_corpus
+from sat_probe.phones.phone_set import SILENCE
+from sat_probe.studies.phone_probe import PhoneProbe, phone_probe_folder, weights_digest
+from sat_probe.studies.probing import Score, mean_score, train_probe
+from sat_probe.studies.probing_corpus import PARTS, ProbingCorpus, collect
+from sat_probe.studies.probing_features import Ablation, write_features
+from sat_probe.studies.probing_tasks import CLASSIFICATIONS
+from sat_probe.studies.study_model import load_model
+
+NAME = "speechocean762"
+PHONE_SET = "arpabet-39"
+TASK = CLASSIFICATIONS["phones_hidden"]
+LAYER = -1  # the last: what the reconstruction is made of too
+DEV = 10  # every tenth speaker of the training part decides when to stop
+SILENCE_KEPT = 4  # every fourth frame of silence is learned from
+CREDIT = (
+    'Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus For Pronunciation Assessment", '
+    "Interspeech 2021; https://www.openslr.org/101; free for commercial and non-commercial use, with attribution"
+)
+PLACES = {"strangers": "speechocean762, the speakers to test on", "bundled": "the bundled speech"}
+
+README = """# Phone probe of the bundled model
+
+Reads {phones} phones (the set `{phone_set}`) from the last hidden state of the bundled Mockingjay, frame by frame,
+through one hidden layer. The demo's Ablate tab shows with it what becomes of the phones when heads are switched off.
+`probe.json` says which weights it was learned on (a digest); on any others it reads noise.
+
+Learned on read English by speakers whose first language is Mandarin, many of them children: {credit}.
+Where each phone is spoken was found by `sat-probe align` (PocketSphinx) from text and audio: no hand labels.
+
+| part | speakers | utterances | frames |
+|---|---|---|---|
+{parts}
+
+| read | frames | how many | right | 95 % interval over utterances | always the same phone |
+|---|---|---|---|---|---|
+{scores}
+
+The speakers to test on were heard neither by this probe nor by the model in its training. The bundled voices are
+synthetic, native, and labelled by the synthesizer itself.
+
+Made by `python scripts/make_phone_probe.py`, which wrote this page too.
+"""
+
+
+def chosen(corpus: Corpus, per_speaker: int) -> Corpus:
+    """At most so many utterances of each speaker, those that have an alignment if any has, by a hash of their ids."""
+    table = corpus.dataset.select_columns(["id", "speaker", "aligned"])[:]
+    some_aligned = any(table["aligned"])
+    groups: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
+    for index, (name, speaker, aligned) in enumerate(zip(*table.values(), strict=True)):
+        if aligned or not some_aligned:
+            groups[speaker].append((blake2b(name.encode(), digest_size=8).digest(), index))
+    kept = sorted(index for group in groups.values() for _, index in sorted(group)[:per_speaker])
+    return Corpus(corpus.name, corpus.split, corpus.dataset.select(kept), corpus.phone_set, corpus.folder)
+
+
+def parts_by_speaker(corpus: ProbingCorpus, tested: Iterable[str]) -> NDArray[np.int64]:
+    """(utterances,) index into PARTS: no speaker is in two of them."""
+    of_speaker = [
+        PARTS.index("test" if name in set(tested) else "dev" if index % DEV == DEV - 1 else "train")
+        for index, name in enumerate(corpus.speaker_names)
+    ]
+    return np.array(of_speaker)[corpus.speakers]
+
+
+def thinned(corpus: ProbingCorpus) -> ProbingCorpus:
+    """The corpus with most of the silence that a probe would learn from left out: two fifths of it all are silence."""
+    silent = corpus.phones == corpus.phone_names.index(SILENCE)
+    learned_from = ~corpus.in_part("test")[corpus.frame_utterances]
+    rows = np.flatnonzero(silent & learned_from)
+    phones = corpus.phones.copy()
+    phones[rows[np.arange(len(rows)) % SILENCE_KEPT != 0]] = -1
+    return replace(corpus, phones=phones)
+
+
+def learned(model: ProbedModel, corpus: ProbingCorpus, features: NDArray[np.float32]) -> PhoneProbe:
+    """The probe of the train part."""
+    probe = train_probe(TASK, corpus, features, missing_phones="ignore")
+    known = np.unique(corpus.phones[corpus.in_part("train")[corpus.frame_utterances] & (corpus.phones >= 0)])
+    return PhoneProbe(
+        probe, tuple(corpus.phone_names[code] for code in known), LAYER, weights_digest(model), {}
+    )
+
+
+def scores_of(
+    probe: PhoneProbe, corpus: ProbingCorpus, features: NDArray[np.float32], used: NDArray[np.bool_]
+) -> dict[str, tuple[Score, float]]:
+    """By which frames of the utterances used: the accuracy, and that of the one best answer."""
+    owners, names = corpus.frame_utterances, np.array(corpus.phone_names)
+    with torch.no_grad():
+        read = np.array(probe.phones)[probe.probe(torch.from_numpy(np.array(features))).argmax(-1).numpy()]
+    spoken = names[corpus.phones]
+    labelled = used[owners] & (corpus.phones >= 0)
+    found = {}
+    for name, rows in (("all", labelled), ("speech", labelled & (spoken != SILENCE))):
+        right = (read == spoken)[rows].astype(float)
+        constant = np.unique(spoken[rows], return_counts=True)[1].max() / rows.sum()
+        found[name] = mean_score(name, "accuracy", corpus.ids, owners[rows], right), float(constant)
+    return found
+
+
+def main() -> None:
+    """Align, run the model, learn, say how well, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "corpus", type=Path, help="folder of speechocean762, with train/, test/ and lexicon.txt"
+    )
+    parser.add_argument("--alignments", type=Path, help="folder that keeps the TextGrids")
+    parser.add_argument("--per-speaker", type=int, default=8, help="utterances of each speaker")
+    parser.add_argument("--output", type=Path, default=phone_probe_folder())
+    options = parser.parse_args()
+    model = load_model(None, device="cpu")
+    whole = load_corpus(NAME, data_dir=options.corpus)
+    tested = set(load_corpus(NAME, data_dir=options.corpus, split="test").dataset["speaker"])
+    keep = nullcontext(options.alignments) if options.alignments else tempfile.TemporaryDirectory()
+    with keep as grids, tempfile.TemporaryDirectory() as scratch:
+        run = align_corpus(
+            chosen(whole, options.per_speaker),
+            grids,
+            lexicon=options.corpus / "lexicon.txt",
+            num_proc=os.cpu_count() or 1,
+        )
+        print(f"{run.aligned} aligned, {run.present} there before, {len(run.failed)} failed")
+        aligned = chosen(load_corpus(NAME, data_dir=options.corpus, alignments=grids), options.per_speaker)
+        corpus = collect(model, aligned, Path(scratch) / "inputs")
+        corpus = replace(corpus, parts=parts_by_speaker(corpus, tested))
+        features = write_features(model, corpus, Path(scratch) / "states.npy", Ablation(), LAYER)
+        probe = learned(model, thinned(corpus), features)
+        strangers = scores_of(probe, corpus, features, corpus.in_part("test"))
+        bundled = collect(model, load_corpus("bundled"), Path(scratch) / "bundled")
+        features = write_features(model, bundled, Path(scratch) / "bundled.npy", Ablation(), LAYER)
+        synthetic = scores_of(probe, bundled, features, np.ones(len(bundled.ids), bool))
+    write(probe, corpus, {"strangers": strangers, "bundled": synthetic}, options.output)
+
+
+def write(
+    probe: PhoneProbe,
+    corpus: ProbingCorpus,
+    scores: dict[str, dict[str, tuple[Score, float]]],
+    folder: Path,
+) -> None:
+    """The probe's folder: weights, description, and a page for people."""
+    made: dict[str, object] = {"corpus": NAME, "credit": CREDIT}
+    lines = []
+    for place, frames in scores.items():
+        for name, (score, constant) in frames.items():
+            values = {"accuracy": score.value, "low": score.low, "high": score.high, "constant": constant}
+            made[f"{place}_{name}"] = {key: round(value, 4) for key, value in values.items()} | {
+                "frames": score.items
+            }
+            lines.append(
+                f"| {PLACES[place]} | {name} | {score.items:,} | {score.value:.1%} | "
+                f"{score.low:.1%} to {score.high:.1%} | {constant:.1%} |"
+            )
+    parts = []
+    for part in PARTS:
+        inside = corpus.in_part(part)
+        speakers = len(set(corpus.speakers[inside].tolist()))
+        parts.append(f"| {part} | {speakers} | {inside.sum():,} | {corpus.lengths[inside].sum():,} |")
+    replace(probe, made=made).save(folder)
+    page = README.format(
+        phones=len(probe.phones),
+        phone_set=PHONE_SET,
+        credit=CREDIT,
+        parts="\n".join(parts),
+        scores="\n".join(lines),
+    )
+    (folder / "README.md").write_text(page, encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
