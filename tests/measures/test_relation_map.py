@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -132,6 +133,17 @@ def test_any_split_merges_to_the_whole(seed, cut):
     ):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-5, err_msg=name)
     assert resumed.utterances == whole.utterances == 6
+
+
+def test_layers_resampled_apart_are_the_layers_of_the_whole():
+    attention, names, labels = corpus(3, 6)
+    whole = RelationMapAccumulator(2, 3, PHONES)
+    feed(whole, attention, names, labels)
+    parts = [whole.of_layers(slice(layer, layer + 1)) for layer in range(2)]
+    joined = RelationMaps.of_parts([part.compute(replicates=20) for part in parts])
+    expected = whole.compute(replicates=20)
+    for name in ("relation_frame", "concentration_frame", "operations_frame"):
+        pd.testing.assert_frame_equal(getattr(joined, name)(), getattr(expected, name)())
 
 
 def test_formulas_equal_the_accumulator():

@@ -26,14 +26,18 @@ def analyze(tmp_path_factory):
     for index in range(7):
         samples = 0.1 * generator.standard_normal(4000 + 777 * index)
         soundfile.write(audio / f"{index}.wav", samples, 16_000)
+        half, end = len(samples) // 2, len(samples)
+        (audio / f"{index}.phn").write_text(f"0 {half} {'s' if index % 2 else 'aa'}\n{half} {end} h#\n")
     (audio / "broken.wav").write_text("this is no audio")
     return ["-m", "sat_probe", "analyze", str(folder / "model"), "--dataset", str(audio), "--json"]
 
 
 @pytest.fixture(scope="module")
-def of_one(analyze):
-    one = subprocess.run([sys.executable, *analyze], capture_output=True, text=True, check=True)
-    return json.loads(one.stdout)
+def of_one(analyze, tmp_path_factory):
+    output = tmp_path_factory.mktemp("one") / "out"
+    command = [sys.executable, *analyze, "--output", str(output)]
+    one = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(one.stdout), HeadReport.load(output).tables
 
 
 @pytest.mark.parametrize("options", [[], ["--streaming"]], ids=["listed", "streamed"])
@@ -43,9 +47,15 @@ def test_two_processes_give_the_report_of_one(analyze, of_one, options, tmp_path
     two = subprocess.run(command, capture_output=True, text=True, check=False)
     assert two.returncode == 0, two.stderr[-2000:]
     found = json.loads(two.stdout)
-    heads = [pd.DataFrame(report["heads"]) for report in (of_one, found)]
+    expected, tables = of_one
+    heads = [pd.DataFrame(report["heads"]) for report in (expected, found)]
     pd.testing.assert_frame_equal(*heads, check_exact=False, rtol=1e-9, atol=1e-12)
     assert found["provenance"]["processes"] == 2
     for key in ("utterances", "skipped", "seconds", "corpus"):
-        assert found["provenance"][key] == of_one["provenance"][key]
-    assert len(HeadReport.load(tmp_path / "out").heads) == 12
+        assert found["provenance"][key] == expected["provenance"][key]
+    saved = HeadReport.load(tmp_path / "out")
+    assert len(saved.heads) == 12
+    assert saved.examples
+    assert saved.tables.keys() == tables.keys() > {"relation_maps", "concentration"}
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(saved.tables[name], table, check_exact=False, rtol=1e-9, atol=1e-12)

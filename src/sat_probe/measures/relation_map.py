@@ -172,6 +172,19 @@ class RelationMapAccumulator:
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def of_layers(self, layers: slice) -> RelationMapAccumulator:
+        """The sums of some layers alone."""
+        part = RelationMapAccumulator(
+            len(range(*layers.indices(self.layers))),
+            self.heads,
+            self.phones,
+            upsampling_factor=self.upsampling_factor,
+            leave_out_own_segment=self.leave_out_own_segment,
+            groups=len(self.joint),
+        )
+        part.load_state_dict({**self.state_dict(), "joint": self.joint[:, layers]})
+        return part
+
     def state_dict(self) -> dict[str, Any]:
         """The sums, as arrays and numbers, for a checkpoint."""
         return {name: getattr(self, name) for name in _SUMS}

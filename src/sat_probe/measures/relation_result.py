@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +72,15 @@ class RelationMaps:
         values = relation(maps, expected)
         groups = len(uniform)
         draws = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
+        expected_drawn = _distribution(np.tensordot(draws.astype(float), uniform, axes=1))
+        layers, heads = maps.shape[:2]
+        # head by head: the replicates of one stay in the processor's cache
         bounds = [
-            _layer_intervals(joint[:, layer], uniform, draws.astype(float)) for layer in range(joint.shape[1])
+            _head_intervals(joint[:, layer, head], expected_drawn, draws.astype(float))
+            for layer, head in np.ndindex(layers, heads)
         ]
         low, high, focus_low, focus_high, same_low, same_high = (
-            np.stack(part) for part in zip(*bounds, strict=True)
+            np.stack(part).reshape(layers, heads, *part[0].shape) for part in zip(*bounds, strict=True)
         )
         return cls(
             tuple(phones), maps, expected, values, low, high,
@@ -84,6 +88,16 @@ class RelationMaps:
             identity_contrast(values), same_low, same_high,
             frames, utterances,
         )  # fmt: skip
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[RelationMaps]) -> RelationMaps:
+        """All layers from maps of some layers each, in order."""
+        joined: dict[str, Any] = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)
+            if field.name not in ("phones", "uniform", "frames", "utterances")  # the same for all layers
+        }
+        return replace(parts[0], **joined)
 
     @property
     def reliable(self) -> NDArray[np.bool_]:
@@ -199,12 +213,10 @@ def _distribution(sums: Array) -> Array:
     return np.divide(sums, mass, out=np.full_like(sums, np.nan), where=mass > 0)
 
 
-def _layer_intervals(joint: Array, uniform: Array, draws: Array) -> tuple[Array, ...]:
-    replicate = relation(
-        _distribution(np.tensordot(draws, joint, axes=1)),
-        _distribution(np.tensordot(draws, uniform, axes=1))[:, None],
-    )
-    if len(uniform) < 2:
+def _head_intervals(joint: Array, expected: Array, draws: Array) -> tuple[Array, ...]:
+    """Intervals of one head: joint (groups, P, P), expected (replicates, P, P), draws (replicates, groups)."""
+    replicate = relation(_distribution(np.tensordot(draws, joint, axes=1)), expected)
+    if len(joint) < 2:
         replicate[:] = np.nan
     pairs = [
         _interval(values) for values in (replicate, concentration(replicate), identity_contrast(replicate))

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 
@@ -58,9 +59,15 @@ def add_up(process: Process, accumulators: Mapping[str, Any]) -> None:
     """Give every process the sums of all: the numbers of one process over the whole corpus."""
     if process.count == 1:
         return
-    states: Sequence[Mapping[str, Mapping[str, Any]]] = gather(
-        process, {name: one.state_dict() for name, one in accumulators.items()}
-    )
-    for name, accumulator in accumulators.items():
-        first, *others = (state[name] for state in states)
-        accumulator.load_state_dict({key: first[key] + sum(other[key] for other in others) for key in first})
+    for accumulator in accumulators.values():
+        summed = {}
+        for name, value in accumulator.state_dict().items():
+            total = torch.as_tensor(np.array(value)).reshape(-1).to(process.device)
+            torch.distributed.all_reduce(total)
+            summed[name] = total.cpu().numpy().reshape(np.shape(value))
+        accumulator.load_state_dict(summed)
+
+
+def share(process: Process, count: int) -> slice:
+    """Which of so many equal pieces of work this process does; perhaps none."""
+    return slice(count * process.index // process.count, count * (process.index + 1) // process.count)

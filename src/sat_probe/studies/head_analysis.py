@@ -14,6 +14,7 @@ from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.measures.relation_map import RelationMapAccumulator
+from sat_probe.measures.relation_result import RelationMaps
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpus import Corpus, load_corpus
@@ -21,12 +22,13 @@ from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
-from sat_probe.studies.distributed import this_process
+from sat_probe.studies.distributed import Process, gather, share, this_process
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
 from sat_probe.studies.study_model import BUNDLED, load_model, model_name, require_intact
 
 RelationRate = Literal["upsampled", "model"]
+_ALONE = Process()
 _MILLISECONDS = {"mean_offset": "mean_offset_ms", "spread": "spread_ms"}  # frames inside, time in reports
 
 
@@ -77,7 +79,8 @@ def analyze_model(
         resume: go on from the checkpoint that a killed run with the same arguments left beside ``output``.
 
     Returns:
-        The report: one row per head in ``report.heads``; with alignments also relation maps.
+        The report: one row per head in ``report.heads``; with alignments also relation maps. Of several processes the
+        first one's report holds the example.
 
     Raises:
         ModelError: if the model cannot be loaded or probed.
@@ -154,8 +157,8 @@ def analyze_model(
     report = HeadReport(
         heads=head_table(seen.heads.compute(), hop_ms),
         provenance=provenance,
-        tables=relation_tables(seen.relations, corpus.phone_set),
-        examples=example_utterance(probed, corpus),
+        tables=relation_tables(seen.relations, corpus.phone_set, process),
+        examples=example_utterance(probed, corpus) if process.is_main else {},
     )
     if output is not None and process.is_main:
         report.save(output)
@@ -190,13 +193,22 @@ def head_table(metrics: HeadMetrics, hop_ms: float) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def relation_tables(relations: RelationMapAccumulator, phones: PhoneSet) -> dict[str, pd.DataFrame]:
+def relation_tables(
+    relations: RelationMapAccumulator, phones: PhoneSet, process: Process = _ALONE
+) -> dict[str, pd.DataFrame]:
     """Relation maps over phones, natural classes and voicing, concentration and named operations; nothing if no
     utterance was aligned.
+
+    Args:
+        relations: the sums of all processes.
+        phones: their phone set.
+        process: this one of several, which share the work: resampling takes its time.
     """
     if not relations.utterances:
         return {}
-    maps = relations.compute()
+    mine = relations.of_layers(share(process, relations.layers))
+    parts = gather(process, mine.compute() if mine.layers else None)
+    maps = RelationMaps.of_parts([part for part in parts if part is not None])
     manner = {phone: phones.natural_class(phone) for phone in phones.phones}
     voicing = {phone: "voiced" if phones.is_voiced(phone) else "voiceless" for phone in phones.phones}
     voicing |= {phone: manner[phone] for phone in phones.phones if manner[phone] == "silence"}
