@@ -128,7 +128,7 @@ def test_heads_are_switched_off_with_keys_and_the_change_is_seen_and_heard(visit
         "players => players.map((player) => player.duration)"
     )
     assert min(durations) > 1
-    assert page.locator("#effect svg[role=img][aria-label]").count() == 2
+    assert page.locator("#effect svg[role=img][aria-label]").count() == 3  # spectrograms, phones, layers
     page.locator('#ablate-grid [data-set="none"]').click()
     page.locator("#effect", has_text="Switch heads off").wait_for()
 
