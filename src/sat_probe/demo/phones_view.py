@@ -46,12 +46,12 @@ def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times:
         )
     if told := probe.made.get("strangers_speech"):
         lines.append(
-            f"The probe that reads is small: right in {told['accuracy']:.0%} of the speech of unknown speakers, where "
-            f"one answer for all frames would be in {told['constant']:.0%}."
+            f"The probe is small: it names {told['accuracy']:.0%} of the frames of unknown speakers' speech rightly; "
+            f"one answer for all of them would be right in {told['constant']:.0%}."
         )
     alt = f"Phones read from {clip.name} over time, with all heads and without these: {share:.0%} of the frames change"
     figure = inline_figure(_posteriorgrams(read, frames, probe, times), alt)
-    spoken = [html.escape(label) for start, end, label in clip.phones]
+    spoken = [html.escape(_folded(label) or label) for _, _, label in clip.phones]
     return (
         "<h3>Phones that a probe reads from the last layer</h3>"
         + note(" ".join(lines))
@@ -66,10 +66,9 @@ def _right(
     read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times: NDArray[np.float64]
 ) -> tuple[float, float] | None:
     """Share of the frames of speech whose phone is read, with all heads and without some; None if none is known."""
-    sets = phone_set("arpabet-39"), phone_set("timit-39")
     spoken: dict[int, str] = {}
     for start, end, label in clip.phones:
-        phone = next((known.fold(label) for known in sets if label in known), None)
+        phone = _folded(label)
         if phone not in {None, SILENCE}:
             spoken |= dict.fromkeys(np.flatnonzero((times >= start) & (times < end)).tolist(), str(phone))
     if not spoken:
@@ -79,6 +78,12 @@ def _right(
         for side in read
     )
     return intact, ablated
+
+
+def _folded(label: str) -> str | None:
+    """The phone that a label of an aligner or of TIMIT stands for; None if there is none."""
+    sets = phone_set("arpabet-39"), phone_set("timit-39")
+    return next((known.fold(label) for known in sets if label in known), None)
 
 
 def _posteriorgrams(
