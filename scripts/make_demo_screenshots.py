@@ -10,13 +10,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from sat_probe.demo.app import serve
 from sat_probe.demo.settings import DemoSettings
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
-WIDE, NARROW = {"width": 1280, "height": 1500}, {"width": 390, "height": 844}
+WIDE, TALL = ViewportSize(width=1280, height=1500), ViewportSize(width=1280, height=2180)
+NARROW = ViewportSize(width=390, height=844)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
 
 
@@ -60,6 +61,7 @@ def main() -> None:
             page.set_default_timeout(120_000)
             analyzed(page, app.local_url)
             shoot(page, f"explore-{theme}")
+            page.set_viewport_size(TALL)
             ablated(page)
             shoot(page, f"ablate-{theme}")
             page.close()

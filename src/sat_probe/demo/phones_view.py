@@ -108,7 +108,7 @@ def _posteriorgrams(
         )
         ax.set_yticks(range(len(shown)), [probe.phones[index] for index in shown], fontsize=7)
         ax.tick_params(axis="y", length=0)
-        ax.set_title(f"{title}: darker is more probable", fontsize=9, loc="left")
+        ax.set_title(f"{title}: the stronger, the more probable", fontsize=9, loc="left")
     for start, end, flag in runs(frames.astype(np.int64)):
         if flag:
             between.axvspan(times[start] - half, times[end - 1] + half, color=REFERENCE_COLOUR, linewidth=0)
