@@ -57,13 +57,14 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     padding=st.integers(0, 9),
     hidden=st.booleans(),
     queries=st.integers(1, 9),
-    tile=st.integers(4, 12),
+    tile=st.integers(1, 12),
     block=st.integers(1, 2000),
+    kept=st.sampled_from([0, 300, 10_000]),
     sharpness=st.sampled_from([0.1, 1.0, 30.0]),
 )
 @settings(max_examples=120, deadline=None)
 def test_every_shape_of_block_shows_the_true_map(
-    heads, frames, padding, hidden, queries, tile, block, sharpness
+    heads, frames, padding, hidden, queries, tile, block, kept, sharpness
 ):
     """Padding is hidden by a mask, or attended to all the same (Whisper): it is never shown."""
     query, key, value = inputs(heads, frames + padding, frames, sharpness)
@@ -76,6 +77,7 @@ def test_every_shape_of_block_shows_the_true_map(
         patch.setattr(attention_blocks, "_TILE_QUERIES", queries)
         patch.setattr(attention_blocks, "_TILE_ELEMENTS", queries * queries * tile)
         patch.setattr(attention_blocks, "_BLOCK_ELEMENTS", block)
+        patch.setattr(attention_blocks, "_KEPT_ELEMENTS", kept)
         probe = AttentionProbe(observers=[watcher], lengths=[frames])
         output, _ = attend(probe, 0, query, key, value, mask)
     assert (watcher.seen == 1).all()

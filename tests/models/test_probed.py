@@ -38,16 +38,16 @@ def eager_maps(model, inputs):
         model.set_attn_implementation("sdpa")
 
 
+SHAPES = ("_BLOCK_ELEMENTS", "_KEPT_ELEMENTS", "_TILE_ELEMENTS", "_TILE_QUERIES")
+
+
 @pytest.fixture(
-    params=[None, (400, 150, 6), (2000, 700, 13)], ids=["whole maps", "small tiles", "wider tiles"]
+    params=[None, (400, 0, 150, 6), (2000, 10_000, 700, 13)], ids=["whole maps", "small tiles", "wider tiles"]
 )
 def block_elements(request, monkeypatch):
     """Run a test with blocks that hold everything, and with blocks of a few rows that meet the keys in tiles."""
-    if request.param:
-        for name, value in zip(
-            ("_BLOCK_ELEMENTS", "_TILE_ELEMENTS", "_TILE_QUERIES"), request.param, strict=True
-        ):
-            monkeypatch.setattr(attention_blocks, name, value)
+    for name, value in zip(SHAPES, request.param or (), strict=False):
+        monkeypatch.setattr(attention_blocks, name, value)
 
 
 class Watcher:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 
 import torch
@@ -19,9 +19,12 @@ from sat_probe.models.attention_whole import attend_sdpa, attend_whole, head_gat
 
 # powers that a block keeps, where a tile has less: few blocks, as each costs calls of its own
 _BLOCK_ELEMENTS = 1024 * 1024
+# powers beyond this leave all caches: for observers they are computed a second time, tile by tile; with more queries
+# at a time, as keys and values too come from afar
+_KEPT_ELEMENTS = 8 * 1024 * 1024
 # scores per tile: these, and the powers made of them, stay in a core's own cache
 _TILE_ELEMENTS = 128 * 1024
-# of a tile that does not hold all: enough for products to run at full speed; its square is a quarter of a tile at most
+# of a tile that does not hold all: enough for products to run at full speed
 _TILE_QUERIES = 128
 
 
@@ -102,10 +105,10 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
     """
     heads, frames, _ = inputs.query.shape
     keys = inputs.key.shape[1]
-    # what is shown does not depend on the padding
-    shape = _shape(heads, frames if show is None else min(length, frames), keys)
     # keys that the model attends to beyond the true length all the same (Whisper) get tiles that are not shown
     edges = sorted({0, keys if show is None else min(length, keys), keys})
+    # what is shown does not depend on the padding
+    shape = _shape(heads, frames if show is None else min(length, frames), keys, edges[1])
     tiles: list[Tiles] = []
     for chosen in slices(0, heads, shape.heads):
         sides = [
@@ -115,7 +118,7 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
         missing = -frames % shape.queries  # the last block is as large as the others
         blocks = nn.functional.pad(inputs.query[chosen], (0, 0, 0, missing)).split(shape.queries, dim=1)
         if not tiles or tiles[0].powers.shape[1] != blocks[0].shape[0]:
-            tiles = [side.tiles(shape.queries) for side in sides]
+            tiles = [side.tiles(shape.queries, _KEPT_ELEMENTS) for side in sides]
         for query, rows in zip(blocks, slices(0, frames, shape.queries), strict=True):
             for side, part in zip(sides, tiles, strict=True):
                 side.fill(part, query, rows)
@@ -123,9 +126,12 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
             if show is not None and rows.start < length:
                 shown = attention if len(tiles) == 1 else softmax(tiles[:1])  # over the true keys alone
                 true = min(rows.stop, length) - rows.start
-                show(chosen, rows.start, Rows.of(tiles[0], shown, true, edges[1]))
+                again = partial(sides[0].fill_again, tiles[0], query, rows)
+                show(chosen, rows.start, Rows.of(tiles[0], shown, true, edges[1], again))
             parts = attention.factors.split([len(part.powers) for part in tiles])
-            mixed = [side.mix(part, own, rows) for side, part, own in zip(sides, tiles, parts, strict=True)]
+            mixed = [
+                side.mix(part, query, rows, own) for side, part, own in zip(sides, tiles, parts, strict=True)
+            ]
             inputs.output[chosen, rows] = reduce(torch.add, mixed)[:, : rows.stop - rows.start]
 
 
@@ -139,11 +145,12 @@ class _Shape:
     tile_keys: int
 
 
-def _shape(heads: int, frames: int, keys: int) -> _Shape:
-    """Near-equal blocks, and near-equal tiles in them."""
+def _shape(heads: int, frames: int, keys: int, shown: int) -> _Shape:
+    """Near-equal blocks, and near-equal tiles in them; no tile of the ``shown`` keys has more queries than keys."""
     threads = torch.get_num_threads()  # each works on a part of a tile's heads, with a cache of its own
-    width = share(keys, _TILE_ELEMENTS // min(frames, _TILE_QUERIES))
-    queries = share(frames, max(_TILE_QUERIES, _TILE_ELEMENTS // width))
+    least = _TILE_QUERIES if keys * _TILE_QUERIES <= _KEPT_ELEMENTS else 2 * _TILE_QUERIES
+    width = share(keys, max(1, _TILE_ELEMENTS // min(frames, least)))
+    queries = share(frames, min(max(least, _TILE_ELEMENTS // width), share(shown, width)))
     tile_heads = min(heads, max(threads, threads * _TILE_ELEMENTS // (queries * width)))
     groups = max(1, _BLOCK_ELEMENTS // (tile_heads * queries * keys))
     return _Shape(share(heads, groups * tile_heads), queries, tile_heads, width)

@@ -46,11 +46,12 @@ class Keys:
         # half precision cannot hold products with powers, and a span drops weights after they were shown
         self.late = inputs.precise != inputs.value.dtype or inputs.maps is not None or span is not None
 
-    def tiles(self, queries: int) -> Tiles:
-        """Tiles for so many queries."""
+    def tiles(self, queries: int, most: int) -> Tiles:
+        """Tiles for so many queries, whose powers are all kept if they are at most so many."""
         like = self.inputs.value.new_empty(0, dtype=self.inputs.precise)
         widths = [columns.stop - columns.start for columns in self.columns]
-        return Tiles(self.groups, widths, queries, self.inputs.value.shape[-1], like)
+        kept = self.groups[-1].stop * queries * sum(widths) <= most
+        return Tiles(self.groups, widths, queries, self.inputs.value.shape[-1], like, kept)
 
     def fill(self, tiles: Tiles, query: Tensor, rows: slice) -> None:
         """Fill the tiles with what a block of queries makes of the keys.
@@ -60,27 +61,36 @@ class Keys:
             query: (heads, queries, size), in base 2; padded at the end.
             rows: the true ones among them, counted in the utterance.
         """
-        for row, group, heads, keys, values in zip(
-            tiles.grid, self.groups, self.heads, self.keys, self.values, strict=True
-        ):
-            some = query[group]
-            for tile, columns, key, value in zip(row, self.columns, keys, values, strict=True):
-                scores = tile.scores
-                if some.dtype == scores.dtype:
-                    torch.bmm(some, key, out=scores)
-                else:
-                    scores.copy_(torch.bmm(some, key))
-                if self.inputs.masks:
-                    self.inputs.mask_scores(scores[:, : rows.stop - rows.start], heads, rows, columns)
+        for group, (row, values) in enumerate(zip(tiles.grid, self.values, strict=True)):
+            for column, (tile, value) in enumerate(zip(row, values, strict=True)):
+                self._score(tile.scores, group, column, query, rows)
                 tile.take(None if self.late else value)
 
-    def mix(self, tiles: Tiles, factors: Tensor, rows: slice) -> Tensor:
+    def fill_again(self, tiles: Tiles, query: Tensor, rows: slice, column: int) -> None:
+        """Compute the powers of one column again; arguments as in :meth:`fill`."""
+        for group, row in enumerate(tiles.grid):
+            self._score(row[column].scores, group, column, query, rows)
+            row[column].take_again()
+        tiles.powers[column, ..., row[column].powers.shape[-1] :] = 0.0  # of wider columns before it
+
+    def _score(self, scores: Tensor, group: int, column: int, query: Tensor, rows: slice) -> None:
+        some, key = query[self.groups[group]], self.keys[group][column]
+        if some.dtype == scores.dtype:
+            torch.bmm(some, key, out=scores)
+        else:
+            scores.copy_(torch.bmm(some, key))
+        if self.inputs.masks:
+            true = scores[:, : rows.stop - rows.start]
+            self.inputs.mask_scores(true, self.heads[group], rows, self.columns[column])
+
+    def mix(self, tiles: Tiles, query: Tensor, rows: slice, factors: Tensor) -> Tensor:
         """The values (heads, queries, size) as the weights mix them; keeps the weights where maps are wanted.
 
         Args:
             tiles: filled.
-            factors: (columns, heads, queries, 1), see :func:`softmax`.
+            query: as in :meth:`fill`.
             rows: as in :meth:`fill`.
+            factors: (columns, heads, queries, 1), see :func:`softmax`.
         """
         if not self.late:
             mixed = (tiles.outputs * factors).sum(0)
@@ -88,9 +98,14 @@ class Keys:
             return (
                 mixed if gate is None else mixed * gate[self.heads[0].start : self.heads[-1].stop, None, None]
             )
-        for row, group, heads, values in zip(tiles.grid, self.groups, self.heads, self.values, strict=True):
-            for index, (tile, columns, value) in enumerate(zip(row, self.columns, values, strict=True)):
-                weights = torch.mul(tile.powers, factors[index, group], out=tile.scores)
+        for column, columns in enumerate(self.columns):
+            if not tiles.kept:
+                self.fill_again(tiles, query, rows, column)
+            for row, group, heads, values in zip(
+                tiles.grid, self.groups, self.heads, self.values, strict=True
+            ):
+                tile, value = row[column], values[column]
+                weights = torch.mul(tile.powers, factors[column, group], out=tile.scores)
                 seen = weights[:, : rows.stop - rows.start]
                 if self.span is not None:
                     seen.masked_fill_(distance(rows, columns, seen.device) > self.span, 0.0)

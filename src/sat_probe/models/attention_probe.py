@@ -57,14 +57,18 @@ class AttentionBlock:
         return self.rows.weights()
 
     @cached_property
+    def _sums(self) -> tuple[Tensor, Tensor]:
+        return self.rows.sums()
+
+    @property
     def column_sums(self) -> Tensor:
         """(heads, T) weights that each key gets from all queries of the block."""
-        return self.rows.column_sums()
+        return self._sums[0]
 
-    @cached_property
+    @property
     def offset_sums(self) -> Tensor:
         """(heads, queries + T - 1) weights over each offset key - (query - first_query) = -(queries - 1) ... T - 1."""
-        return self.rows.offset_sums()
+        return self._sums[1]
 
     def of_head(self, index: int, number: int) -> AttentionBlock:
         """The block of its ``index``-th head alone, which goes by another number."""

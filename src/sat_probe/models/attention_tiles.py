@@ -8,7 +8,7 @@ queries - and the weights themselves are made of the powers only when somebody a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,10 @@ class Tile:
         if value is not None:
             torch.bmm(self.powers, value, out=self.output)
 
+    def take_again(self) -> None:
+        """Turn the same scores into the same powers."""
+        torch.exp2(self.scores.sub_(self.highest), out=self.powers)
+
 
 class Tiles:
     """The tiles of a block of queries over some keys; to be filled again for the next block.
@@ -55,6 +59,7 @@ class Tiles:
         queries: of the block.
         size: of a head's values.
         like: has the dtype of scores, and the device.
+        kept: all powers are kept; otherwise one column's at a time.
 
     Attributes:
         powers, highest, outputs: those of all tiles, (columns, heads, ...).
@@ -65,11 +70,19 @@ class Tiles:
     """
 
     def __init__(
-        self, groups: Sequence[slice], widths: Sequence[int], queries: int, size: int, like: Tensor
+        self,
+        groups: Sequence[slice],
+        widths: Sequence[int],
+        queries: int,
+        size: int,
+        like: Tensor,
+        kept: bool = True,
     ) -> None:
         heads, pitch = groups[-1].stop, widths[0] + queries - 1
-        memory = like.new_zeros(len(widths) * heads * queries * pitch + queries)
-        shape, steps = (len(widths), heads, queries), (heads * queries * pitch, queries * pitch)
+        self.kept = kept or len(widths) == 1
+        column = heads * queries * pitch
+        memory = like.new_zeros((len(widths) if self.kept else 1) * column + queries)
+        shape, steps = (len(widths), heads, queries), (column if self.kept else 0, queries * pitch)
         self.powers = memory.as_strided((*shape, widths[0]), (*steps, pitch, 1), queries - 1)
         # one step more per row than the pitch walks down a diagonal; beyond the ends of a row it meets zeros
         self.skewed = memory.as_strided((*shape, pitch), (*steps, pitch + 1, 1))
@@ -137,6 +150,7 @@ class Rows:
         entropy: (heads, queries) of each row, in nats.
         maximum: (heads, queries) largest weight of each row.
         keys: how many there are; what the last tile has beyond them is empty.
+        again: computes the powers of one column again where they were not kept.
     """
 
     powers: Tensor
@@ -145,9 +159,12 @@ class Rows:
     entropy: Tensor
     maximum: Tensor
     keys: int
+    again: Callable[[int], None] | None = None
 
     @classmethod
-    def of(cls, tiles: Tiles, attention: Attention, queries: int, keys: int) -> Rows:
+    def of(
+        cls, tiles: Tiles, attention: Attention, queries: int, keys: int, again: Callable[[int], None]
+    ) -> Rows:
         """The first ``queries`` rows of the attention to the keys of some tiles."""
         some = slice(0, queries)
         return cls(
@@ -157,33 +174,50 @@ class Rows:
             attention.entropy[:, some],
             attention.maximum[:, some],
             keys,
+            None if tiles.kept else again,
         )
 
     def head(self, index: int) -> Rows:
         """The rows of one head."""
         one = slice(index, index + 1)
         per_tile = self.powers[:, one], self.skewed[:, one], self.factors[:, one]
-        return Rows(*per_tile, self.entropy[one], self.maximum[one], self.keys)
+        return Rows(*per_tile, self.entropy[one], self.maximum[one], self.keys, self.again)
 
     def weights(self) -> Tensor:
         """(heads, queries, keys), rows sum to 1."""
-        weights = self.powers * self.factors
+        weights = self._each(lambda powers, _, factors: powers * factors)
         whole = weights[0] if len(weights) == 1 else weights.permute(1, 2, 0, 3).flatten(2)
         return whole[..., : self.keys]
 
-    def column_sums(self) -> Tensor:
-        """(heads, keys): what each key gets from all queries."""
-        sums = torch.matmul(self.factors.mT, self.powers)[:, :, 0]
-        return sums.transpose(0, 1).flatten(1)[:, : self.keys]
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """What keys and offsets get from all queries.
 
-    def offset_sums(self) -> Tensor:
-        """(heads, queries + keys - 1): the weights over each offset key - query = -(queries - 1) ... keys - 1."""
+        Returns:
+            (heads, keys); (heads, queries + keys - 1) for each offset key - query = -(queries - 1) ... keys - 1.
+        """
         tiles, heads, queries, width = self.powers.shape
         before = self.skewed.shape[-1] - width  # offsets below 0 that the tiles have room for
-        sums = torch.matmul(self.factors.mT, self.skewed)[:, :, 0].transpose(0, 1)
+        both = self._each(
+            lambda powers, skewed, factors: torch.cat([factors.mT @ powers, factors.mT @ skewed], -1)
+        )
+        both = both[:, :, 0].transpose(0, 1)
+        columns, offsets = both[..., :width], both[..., width:]
         if tiles > 1:  # diagonals that begin in one tile end in the next
-            joined = sums.new_zeros(heads, tiles + 1, width)
-            joined[:, :-1] = sums[..., :width]
-            joined[:, 1:, :before] += sums[..., width:]
-            sums = joined
-        return sums.flatten(1)[:, before + 1 - queries : before + self.keys]
+            joined = both.new_zeros(heads, tiles + 1, width)
+            joined[:, :-1] = offsets[..., :width]
+            joined[:, 1:, :before] += offsets[..., width:]
+            offsets = joined
+        return (
+            columns.flatten(1)[:, : self.keys],
+            offsets.flatten(1)[:, before + 1 - queries : before + self.keys],
+        )
+
+    def _each(self, function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """A function of powers, skewed powers and factors, for all tiles, (tiles, ...)."""
+        if self.again is None:
+            return function(self.powers, self.skewed, self.factors)
+        results = []
+        for column, parts in enumerate(zip(self.powers, self.skewed, self.factors, strict=True)):
+            self.again(column)
+            results.append(function(*parts))
+        return torch.stack(results)
