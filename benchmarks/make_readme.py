@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> None:
     for name in names:
         if name not in known:
             raise SystemExit(f"no benchmark is called {name!r}; there are: {', '.join(known)}")
-    outputs = kept_outputs() | {name: measured(known[name], options) for name in names}
+    new = {name: measured(known[name], options) for name in names}
+    outputs = kept_outputs() | new  # the page is read last: another run may have written to it meanwhile
     PAGE.write_text(
         HEADING + "".join(section(path, outputs.get(name)) for name, path in known.items()), encoding="utf-8"
     )
