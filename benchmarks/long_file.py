@@ -5,7 +5,7 @@
 
 The bundled speech, repeated into one FLAC file, goes through the bundled model in a process of its own, attention of
 every pair of frames included; peak memory is that process's, the time the processor's. Time grows with the square of
-the length: from three lengths follows what an hour would take. `--span N` limits attention to N frames, which
+the length: from three shorter lengths follows what an hour would take. `--span N` limits attention to N frames, which
 leaves the memory as it is but for the blocks of weights: it measures an hour's memory in minutes.
 """
 
@@ -83,9 +83,8 @@ def main() -> None:
             seconds, memory = measured(path, arguments.span)
             points.append((60 * minutes, seconds, memory))
             print(f"| {minutes:g} | {seconds / (60 * minutes):.2f} | {memory / 1e9:.2f} |", flush=True)
-    if (
-        len(points) > 2 and arguments.span is None
-    ):  # a constant, and parts that grow with length and its square
+    if len(points) > 2 and arguments.span is None and max(arguments.minutes) < 60:
+        # a constant, and parts that grow with length and its square
         lengths, times, memories = np.array(points[-3:]).T
         hour = np.polyval(np.polyfit(lengths, times, 2), 3600.0) / 3600
         memory = np.polyval(np.polyfit(lengths, memories, 1), 3600.0) / 1e9
