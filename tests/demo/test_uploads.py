@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def test_only_the_folder_of_the_file_goes_with_it(tmp_path):
 
 def test_addresses_are_not_fetched(component):
     with pytest.raises(gr.Error, match="not an address"):
-        asyncio.run(component.async_move_resource_to_block_cache("https://example.org/a.phn"))
+        component.async_move_resource_to_block_cache("https://example.org/a.phn").send(None)
 
 
 def test_tables_of_heads_are_deleted_and_stay_with_their_visitor(tmp_path):
