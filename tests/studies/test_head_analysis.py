@@ -157,6 +157,9 @@ def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
         analyze(model, folder, output=tmp_path / "out")
     with pytest.raises(ReportError, match="belongs to another model, corpus or options"):
         analyze(model, folder, output=tmp_path / "out", resume=True, seed=1)
+    next(model.parameters()).data.add_(0.001)  # as if its folder had been written anew
+    with pytest.raises(ReportError, match="belongs to another model, corpus or options"):
+        analyze(model, folder, output=tmp_path / "out", resume=True)
 
 
 def test_a_saved_model_is_found_by_its_folder(folder, tmp_path):

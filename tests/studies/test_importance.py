@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,10 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(model, speech, report, tmp_p
         file.write('{"key": "half a li')
     with pytest.raises(ReportError, match="belongs to another run, with another seed;"):
         head_importance(model, speech, replace(QUICK, seed=5), output=folder, resume=True, progress=False)
+    retrained = deepcopy(model)  # of the same name: a folder that was written anew
+    next(retrained.parameters()).data.add_(0.001)
+    with pytest.raises(ReportError, match="belongs to another run, with another model;"):
+        head_importance(retrained, speech, QUICK, output=folder, resume=True, progress=False)
     again = head_importance(model, speech, QUICK, output=folder, resume=True, progress=False)
     assert (
         len(measured) == len(set(measured)) + 1

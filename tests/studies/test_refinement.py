@@ -332,6 +332,10 @@ def test_probes_of_both_models_stand_in_the_table(tmp_path, capsys):
         assert row["before"] == pytest.approx(first["value"])
         assert row["after"] == pytest.approx(second["value"], abs=1e-5)
         assert row["after_low"] == pytest.approx(second["low"], abs=1e-5)
+        assert row["change"] == pytest.approx(second["value"] - first["value"], abs=1e-5)
+        if first["task"] == "reconstruction":
+            # in pairs: what is hard for both models does not widen the interval
+            assert row["change_high"] - row["change_low"] < row["after_high"] - row["after_low"]
     assert len(rows) == 4 + 3
     silent = ["refine", str(tmp_path / "tiny"), "--span", "2", "--dataset", "bundled", "--limit", "4"]
     assert run([*silent, "-o", str(tmp_path / "none")]) == 1

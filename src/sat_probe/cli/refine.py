@@ -172,16 +172,18 @@ def _print(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table("", "before", "after", "after / before", box=None)
+    changes = "change" in table  # only of probes, and there in pairs, so that its interval is the one to read
+    shown = Table("", "before", "after", "after / before", *["change"] * changes, box=None)
     for row in table.to_dict("records"):
-        cells = [f"{row[side]:.4g}{_interval(row, side)}" for side in ("before", "after")]
-        shown.add_row(str(row["quantity"]), *cells, f"{row['ratio']:.2f}")
+        cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", f"{row['ratio']:.2f}"]
+        shown.add_row(str(row["quantity"]), *cells, *[_change(row)] * changes)
     Console().print(shown)
 
 
-def _interval(row: dict[Hashable, Any], side: str) -> str:
-    low, high = (row.get(f"{side}_{end}", math.nan) for end in ("low", "high"))
-    return "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
+def _change(row: dict[Hashable, Any]) -> str:
+    if math.isnan(row["change"]):
+        return ""
+    return f"{row['change']:+.3f} ({row['change_low']:+.3f} to {row['change_high']:+.3f})"
 
 
 def _parsed(heads: str | None) -> list[tuple[int, int]]:

@@ -25,7 +25,13 @@ from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
 from sat_probe.studies.distributed import Process, gather, share, this_process
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
-from sat_probe.studies.study_model import BUNDLED, load_model, model_name, require_intact
+from sat_probe.studies.study_model import (
+    BUNDLED,
+    load_model,
+    model_name,
+    require_intact,
+    weights_fingerprint,
+)
 
 RelationRate = Literal["upsampled", "model"]
 _ALONE = Process()
@@ -141,7 +147,8 @@ def analyze_model(
     }
     checkpoint = None
     if output is not None:
-        checkpoint = Checkpoint(checkpoint_path(output, process), {**provenance, "limit": limit})
+        identity = {**provenance, "limit": limit, "weights": weights_fingerprint(probed)}
+        checkpoint = Checkpoint(checkpoint_path(output, process), identity)
     seen.run(checkpoint, resume, progress)
     provenance |= {
         "utterances": seen.heads.utterances,

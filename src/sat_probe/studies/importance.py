@@ -29,7 +29,13 @@ from sat_probe.studies.rankings import (
     random_order,
     value_order,
 )
-from sat_probe.studies.study_model import BUNDLED, load_model, model_name, require_intact
+from sat_probe.studies.study_model import (
+    BUNDLED,
+    load_model,
+    model_name,
+    require_intact,
+    weights_fingerprint,
+)
 
 _JUDGES = (
     "phones_hidden",
@@ -92,7 +98,7 @@ def head_importance(
         else load_corpus(dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit, phone_set=phone_set)
     )
     identity = {
-        "model": probed.config._name_or_path,
+        "model": weights_fingerprint(probed),
         "corpus": corpus.name,
         "split": corpus.split,
         "utterances": None if corpus.is_streaming else len(corpus),

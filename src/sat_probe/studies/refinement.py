@@ -6,10 +6,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sat_probe.errors import ModelError
+from sat_probe.measures.paired_difference import paired_difference
 from sat_probe.models.attention_probe import SpanMode
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpus import Corpus
@@ -117,8 +120,9 @@ def compare_probes(
 
     Returns:
         One row per task and mode (``retrain``: probes of their own, ``frozen``: those of the intact model):
-        `quantity`, `before`, `after`, `ratio`, and the 95 % intervals over utterances `before_low`, `before_high`,
-        `after_low`, `after_high`.
+        `quantity`, `before`, `after`, `ratio`, `change` (after minus before), and 95 % intervals over utterances: those
+        of either side alone in `before_low`, `before_high`, `after_low`, `after_high`, that of the change in
+        `change_low`, `change_high`, bootstrapped in pairs (``paired_difference``).
 
     Raises:
         ConfigurationError: for an unknown task.
@@ -132,19 +136,24 @@ def compare_probes(
         )
         lab.prepare()
         sides = [lab.measure(Ablation(), MODES), lab.measure(Ablation(), MODES, refined=after)]
-    table = pd.DataFrame(
-        [
-            {
-                "quantity": f"{first['task']}, {first['mode']}: {first['metric']}",
-                "before": first["value"],
-                "after": second["value"],
-                **{f"before_{end}": first[end] for end in ("low", "high")},
-                **{f"after_{end}": second[end] for end in ("low", "high")},
-            }
-            for first, second in zip(*sides, strict=True)
-        ]
-    )
+    table = pd.DataFrame([_compared(first, second, seed) for first, second in zip(*sides, strict=True)])
     return table.assign(ratio=table["after"] / table["before"])
+
+
+def _compared(before: dict[str, Any], after: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One row of the table from the scores of both models on the same utterances."""
+    changed, intact, items = (np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"]))
+    change, low, high = paired_difference(changed, intact, items, seed=seed)
+    return {
+        "quantity": f"{before['task']}, {before['mode']}: {before['metric']}",
+        "before": before["value"],
+        "after": after["value"],
+        **{f"before_{end}": before[end] for end in ("low", "high")},
+        **{f"after_{end}": after[end] for end in ("low", "high")},
+        "change": change,
+        "change_low": low,
+        "change_high": high,
+    }
 
 
 def _value(side: Footprint, name: str) -> float:

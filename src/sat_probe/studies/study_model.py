@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,12 @@ def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> s
     if isinstance(model, ProbedModel):
         return shown_name(loaded.config._name_or_path) or type(loaded).__name__
     return shown_name(str(model))
+
+
+def weights_fingerprint(model: ProbedModel) -> str:
+    """32 hexadecimal digits that change with any weight, its name, type or shape, not with where the model lies."""
+    digest = blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
