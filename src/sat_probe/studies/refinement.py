@@ -142,7 +142,9 @@ def compare_probes(
 
 def _compared(before: dict[str, Any], after: dict[str, Any], seed: int) -> dict[str, Any]:
     """One row of the table from the scores of both models on the same utterances."""
-    changed, intact, items = (np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"]))
+    changed, intact, items = (
+        np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"])
+    )
     change, low, high = paired_difference(changed, intact, items, seed=seed)
     return {
         "quantity": f"{before['task']}, {before['mode']}: {before['metric']}",
