@@ -28,12 +28,12 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.phones.corpus_alignment import align_corpus
 from sat_probe.phones.phone_set import SILENCE
-from sat_probe.studies.phone_probe import PhoneProbe, phone_probe_folder, weights_digest
+from sat_probe.studies.phone_probe import PhoneProbe, phone_probe_folder
 from sat_probe.studies.probing import Score, mean_score, train_probe
 from sat_probe.studies.probing_corpus import PARTS, ProbingCorpus, collect
 from sat_probe.studies.probing_features import Ablation, write_features
 from sat_probe.studies.probing_tasks import CLASSIFICATIONS
-from sat_probe.studies.study_model import load_model
+from sat_probe.studies.study_model import load_model, weights_digest
 
 NAME = "speechocean762"
 PHONE_SET = "arpabet-39"

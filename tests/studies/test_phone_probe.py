@@ -18,11 +18,10 @@ from sat_probe.studies.phone_probe import (
     bundled_phone_probe,
     load_phone_probe,
     phone_probe_folder,
-    weights_digest,
 )
 from sat_probe.studies.probing import Probe
 from sat_probe.studies.probing_features import Ablation
-from sat_probe.studies.study_model import load_model
+from sat_probe.studies.study_model import load_model, weights_digest
 from tests.models.tiny_models import tiny_model
 
 WAVEFORM = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)

@@ -30,7 +30,7 @@ from sat_probe.studies.study_model import (
     load_model,
     model_name,
     require_intact,
-    weights_fingerprint,
+    weights_digest,
 )
 
 RelationRate = Literal["upsampled", "model"]
@@ -147,7 +147,7 @@ def analyze_model(
     }
     checkpoint = None
     if output is not None:
-        identity = {**provenance, "limit": limit, "weights": weights_fingerprint(probed)}
+        identity = {**provenance, "limit": limit, "weights": weights_digest(probed)}
         checkpoint = Checkpoint(checkpoint_path(output, process), identity)
     seen.run(checkpoint, resume, progress)
     provenance |= {

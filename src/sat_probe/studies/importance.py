@@ -34,7 +34,7 @@ from sat_probe.studies.study_model import (
     load_model,
     model_name,
     require_intact,
-    weights_fingerprint,
+    weights_digest,
 )
 
 _JUDGES = (
@@ -98,7 +98,7 @@ def head_importance(
         else load_corpus(dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit, phone_set=phone_set)
     )
     identity = {
-        "model": weights_fingerprint(probed),
+        "model": weights_digest(probed),
         "corpus": corpus.name,
         "split": corpus.split,
         "utterances": None if corpus.is_streaming else len(corpus),

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.probing import Probe
 from sat_probe.studies.probing_features import Layer, stacked_states
+from sat_probe.studies.study_model import weights_digest
 
 WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
 
@@ -113,12 +113,3 @@ def bundled_phone_probe() -> PhoneProbe:
         ModelError: if it is damaged.
     """
     return load_phone_probe(phone_probe_folder())
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """SHA-256 of a model's weights with their names, shapes and types: where they were loaded from does not count."""
-    digest = sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,10 @@ def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> s
     return shown_name(str(model))
 
 
-def weights_fingerprint(model: ProbedModel) -> str:
-    """32 hexadecimal digits that change with any weight, its name, type or shape, not with where the model lies."""
-    digest = blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+def weights_digest(model: torch.nn.Module) -> str:
+    """SHA-256 of a model's weights with their names, shapes and types: where they were loaded from does not count."""
+    digest = sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
