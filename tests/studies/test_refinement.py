@@ -230,7 +230,7 @@ def test_the_most_global_heads_go_first():
         most_global(heads, 1.2)
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path, capsys, monkeypatch):
     source, small = tmp_path / "tiny", tmp_path / "small"
     tiny_model("mockingjay").save_pretrained(source)
     arguments = [
@@ -253,6 +253,12 @@ def test_the_command(tmp_path, capsys):
     assert AutoProbedModel.from_pretrained(small).present_heads == [[0, 2, 3], [0, 1, 2, 3], [0, 1, 2]]
     assert AutoProbedModel.from_pretrained(small).limited_span == 4
     assert run(arguments) == 2  # never overwrites
+    capsys.readouterr()
+    monkeypatch.setattr(refinement, "footprint", lambda source, seconds: Footprint(1, 1.0, 1.0, 1))
+    assert run([*arguments, "-o", str(tmp_path / "again")]) == 0
+    shown = capsys.readouterr().out  # for people: nothing was probed, so no changes are shown
+    assert "2 heads removed" in shown
+    assert "change" not in shown
     assert run(["refine", str(source), "-o", str(tmp_path / "x")]) == 2
     assert run(["refine", str(source), "--heads", "9.1", "-o", str(tmp_path / "x")]) == 1
     assert "no head 1 in layer 9" in capsys.readouterr().err

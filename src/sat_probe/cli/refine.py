@@ -173,10 +173,10 @@ def _print(table: pd.DataFrame) -> None:
     from rich.table import Table
 
     changes = "change" in table  # only of probes, and there in pairs, so that its interval is the one to read
-    shown = Table("", "before", "after", "after / before", *["change"] * changes, box=None)
+    shown = Table("", "before", "after", "after / before", *(["change"] if changes else []), box=None)
     for row in table.to_dict("records"):
         cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", f"{row['ratio']:.2f}"]
-        shown.add_row(str(row["quantity"]), *cells, *[_change(row)] * changes)
+        shown.add_row(str(row["quantity"]), *cells, *([_change(row)] if changes else []))
     Console().print(shown)
 
 
