@@ -169,6 +169,15 @@ def test_a_folder_is_never_mixed_up(corpus: ToyCorpus, cache: Path, tmp_path: Pa
         pretrain(corpus, tiny(learning_rate=1e-3), 6, tmp_path, resume=True, cache=cache)
 
 
+def test_another_model_is_never_replaced(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_text("years of work")
+    with pytest.raises(ConfigurationError, match=r"holds 'model.safetensors' and no pre-training run"):
+        pretrain(corpus, TINY, 3, tmp_path, cache=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    with pytest.raises(ConfigurationError, match="is a file, not a folder"):
+        pretrain(corpus, TINY, 3, tmp_path / "model.safetensors", cache=cache)
+
+
 def test_a_diverged_run_says_so(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
     recipe = tiny(learning_rate=1e30, clip_norm=1e30, warmup_share=0.0)
     with pytest.raises(ModelError, match=r"the training has diverged; lower learning_rate or clip_norm"):

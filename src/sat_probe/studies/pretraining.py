@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sat_probe.phones.corpus import Corpus
 
 RUN_FILE, CURVE_FILE, CHECKPOINTS = "run.json", "loss.csv", "checkpoints"
+PARTIAL_RUN_FILE = "run.partial"  # what a run killed at its very start leaves
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def pretrain(
         progress: show a bar on standard error.
 
     Raises:
-        ConfigurationError: the recipe does not fit, or the folder holds another run, or one and `resume` is not set.
+        ConfigurationError: the recipe does not fit, or the folder holds something else, another run, or one and
+            `resume` is not set.
         AudioError, CorpusError: as `feature_store`.
     """
     import torch
@@ -166,6 +168,14 @@ def _check_folder(output: Path, resume: bool) -> None:
         )
     if resume and not started:
         raise ConfigurationError(f"{output} holds no pre-training run to resume; start it without --resume")
+    if output.exists() and not started:
+        if not output.is_dir():
+            raise ConfigurationError(f"{output} is a file, not a folder; choose another --output")
+        foreign = sorted(path.name for path in output.iterdir() if path.name != PARTIAL_RUN_FILE)
+        if foreign:  # another model, perhaps, which this one would replace
+            raise ConfigurationError(
+                f"{output} holds {foreign[0]!r} and no pre-training run; choose a new or empty folder for --output"
+            )
 
 
 def _open_run(output: Path, run: Mapping[str, Any]) -> None:
@@ -186,7 +196,7 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
             )
         return
     output.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = output / PARTIAL_RUN_FILE
     partial.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
     partial.replace(path)
 
