@@ -6,10 +6,11 @@ Each command is one module of this package; it imports what is heavy inside its 
 from __future__ import annotations
 
 import errno
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -69,19 +70,32 @@ def _teach(
         typer.echo(context.get_help())
 
 
-app.command("align")(align.align)
-app.command("analyze")(analyze.analyze)
-app.command("compare")(compare.compare)
-app.command("convert-mockingjay")(convert_mockingjay.convert_mockingjay)
-app.command("demo")(demo.demo)
-app.command("families")(families.families)
-app.command("importance")(importance.importance)
-app.command("plot")(plot.plot)
-app.command("pretrain")(pretrain.pretrain)
-app.command("push")(push.push)
-app.command("refine")(refine.refine)
-app.command("reproduce")(reproduce.reproduce)
-app.command("segment")(segment.segment)
+def _flowing(explanation: str) -> str:
+    """Help whose paragraphs fill the terminal; examples keep their lines: a comment, and the command below it."""
+    paragraphs = inspect.cleandoc(explanation).split("\n\n")
+    return "\n\n".join(
+        text if text.startswith("[dim]#") else " ".join(text.split("\n")) for text in paragraphs
+    )
+
+
+# in the order in which they are met
+COMMANDS: dict[str, Callable[..., None]] = {
+    "analyze": analyze.analyze,
+    "segment": segment.segment,
+    "importance": importance.importance,
+    "refine": refine.refine,
+    "compare": compare.compare,
+    "demo": demo.demo,
+    "plot": plot.plot,
+    "push": push.push,
+    "align": align.align,
+    "convert-mockingjay": convert_mockingjay.convert_mockingjay,
+    "pretrain": pretrain.pretrain,
+    "reproduce": reproduce.reproduce,
+    "families": families.families,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_flowing(_command.__doc__ or ""))(_command)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -9,18 +9,27 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import DataDir, Limit, Split
+
 
 def align(
-    corpus: Annotated[str, typer.Argument(help="A folder of audio with text, or a corpus by name.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the TextGrids, laid out like the audio.")
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="A folder of audio with text, or a corpus by name.")
     ],
-    data_dir: Annotated[Path | None, typer.Option(help="Where a named corpus lies on disk.")] = None,
-    split: Annotated[str | None, typer.Option(help="Which part of the corpus.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N utterances.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the TextGrids, laid out like the audio."
+        ),
+    ],
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
     lexicon: Annotated[
         Path | None,
-        typer.Option(help="Pronunciations of words the dictionary lacks: WORD PH PH PH, one a line."),
+        typer.Option(
+            "--lexicon", help="Pronunciations of words the dictionary lacks: WORD PH PH PH, one a line."
+        ),
     ] = None,
     num_proc: Annotated[int, typer.Option("--num-proc", "-j", min=1, help="Processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Align again what is there.")] = False,

@@ -24,6 +24,7 @@ def analyze(
         typer.Option(
             "--output",
             "-o",
+            metavar="DIR",
             help="Folder for the report; sat-probe-report if left out.",
             show_default=False,
         ),
@@ -44,8 +45,8 @@ def analyze(
         str | None,
         typer.Option(
             "--alignments",
-            help="Folder or zip of TextGrid, .phn or CTM files, or a table of alignments [default: beside the audio].",
-            show_default=False,
+            help="Folder or zip of TextGrid, .phn or CTM files, or a table of alignments.",
+            show_default="beside the audio",
         ),
     ] = None,
     streaming: Annotated[
@@ -58,8 +59,8 @@ def analyze(
         str | None,
         typer.Option(
             "--phone-set",
-            help="Fold phones into timit-61, timit-48, timit-39 or arpabet-39 [default: the corpus's own].",
-            show_default=False,
+            help="Fold phones into timit-61, timit-48, timit-39 or arpabet-39.",
+            show_default="the corpus's own",
         ),
     ] = None,
     leave_out_own_segment: Annotated[

@@ -12,9 +12,12 @@ _SHOWN = ("globalness", "verticality", "diagonality")
 
 def compare(
     first: Annotated[
-        str, typer.Argument(help="A report: a folder, or OWNER/NAME[:MODEL[@REVISION]] on the Hub.")
+        str,
+        typer.Argument(
+            metavar="FIRST", help="A report: a folder, or OWNER/NAME\\[:MODEL\\[@REVISION]] on the Hub."
+        ),
     ],
-    second: Annotated[str, typer.Argument(help="The report to compare it with.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="The report to compare it with.")],
     everything: Annotated[
         bool, typer.Option("--all", help="Show every head, not only those that changed.")
     ] = False,

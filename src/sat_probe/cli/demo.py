@@ -36,12 +36,19 @@ def demo(
     host: Annotated[
         str | None,
         typer.Option(
-            "--host", help="Address to listen on [default: this machine alone].", show_default=False
+            "--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"
         ),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", "-p", help="[default: the first free one from 7860 on]", show_default=False),
+        typer.Option(
+            "--port",
+            "-p",
+            min=1,
+            max=65535,
+            help="Port to listen on.",
+            show_default="the first free one from 7860 on",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
 ) -> None:

@@ -24,9 +24,9 @@ def importance(
     data_dir: DataDir = None,
     split: Split = None,
     limit: Limit = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
-        "sat-probe-importance"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
+    ] = Path("sat-probe-importance"),
     task: Annotated[
         list[str] | None,
         typer.Option(

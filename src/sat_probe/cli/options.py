@@ -26,21 +26,32 @@ Dataset = Annotated[
     str | None, dataset_option("Any folder of audio, or a corpus by name; the bundled speech if left out.")
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.", show_default=False)
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Where a corpus given by name lies.", show_default=False),
 ]
-Split = Annotated[str | None, typer.Option("--split", help="Which part of the corpus.", show_default=False)]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="Which part of the corpus.", show_default=False)
+]
 Limit = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, help="Only the first N utterances.", show_default=False)
+    int | None,
+    typer.Option(
+        "--limit", "-n", metavar="N", min=1, help="Only the first N utterances.", show_default=False
+    ),
 ]
 Device = Annotated[
     str | None,
     typer.Option(
-        "--device", help="cpu, cuda, cuda:1, mps; a GPU if left out and there is one.", show_default=False
+        "--device",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps; a GPU if left out and there is one.",
+        show_default=False,
     ),
 ]
 Revision = Annotated[
     str | None,
-    typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.", show_default=False),
+    typer.Option(
+        "--revision", metavar="NAME", help="Branch, tag or commit of a model on the Hub.", show_default=False
+    ),
 ]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read pytorch_model.bin where a model has no safetensors.")

@@ -11,13 +11,15 @@ import typer
 
 def plot(
     report: Annotated[
-        Path, typer.Argument(help="Folder of a report that `sat-probe analyze --output` wrote.")
+        Path,
+        typer.Argument(metavar="REPORT", help="Folder of a report that `sat-probe analyze --output` wrote."),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
+            metavar="DIR",
             help="Folder for the pictures; the report's own if left out.",
             show_default=False,
         ),

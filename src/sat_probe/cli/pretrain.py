@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import DataDir, Limit, Split, dataset_option
+
 
 def pretrain(
-    dataset: Annotated[str, typer.Option("--dataset", help="A folder of audio, or the name of a corpus.")],
+    dataset: Annotated[str, dataset_option("Any folder of audio, or a corpus by name.")],
     c_num: Annotated[
         int, typer.Option("--c-num", help="Frames masked together, a multiple of R: 3, 6, 9 make M3, M6, M9.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the model, its card and the loss curve.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."
+        ),
     ],
     config: Annotated[
         str, typer.Option("--config", help="A configuration of the package, or a YAML file.")
     ] = "small",
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Where a corpus given by name lies.")
-    ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Which part of the corpus.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Use only the first N utterances.")
-    ] = None,
+    data_dir: DataDir = None,
+    split: Split = None,
+    limit: Limit = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --output from its last checkpoint.")
     ] = False,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of cached features (~/.cache/sat_probe by default)."),
+        typer.Option("--cache", help="Folder of cached features.", show_default="~/.cache/sat_probe"),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first bad audio file instead of skipping it.")
@@ -57,7 +59,15 @@ def pretrain(
     transformers_logging.disable_progress_bar()
     recipe = load_recipe(config)
     corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
-    with tqdm(total=len(corpus), unit="file", desc="features", leave=False, delay=1.0) as bar:
+    with tqdm(
+        total=len(corpus),
+        unit="file",
+        desc="features",
+        leave=False,
+        delay=1.0,
+        file=sys.stderr,
+        disable=None,
+    ) as bar:
         result = run_pretraining(
             corpus,
             recipe,
@@ -68,7 +78,7 @@ def pretrain(
             strict=strict,
             commit=recipe_commit(config),
             on_features=bar.update,
-            progress=True,
+            progress=sys.stderr.isatty(),
         )
     if not PartialState().is_main_process:
         return

@@ -21,8 +21,8 @@ def push(
         bool | None,
         typer.Option(
             "--private/--public",
-            help="For a new repository [default: its owner's].",
-            show_default=False,
+            help="For a new repository.",
+            show_default="its owner's",
         ),
     ] = None,
     pull_request: Annotated[
@@ -35,8 +35,8 @@ def push(
         bool | None,
         typer.Option(
             "--example/--no-example",
-            help="Publish the example utterance, which is audio [default: if the licence of the corpus allows it].",
-            show_default=False,
+            help="Publish the example utterance, which is audio.",
+            show_default="if the licence of the corpus allows it",
         ),
     ] = None,
     offer_results: Annotated[

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def refine(
     model: Model = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the refined model.")] = Path(
-        "refined"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="New folder for the refined model.")
+    ] = Path("refined"),
     heads: Annotated[
         str | None,
         typer.Option(

@@ -18,25 +18,23 @@ def reproduce(
         typer.Option("--preset", metavar="NAME|FILE", help="small, paper, or a YAML file like them."),
     ] = "small",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of everything that the stages leave.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of everything that the stages leave."),
     ] = Path("sat-probe-study"),
     speech: Annotated[
         Path | None,
-        typer.Option(
-            "--speech", help="Where the speech to train on lies [default: the preset's].", show_default=False
-        ),
+        typer.Option("--speech", help="Where the speech to train on lies.", show_default="the preset's"),
     ] = None,
     timit: Annotated[
         Path | None,
-        typer.Option("--timit", help="Where TIMIT lies [default: the preset's].", show_default=False),
+        typer.Option("--timit", help="Where TIMIT lies.", show_default="the preset's"),
     ] = None,
     models: Annotated[
         Path | None,
         typer.Option(
             "--models",
-            help="Folder with M3, M6, M9 trained by the same recipe; what is missing is trained there [default: models "
-            "in --output].",
-            show_default=False,
+            help="Folder with M3, M6, M9 trained by the same recipe; what is missing is trained there.",
+            show_default="models in --output",
         ),
     ] = None,
     tried: Annotated[
@@ -67,13 +65,13 @@ def reproduce(
         Path | None,
         typer.Option(
             "--publish",
-            help="Folder for README, figures and tables [default: study in --output].",
-            show_default=False,
+            help="Folder for README, figures and tables.",
+            show_default="study in --output",
         ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of cached features (~/.cache/sat_probe by default)."),
+        typer.Option("--cache", help="Folder of cached features.", show_default="~/.cache/sat_probe"),
     ] = None,
     dry_run: Annotated[
         bool,

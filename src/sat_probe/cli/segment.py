@@ -49,13 +49,13 @@ def segment(
         CountingRule | None,
         typer.Option(
             "--counting",
-            help="What counts as a hit; the result names it [default: rasanen].",
-            show_default=False,
+            help="What counts as a hit; the result names it.",
+            show_default="rasanen",
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", help="Seconds, inclusive [default: 0.02].", show_default=False),
+        typer.Option("--tolerance", min=0.0, help="Seconds, inclusive.", show_default="0.02"),
     ] = None,
     features: Annotated[
         MapFeatures, typer.Option("--features", help="What of a map describes a frame; the paper takes rows.")
@@ -74,6 +74,7 @@ def segment(
         typer.Option(
             "--output",
             "-o",
+            metavar="DIR",
             help="A report of this model to add the tables and figures to, or a new folder for one.",
             show_default=False,
         ),
