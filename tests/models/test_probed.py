@@ -261,6 +261,29 @@ def test_observers_refuse_training():
         model(**inputs.tensors)
 
 
+def test_masks_and_spans_bear_layers_that_training_drops():
+    model = tiny_model("wav2vec2-layer-norm").train()
+    model.config.layerdrop = 0.5
+    (inputs,) = model.prepare(waveforms(0.3))
+    for seed in range(8):
+        torch.manual_seed(seed)
+        mask = torch.ones(3, 4, requires_grad=True)
+        model(**inputs.tensors, head_mask=mask, attention_span=3).last_hidden_state.sum().backward()
+        assert mask.grad is None or mask.grad.isfinite().all()
+
+
+def test_training_mode_is_refused_where_it_would_measure_or_compute_something_else():
+    model = tiny_model("mockingjay").train()
+    with pytest.raises(ModelError, match=r"training mode .* call model\.eval\(\)"):
+        model.encode(waveforms(0.3))
+    model.gradient_checkpointing_enable()
+    (inputs,) = model.prepare(waveforms(0.3))
+    model(**inputs.tensors)
+    with pytest.raises(ModelError, match="gradient_checkpointing_disable"):
+        model(**inputs.tensors, attention_span=3)
+    model.eval()(**inputs.tensors, attention_span=3)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_keeps_the_softmax_in_float32(dtype):
     model = tiny_model("mockingjay")

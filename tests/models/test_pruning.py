@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from copy import deepcopy
 
 import pytest
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from tests.models.tiny_families import CONFIGURATIONS, HEADS, LAYERS, prepared, tiny
 
 REMOVABLE = [name for name in CONFIGURATIONS if tiny(name).family.pruning is not None]
+# PyTorch pickles no model with a weight norm
+PICKLABLE = [name for name in REMOVABLE if not any(map(is_parametrized, tiny(name).modules()))]
 SOME = [(0, 1), (1, 0), (1, 2)]
 FIRST_LAYER = [(0, head) for head in range(HEADS)] + [
     (1, 2)
@@ -51,6 +55,16 @@ def test_removing_equals_masking(name, removed, tmp_path):
         torch.testing.assert_close(
             output_of(refined, inputs, output_attentions=True), expected, atol=2e-6, rtol=0
         )
+
+
+@pytest.mark.parametrize("name", PICKLABLE)
+def test_refined_models_can_be_pickled(name):
+    small = deepcopy(tiny(name))
+    small.remove_heads(FIRST_LAYER)
+    loaded, inputs = pickle.loads(pickle.dumps(small)), prepared(small, 0.31)[0]
+    torch.testing.assert_close(unprobed(loaded, inputs), unprobed(small, inputs), atol=0, rtol=0)
+    modules = zip(loaded.attention_modules, small.attention_modules, strict=True)
+    assert all(type(theirs) is type(ours) for theirs, ours in modules)
 
 
 def test_what_cannot_be_removed_is_said():

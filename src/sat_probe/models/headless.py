@@ -30,6 +30,10 @@ class _Headless:
     _output_path: str | None  # None: the projection is outside, and takes no features
     _output_count: int
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        base, path, count = type(self).__mro__[2], self._output_path, self._output_count
+        return _pickled(super().__reduce_ex__(protocol), headless_class, base, path, count)
+
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         assert isinstance(self, nn.Module)
         path = self._output_path
@@ -71,6 +75,9 @@ class MaskOfKept:
 
     kept_heads: list[int]
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _pickled(super().__reduce_ex__(protocol), mask_class, type(self).__mro__[2])
+
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, *args: Any, **kwargs: Any) -> Any:
         mask = attention_mask if attention_mask.shape[1] == 1 else attention_mask[:, self.kept_heads]
         return super().forward(hidden_states, mask, *args, **kwargs)  # type: ignore[misc]
@@ -79,6 +86,15 @@ class MaskOfKept:
 @cache
 def mask_class(attention: Any) -> type[nn.Module]:
     return type(attention.__name__, (MaskOfKept, attention), {"__module__": attention.__module__})
+
+
+def _pickled(reduced: Any, make_class: Any, *arguments: Any) -> tuple[Any, ...]:
+    """How to pickle a module whose class goes by the name of another: as what its class is made of."""
+    return (_unpickled, (make_class, arguments), *reduced[2:])
+
+
+def _unpickled(make_class: Any, arguments: tuple[Any, ...]) -> nn.Module:
+    return object.__new__(make_class(*arguments))
 
 
 class FewerHeads:

@@ -147,9 +147,14 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
 
         Raises:
             ModelError: on leaving, if the model attended somewhere that was not seen; at once, for a wrong mask or
-                span.
+                span, and in training with gradient checkpointing.
         """
         self._check_arguments(head_mask, attention_span, span_mode)
+        if self.training and self.is_gradient_checkpointing and torch.is_grad_enabled():
+            raise ModelError(
+                "gradient checkpointing computes layers again in the backward pass, where heads are no longer masked "
+                "and spans no longer limited: call model.gradient_checkpointing_disable()"
+            )
         if observers:
             self._check_observable()
         modules = self.attention_modules
@@ -174,7 +179,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
                 if self.own_attention is None:
                     self.set_attn_implementation(implementation)
         missed = set(range(len(modules))) - probe.seen
-        if probe.seen and missed:
+        if probe.seen and missed and not self.training:  # in training, layers are dropped at random
             raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
 
     @torch.inference_mode()
@@ -201,8 +206,10 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
 
         Raises:
             AudioError: if a waveform is too short to give one frame.
-            ModelError: as :meth:`forward`.
+            ModelError: as :meth:`forward`, and in training mode, where dropout makes every pass another.
         """
+        if self.training:
+            raise ModelError("a model in training mode drops layers and weights at random: call model.eval()")
         prepared = [item for item in waveforms if isinstance(item, ModelInputs)]
         if not prepared:
             prepared = self.prepare([item for item in waveforms if not isinstance(item, ModelInputs)])
