@@ -61,6 +61,14 @@ WHOLE = {
         },
         "model.audio_tower",
     ),
+    # its weights have other names in checkpoints than in the model
+    "audio-spectrogram-transformer": (
+        "ASTForAudioClassification", CONFIGURATIONS["audio-spectrogram-transformer"],
+        "audio_spectrogram_transformer",
+    ),
+    "audio-spectrogram-transformer:base": (
+        "ASTModel", CONFIGURATIONS["audio-spectrogram-transformer"], "",
+    ),
     "wav2vec2": ("Wav2Vec2ForCTC", {**CONFIGURATIONS["wav2vec2"], "add_adapter": True, "vocab_size": 9}, "wav2vec2"),
 }  # fmt: skip
 

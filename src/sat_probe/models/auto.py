@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +14,14 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    StrictDataclassError,
 )
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, AutoConfig, HubertModel, PreTrainedModel, Wav2Vec2Model
+from transformers.conversion_mapping import (
+    get_checkpoint_conversion_mapping,
+    register_checkpoint_conversion_mapping,
+)
 
 from sat_probe.errors import ModelError
 from sat_probe.models.families import FAMILIES, family_of
@@ -65,7 +72,11 @@ def probed_class(model_type: str) -> type[ProbedModel]:
         return getattr(import_module(f"sat_probe.models.{module}"), name)
     base = _transformers_class(model_type, family.model)
     body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}
-    return type(f"Probed{family.model}", (ProbedModel, base), body)
+    name = f"Probed{family.model}"
+    renamed = get_checkpoint_conversion_mapping(family.model)
+    if renamed is not None:  # weights have other names in checkpoints (AST), which goes by the name of the class
+        register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
+    return type(name, (ProbedModel, base), body)
 
 
 def __getattr__(name: str) -> type[ProbedModel]:
@@ -103,6 +114,8 @@ class AutoProbedModel:
         Raises:
             ModelError: if it does not exist, is of a type that cannot be probed, or its weights do not fit.
         """
+        if not isinstance(name_or_folder, (str, PathLike)) or not str(name_or_folder):
+            raise ModelError(f"a model is the name of one on the Hub, or a folder; got {name_or_folder!r}")
         name = str(name_or_folder)
         kwargs.setdefault("trust_remote_code", False)  # left out, transformers would ask at the terminal
         hub = {
@@ -119,7 +132,7 @@ class AutoProbedModel:
         }
         try:
             config = AutoConfig.from_pretrained(name_or_folder, **hub)
-        except (OSError, ValueError, HfHubHTTPError) as error:
+        except (OSError, ValueError, HfHubHTTPError, StrictDataclassError) as error:
             raise ModelError(_loading_failed(name, error)) from error
         config, family = encoder_config(config, name)
         probed = probed_class(family.model_type)
@@ -159,7 +172,17 @@ def _loading_failed(name: str, error: Exception) -> str:
         return (
             f"{name}: needs code of its repository; read it, and if you trust it pass trust_remote_code=True"
         )
-    if "model.safetensors" in str(error) and "does not appear to have" in str(error):
+    folder = Path(name)
+    if not folder.exists() and (folder.is_absolute() or name.startswith((".", "~")) or len(folder.parts) > 2):
+        return f"{name}: no such folder"
+    in_pickle = folder.is_dir() and any(folder.glob("pytorch_model*.bin*"))
+    if "no file named" in str(error) and not in_pickle:
+        return f"{name}: holds no weights (model.safetensors)"
+    if "ignore_mismatched_sizes" in str(error):
+        return f"{name}: its weights have other shapes than its config.json says"
+    if isinstance(error, StrictDataclassError):
+        return f"{name}: its config.json is wrong: {' '.join(str(error).split())}"
+    if "model.safetensors" in str(error) and (in_pickle or "does not appear to have" in str(error)):
         return (
             f"{name}: its weights are not in safetensors; if you trust them, allow pickle "
             "(--allow-pickle; in Python use_safetensors=None)"

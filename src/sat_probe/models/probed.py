@@ -150,7 +150,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
                 span, and in training with gradient checkpointing.
         """
         self._check_arguments(head_mask, attention_span, span_mode)
-        if self.training and self.is_gradient_checkpointing and torch.is_grad_enabled():
+        checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
+        if self.training and checkpointing and torch.is_grad_enabled():
             raise ModelError(
                 "gradient checkpointing computes layers again in the backward pass, where heads are no longer masked "
                 "and spans no longer limited: call model.gradient_checkpointing_disable()"
