@@ -71,6 +71,18 @@ def test_rules_on_hand_counted_examples():
     assert (lenient.hits, lenient.prediction_hits, lenient.precision, lenient.recall) == (2, 1, 1.0, 1.0)
 
 
+@pytest.mark.parametrize(("dtype", "longest"), [(np.float16, 1), (np.float32, 10_000)])
+def test_short_floats_mean_the_decimal_that_they_print(dtype, longest):
+    generator = np.random.default_rng(0)
+    references = np.unique(generator.integers(0, 100 * longest, 500))
+    predictions = np.unique(abs(references + generator.choice([-2, 2, 3], len(references))))
+    exact = boundary_scores(references / 100, predictions / 100, counting="strict")
+    short = boundary_scores(
+        (references / 100).astype(dtype), (predictions / 100).astype(dtype), counting="strict"
+    )
+    np.testing.assert_array_equal(short.counts, exact.counts)
+
+
 def test_tolerance_is_inclusive_on_a_grid_and_in_float32():
     for dtype in (np.float64, np.float32):
         references = [np.arange(5, 400, 7, dtype=dtype) / dtype(100)]

@@ -141,9 +141,11 @@ def _as_float64(times: np.ndarray, index: int, role: str) -> np.ndarray:
             f"{role} of utterance {index} must be a flat list of times in seconds, "
             f"got an array of shape {times.shape} and type {times.dtype}"
         )
-    seconds = times.astype(np.float64)
-    # float32 carries microseconds at best: rounding gives back the decimal that was meant
-    return np.round(seconds, 6) if times.dtype.kind == "f" and times.dtype.itemsize < 8 else seconds
+    if times.dtype.kind != "f" or times.dtype.itemsize >= 8:
+        return times.astype(np.float64)
+    # the shortest decimal that float32 or float16 tells from its neighbours is the one that was meant; arithmetic in
+    # them may have missed it by a little
+    return np.round(times.astype(str).astype(np.float64), 6)
 
 
 def _refuse(seconds: np.ndarray, owners: np.ndarray, at: int, role: str, why: str) -> None:

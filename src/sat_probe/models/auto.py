@@ -74,7 +74,7 @@ def probed_class(model_type: str) -> type[ProbedModel]:
     body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}
     name = f"Probed{family.model}"
     renamed = get_checkpoint_conversion_mapping(family.model)
-    if renamed is not None:  # weights have other names in checkpoints (AST), which goes by the name of the class
+    if renamed is not None:  # checkpoints name weights otherwise (AST), which goes by the class's name
         register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
     return type(name, (ProbedModel, base), body)
 

@@ -37,9 +37,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
     class.
     """
 
-    own_attention: type[nn.Module] | None = (
-        None  # of families whose attention bypasses transformers' interface
-    )
+    # of families whose attention bypasses transformers' interface
+    own_attention: type[nn.Module] | None = None
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         # a config may be shared with another model, which must not notice that this one is being probed
@@ -153,8 +152,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
         if self.training and checkpointing and torch.is_grad_enabled():
             raise ModelError(
-                "gradient checkpointing computes layers again in the backward pass, where heads are no longer masked "
-                "and spans no longer limited: call model.gradient_checkpointing_disable()"
+                "gradient checkpointing computes layers again in the backward pass, without masks and spans: call "
+                "model.gradient_checkpointing_disable()"
             )
         if observers:
             self._check_observable()
