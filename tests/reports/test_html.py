@@ -87,6 +87,16 @@ def test_segmentation_joins_its_head():
     assert np.abs(predicted[:, None] - edges).min(axis=1).max() <= 0.021, "an identity head sees phones begin"
 
 
+def test_the_provenance_of_a_study_is_words_and_repeats_nothing():
+    report = segmented_report()
+    settings = {"speakers": {"test": [f"s{n}" for n in range(40)]}, "split": None, "r_value": 0.61127064951}
+    report.provenance["segmentation"] = {**settings, "model": report.provenance["model"]}
+    shown = content_of(render_page(report))["provenance"]["segmentation"]
+    assert shown == (
+        "speakers (test [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, ... 40 in all]), r_value 0.6113"
+    )
+
+
 def open_page(browser, file: Path, **options):
     """A page whose errors and requests are collected."""
     page = browser.new_context(**options).new_page()

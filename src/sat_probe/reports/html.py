@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
 
 PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # plotly.js-cartesian-dist-min on npm, MIT, plotly-LICENSE.txt beside it
+LISTED = 12  # of a list within a study; a corpus can have hundreds of speakers
 SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "frame.js", "main.js")
 
 
@@ -48,7 +50,9 @@ def render_page(report: HeadReport) -> str:
     folder = files("sat_probe") / "reports" / "page"
     blobs = {"plotly": (folder / PLOTLY).read_bytes()}
     content = {
-        "provenance": {str(name): _shown(value) for name, value in report.provenance.items()},
+        "provenance": {
+            str(name): _shown(value, report.provenance) for name, value in report.provenance.items()
+        },
         "categories": list(CATEGORIES),
         "colours": dict(CATEGORY_COLOURS),
         "ink": dict(CATEGORY_INK),
@@ -85,9 +89,20 @@ def _blob(name: str, packed: bytes) -> str:
     return f'<script type="text/plain" id="blob-{name}">{base64.b64encode(packed).decode()}</script>'
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, whole: Mapping[str, Any]) -> str:
+    """A value of the provenance in words; of a study within it what the whole does not say already."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
+        own = {name: part for name, part in value.items() if part is not None and part != whole.get(name)}
+        return ", ".join(f"{name} {_nested(part)}" for name, part in own.items())
     if isinstance(value, (list, tuple)):
         return "; ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"({', '.join(f'{name} {_nested(part)}' for name, part in value.items() if part is not None)})"
+    if isinstance(value, (list, tuple)):
+        named = ", ".join(_nested(part) for part in value[:LISTED])
+        return f"[{named}{f', ... {len(value)} in all' if len(value) > LISTED else ''}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
