@@ -263,3 +263,12 @@ def test_the_bundled_speech(tmp_path):
         phones = utterance.alignment.folded(corpus.phone_set)
         assert phones.labels[0] == "sil"
         assert abs(phones.ends[-1] - phones.duration) < 1600
+
+
+def test_a_file_and_two_folders_are_refused(tmp_path):
+    (tmp_path / "one.wav").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"one\.wav: is a file; name the folder it lies in"):
+        load_corpus(tmp_path / "one.wav")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(CorpusError, match=r"is a folder, and data_dir \(--data-dir\) names another"):
+        load_corpus(tmp_path, data_dir=tmp_path / "other")

@@ -280,6 +280,9 @@ def test_a_newer_report_asks_for_an_upgrade(saved):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(ReportError, match="no such folder"):
         HeadReport.load(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReportError, match="is a file; name the folder of the report"):
+        HeadReport.load(tmp_path / "file")
 
 
 # Asked --------------------------------------------------------------------------------------------------------------

@@ -204,9 +204,16 @@ def _folder(name: str, data_dir: str | Path | None, config: DatasetConfig | None
                 "and name its folder with data_dir (--data-dir)"
             )
         return None
+    named = Path(name).expanduser()
+    if data_dir is not None and config is None and named.is_dir():
+        raise CorpusError(
+            f"{name} is a folder, and data_dir (--data-dir) names another, {data_dir}; it is for a corpus given by name"
+        )
     folder = Path(data_dir or name).expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise CorpusError(f"{folder}: is a file; name the folder it lies in, all audio in there is read")
     if data_dir is None and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return None
     known = ", ".join(available_configs("datasets"))

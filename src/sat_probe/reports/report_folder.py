@@ -116,6 +116,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError as error:
+        raise ReportError(f"{folder}: is a file; name the folder of the report") from error
     except FileNotFoundError as error:
         what = "holds no report.json: it is no head report" if folder.is_dir() else "no such folder"
         raise ReportError(f"{folder}: {what}") from error
