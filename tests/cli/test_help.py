@@ -49,3 +49,9 @@ def test_paragraphs_fill_the_terminal_and_examples_keep_their_lines(capsys, monk
 def test_commands_stand_in_the_order_of_the_readme():
     table = re.findall(r"^\| `sat-probe ([\w-]+)` \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert list(COMMANDS) == table
+
+
+def test_commands_on_phones_take_alignments_that_lie_elsewhere():
+    commands = typer.main.get_command(app).commands
+    for name in ("analyze", "segment", "importance", "refine"):
+        assert "--alignments" in {option for parameter in commands[name].params for option in parameter.opts}

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sat_probe.cli import run
+from sat_probe.cli.importance import _advice
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
@@ -25,7 +26,7 @@ from sat_probe.studies.probing_corpus import collect, split_by_utterance
 from sat_probe.studies.probing_features import Ablation, write_features
 from sat_probe.studies.probing_tasks import CLASSIFICATIONS, chosen_tasks, task_rows
 from sat_probe.studies.rankings import gradient_importance, metric_order, random_order, utterance_losses
-from sat_probe.studies.suggestion import suggest
+from sat_probe.studies.suggestion import Suggestion, suggest
 from tests.models.tiny_models import tiny_model
 
 QUICK = Options(
@@ -397,3 +398,11 @@ def test_the_command(tmp_path, capsys):
     assert run([*arguments, "--ranking", "nothing"]) == 1
     assert "no ranking 'nothing'" in capsys.readouterr().err
     assert ablation_points.MODES == ("retrain", "frozen")
+
+
+def test_a_removal_of_all_heads_is_not_advised_to_refine():
+    found = Suggestion(((0, 0), (0, 1)), "weight", None, None, {})
+    assert "--heads 0.0,0.1" in _advice("heads", found, 0.1, all_heads=3)
+    told = _advice("heads", found, 0.1, all_heads=2)
+    assert "All 2 heads can go" in told
+    assert "--heads" not in told  # sat-probe refine refuses it

@@ -270,7 +270,8 @@ def curves(folder, losses):
     steps = [
         {
             "kind": "heads", "ranking": "weight", "seed": 0, "removed": count, "span": np.nan, "span_mode": None,
-            "heads": ",".join(f"0.{head}" for head in range(count)), "task": "phones_linear", "mode": "retrain",
+            "heads": ",".join(f"{head // 4}.{head % 4}" for head in range(count)),
+            "task": "phones_linear", "mode": "retrain",
             "metric": "accuracy", "value": 0.5 - loss, "value_low": 0.4, "value_high": 0.6, "items": 10,
         }
         for count, loss in enumerate(losses)
@@ -304,6 +305,20 @@ def test_the_command_removes_what_the_curves_of_a_report_allow(tmp_path, capsys)
     assert run([*wanted, "0.01"]) == 0
     assert json.loads(capsys.readouterr().out)["removed"] == [[0, 0], [0, 1]]
     assert AutoProbedModel.from_pretrained(tmp_path / "small").present_heads[0] == [2, 3]
+    curves(tmp_path / "all", [0.0, *[0.0] * 11, 0.0])
+    every = [
+        "refine",
+        source,
+        "--report",
+        str(tmp_path / "all"),
+        "--seconds",
+        "1",
+        "--json",
+        "--tolerance",
+        "0.01",
+    ]
+    assert run([*every, "-o", str(tmp_path / "one-left")]) == 0  # all could go, but no model is without heads
+    assert len(json.loads(capsys.readouterr().out)["removed"]) == 11
     other = ["-o", str(tmp_path / "other")]
     assert run([*wanted, "0.001", *other]) == 1
     assert "loses as little as 0.001" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sat_probe.cli import run
-from sat_probe.errors import ConfigurationError
+from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.reports.study import study_text
 from sat_probe.reports.study_files import StudyFiles
 from sat_probe.studies import footprint, reproduction
@@ -320,3 +320,9 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
 
     assert run(arguments + ["--tried", str(tmp_path / "out" / "models" / "M3")]) == 0
     assert "not done yet" not in capsys.readouterr().out
+
+
+def test_speech_that_is_not_there_asks_for_its_option():
+    plan = moved(load_plan("small"), Path("no/such/speech"), None)
+    with pytest.raises(CorpusError, match=r"no/such/speech: no such folder; .*--speech .* --timit"):
+        plan.speech.load()

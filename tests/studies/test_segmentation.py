@@ -220,8 +220,14 @@ def test_command(monkeypatch, capsys, found):
     assert printed["provenance"]["tolerance"] == 0.02
     assert (asked.model, asked.dataset, asked.options["counting"]) == ("some/model", "speech", "strict")
     assert asked.options["settings"] == Settings(shifts=3)
-    assert run(["segment"]) == 0
-    assert "mel_difference" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["segment", "-d", "speech", "--alignments", "aligned"]) == 0
+    assert asked.options["alignments"] == "aligned"
+    shown = capsys.readouterr().out
+    assert "mel_difference" in shown
+    assert "chosen by" in shown  # whole words where the terminal is narrow
+    assert "validation" in shown
+    assert run(["segment", "--tolerance", "-1"]) == 2
     assert run(["segment", "--counting", "greedy"]) == 2
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sat_probe.cli.options import DataDir, Limit, Split
+from sat_probe.cli.quiet import quiet
 
 
 def align(
@@ -43,6 +44,8 @@ def align(
 
     [bold]sat-probe analyze org/model --dataset my/recordings --alignments alignments[/bold]
     """
+    quiet()
+
     from tqdm import tqdm
 
     from sat_probe.phones.corpus import load_corpus

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import AllowPickle, DataDir, Dataset, Device, Limit, Model, Revision, Split
+from sat_probe.cli.options import (
+    Alignments,
+    AllowPickle,
+    DataDir,
+    Dataset,
+    Device,
+    Limit,
+    Model,
+    Revision,
+    Split,
+)
 from sat_probe.cli.quiet import quiet
 
 
@@ -41,14 +51,7 @@ def analyze(
         ),
     ] = None,
     allow_pickle: AllowPickle = False,
-    alignments: Annotated[
-        str | None,
-        typer.Option(
-            "--alignments",
-            help="Folder or zip of TextGrid, .phn or CTM files, or a table of alignments.",
-            show_default="beside the audio",
-        ),
-    ] = None,
+    alignments: Alignments = None,
     streaming: Annotated[
         bool,
         typer.Option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import DataDir, Dataset, Device, Limit, MissingPhones, Model, Split
+from sat_probe.cli.options import Alignments, DataDir, Dataset, Device, Limit, MissingPhones, Model, Split
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def importance(
     model: Model = None,
     dataset: Dataset = None,
     data_dir: DataDir = None,
+    alignments: Alignments = None,
     split: Split = None,
     limit: Limit = None,
     output: Annotated[
@@ -119,6 +120,7 @@ def importance(
             Options(**given),
             metrics=metrics,
             data_dir=data_dir,
+            alignments=alignments,
             split=split,
             limit=limit,
             device=device,
@@ -144,11 +146,11 @@ def importance(
         typer.echo(json.dumps({"importance": rows, "suggestion": shown}))
         return
     for kind, one in found.items():
-        typer.echo(_advice(kind, one, tolerance))
+        typer.echo(_advice(kind, one, tolerance, len(report.heads)))
     typer.echo(f"Report: {output}")
 
 
-def _advice(kind: str, found: Suggestion | None, tolerance: float | None) -> str:
+def _advice(kind: str, found: Suggestion | None, tolerance: float | None, all_heads: int) -> str:
     """What may go, with the option of `sat-probe refine` that takes it away."""
     if found is None:
         return f"No {'removal of heads' if kind == 'heads' else 'span'} loses as little as {tolerance:g}."
@@ -159,6 +161,11 @@ def _advice(kind: str, found: Suggestion | None, tolerance: float | None) -> str
     if kind == "span":
         return (
             f"Attention may be limited (lost: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
+        )
+    if len(found.heads) == all_heads:
+        return (
+            f"All {all_heads} heads can go (lost: {lost}): these probes do not need attention. sat-probe refine "
+            "keeps one head at least; with --report and --tolerance it takes the step before."
         )
     named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
     return f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"

@@ -29,6 +29,15 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="Where a corpus given by name lies.", show_default=False),
 ]
+Alignments = Annotated[
+    str | None,
+    typer.Option(
+        "--alignments",
+        metavar="PATH",
+        help="Folder or zip of TextGrid, .phn or CTM files, or a table of alignments.",
+        show_default="beside the audio",
+    ),
+]
 Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Which part of the corpus.", show_default=False)
 ]

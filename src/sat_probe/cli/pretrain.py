@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sat_probe.cli.options import DataDir, Limit, Split, dataset_option
+from sat_probe.cli.quiet import quiet
 
 
 def pretrain(
@@ -47,6 +48,8 @@ def pretrain(
 
     A killed run continues with --resume and ends as if nothing had happened.
     """
+    quiet()
+
     from accelerate import PartialState
     from tqdm import tqdm
     from transformers.utils import logging as transformers_logging
@@ -56,7 +59,6 @@ def pretrain(
     from sat_probe.studies.pretraining_recipe import load_recipe, recipe_commit
 
     transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     recipe = load_recipe(config)
     corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
     with tqdm(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sat_probe.cli.options import DataDir, Limit, MissingPhones, Model, Split, dataset_option
+from sat_probe.cli.options import Alignments, DataDir, Limit, MissingPhones, Model, Split, dataset_option
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def refine(
         dataset_option("Corpus with speakers or phone alignments: probe both models on it as well."),
     ] = None,
     data_dir: DataDir = None,
+    alignments: Alignments = None,
     split: Split = None,
     limit: Limit = None,
     task: Annotated[
@@ -138,7 +139,9 @@ def refine(
     from sat_probe.studies.study_model import load_model
     from sat_probe.studies.suggestion import suggested_heads
 
-    corpus = None if dataset is None else load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
+    corpus = None
+    if dataset is not None:
+        corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit, alignments=alignments)
     known = None if report is None else HeadReport.load(report)
     before = load_model(model, device="cpu")
     progress = sys.stderr.isatty()

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import AllowPickle, DataDir, Device, Limit, Model, Revision, Split, dataset_option
+from sat_probe.cli.options import (
+    Alignments,
+    AllowPickle,
+    DataDir,
+    Device,
+    Limit,
+    Model,
+    Revision,
+    Split,
+    dataset_option,
+)
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
@@ -43,6 +53,7 @@ def segment(
         ),
     ] = None,
     data_dir: DataDir = None,
+    alignments: Alignments = None,
     split: Split = None,
     limit: Limit = None,
     counting: Annotated[
@@ -142,6 +153,7 @@ def segment(
         **chosen,
         **scored,
         data_dir=data_dir,
+        alignments=alignments,
         settings=Settings(features=features.value, shifts=shifts),
         validation_share=validation_share,
         device=device,
@@ -155,7 +167,14 @@ def segment(
         if (output / "report.json").exists():
             report = HeadReport.load(output)
         else:
-            report = analyze_model(**chosen, data_dir=data_dir, device=device, seed=seed, progress=progress)
+            report = analyze_model(
+                **chosen,
+                data_dir=data_dir,
+                alignments=alignments,
+                device=device,
+                seed=seed,
+                progress=progress,
+            )
         found.added_to(report).save(output)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, allow_nan=False))
@@ -178,11 +197,13 @@ def _summary(found: Segmentation) -> Table:
         title=f"Phone boundaries within ± {1000 * origin['tolerance']:g} ms, counted as {origin['counting']}",
         caption=f"R on {origin['utterances']['test']} test utterances with its 95 % interval; tuned on "
         f"{origin['utterances']['validation']} of other speakers",
+        box=None,  # lines between columns would cut words at 80 characters
+        padding=(0, 1),
     )
     shown.add_column("source", no_wrap=True)
     for column in ("R valid.", "R test", "95 %", "precision", "recall"):
         shown.add_column(column, justify="right", no_wrap=True)
-    shown.add_column("chosen by")
+    shown.add_column("chosen by", min_width=len("validation"))
     heads = table[table["source"] == "attention"]
     others = table[table["source"] != "attention"].groupby("source", sort=False).head(1)
     best = heads[(heads["choice"] != "") | (heads.index.isin(heads.index[:5]))]

@@ -52,6 +52,7 @@ def head_importance(
     *,
     metrics: Mapping[str, Metric] | None = None,
     data_dir: str | Path | None = None,
+    alignments: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
     phone_set: str | None = None,
@@ -74,6 +75,7 @@ def head_importance(
         options: what to measure.
         metrics: further rankings by name: functions of the report that give a number per head, highest removed first.
         data_dir: where a named corpus is.
+        alignments: folder, archive or table of phone alignments, where they do not lie beside the audio.
         split: part of the corpus.
         limit: only the first so many utterances.
         phone_set: fold phones into this set.
@@ -95,7 +97,14 @@ def head_importance(
     corpus = (
         dataset
         if isinstance(dataset, Corpus)
-        else load_corpus(dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit, phone_set=phone_set)
+        else load_corpus(
+            dataset or BUNDLED,
+            data_dir=data_dir,
+            alignments=alignments,
+            split=split,
+            limit=limit,
+            phone_set=phone_set,
+        )
     )
     identity = {
         "model": weights_digest(probed),
@@ -103,6 +112,7 @@ def head_importance(
         "split": corpus.split,
         "utterances": None if corpus.is_streaming else len(corpus),
         "phone_set": corpus.phone_set.name,
+        **({} if alignments is None else {"alignments": str(alignments)}),
         "options": {
             name: getattr(options, name) for name in options.__slots__ if name not in ("rankings", "spans")
         },

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from sat_probe.configs import load_config, parse_config
-from sat_probe.errors import ConfigurationError
+from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.phones.corpus import Corpus, load_corpus
 from sat_probe.studies.pretraining_recipe import PretrainingRecipe, block_width, load_recipe
 
@@ -44,7 +44,16 @@ class Speech:
         """The corpus, or its first utterances."""
         chosen = {name: getattr(self, name) for name in ("data_dir", "split", "alignments", "phone_set")}
         fewest = min((count for count in (self.limit, limit) if count is not None), default=None)
-        return load_corpus(self.dataset, limit=fewest, **chosen)
+        try:
+            return load_corpus(self.dataset, limit=fewest, **chosen)
+        except CorpusError as error:
+            if "no such folder" not in str(error):
+                raise
+            place = self.data_dir or self.dataset
+            raise CorpusError(
+                f"{place}: no such folder; say where the study's corpora lie on this machine: --speech for the one to "
+                "train on, --timit for the one with phones"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def segment_model(
     settings: Settings | None = None,
     validation_share: float = 0.5,
     data_dir: str | Path | None = None,
+    alignments: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
     revision: str | None = None,
@@ -117,7 +118,7 @@ def segment_model(
         tolerance: seconds.
         settings: alphas, betas, features and shifts that are tried.
         validation_share: of the speakers; the others are for the test.
-        data_dir, split, limit, revision, allow_pickle, device: as ``analyze_model``.
+        data_dir, alignments, split, limit, revision, allow_pickle, device: as ``analyze_model``.
         seed: decides which speakers validate, and where random boundaries lie.
         progress: show a progress bar on standard error.
 
@@ -128,7 +129,7 @@ def segment_model(
     """
     settings = settings or Settings()
     corpus = dataset if isinstance(dataset, Corpus) else load_corpus(
-        dataset or BUNDLED, data_dir=data_dir, split=split, limit=limit
+        dataset or BUNDLED, data_dir=data_dir, alignments=alignments, split=split, limit=limit
     )  # fmt: skip
     parts, grouping = split_speakers(corpus, validation_share, seed)
     probed = load_model(model, revision=revision, device=device, allow_pickle=allow_pickle)

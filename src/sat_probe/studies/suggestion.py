@@ -91,7 +91,7 @@ def suggest(
 
 
 def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int]]:
-    """The heads that :func:`suggest` finds on the curves of a report, by probes trained anew if it has such.
+    """The heads that :func:`suggest` finds on the curves of a report, by probes trained anew if it has such; never all.
 
     Raises:
         ReportError: if the report has no curves, or none of their steps stays within the tolerance.
@@ -99,6 +99,7 @@ def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int
     table = report.tables.get("importance")
     if table is None or table.empty:
         raise ReportError("the report has no ablation curves; make them with sat-probe importance")
+    table = table[table["removed"] < len(report.heads)]  # a model keeps one head at least
     found = suggest(table, tolerance, mode="retrain" if (table["mode"] == "retrain").any() else "frozen")
     if found is None:
         raise ReportError(f"no removal of heads on the curves of the report loses as little as {tolerance:g}")
