@@ -187,6 +187,12 @@ def _loading_failed(name: str, error: Exception) -> str:
             f"{name}: its weights are not in safetensors; if you trust them, allow pickle "
             "(--allow-pickle; in Python use_safetensors=None)"
         )
+    if "couldn't connect to" in str(error):
+        return f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
+    if "ignore_mismatched_sizes" in str(error):
+        return f"{name}: its weights have other shapes than its config.json says; one of them is of another model"
+    if isinstance(error, SafetensorError):
+        return f"{name}: its weights are damaged ({error}); download or save the model anew"
     first_line = next(
         (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
     )
