@@ -92,7 +92,7 @@ def reproduce(
     [bold]Examples[/bold]
 
     [dim]# what would happen, and for how long[/dim]
-    sat-probe reproduce --preset small --dry-run
+    sat-probe reproduce --preset small --speech recordings/ --timit TIMIT --dry-run
 
     [dim]# small models on one processor core[/dim]
     sat-probe reproduce --preset small --speech recordings/ --timit TIMIT -o study
