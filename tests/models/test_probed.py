@@ -276,7 +276,9 @@ def test_training_mode_is_refused_where_it_would_measure_or_compute_something_el
     model = tiny_model("mockingjay").train()
     with pytest.raises(ModelError, match=r"training mode .* call model\.eval\(\)"):
         model.encode(waveforms(0.3))
-    for module in model.modules():  # what both names of the switch do, in old and new versions of transformers
+    for (
+        module
+    ) in model.modules():  # what both names of the switch do, in old and new versions of transformers
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = True
     (inputs,) = model.prepare(waveforms(0.3))
@@ -302,13 +304,24 @@ def test_half_precision_keeps_the_softmax_in_float32(dtype):
     ("arguments", "message"),
     [
         ({"head_mask": torch.ones(2, 4)}, r"head_mask must have shape \(3, 4\)"),
-        ({"attention_span": -1}, "attention_span must be 0 or more"),
+        ({"attention_span": -1}, "attention_span must be a whole number, 0 or more frames, got -1"),
+        ({"attention_span": 2.5}, "attention_span must be a whole number, 0 or more frames, got 2.5"),
         ({"attention_span": 1, "span_mode": "cut"}, "span_mode must be 'zero' or 'mask', got 'cut'"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ModelError, match=message):
         tiny_model("mockingjay").encode(waveforms(0.3), **arguments)
+
+
+def test_masks_may_be_arrays_or_lists():
+    model = tiny_model("mockingjay")
+    mask = np.random.default_rng(0).random((3, 4))
+    wanted = model.encode(waveforms(0.3), head_mask=torch.tensor(mask)).last_hidden_state
+    for given in (mask, mask.tolist()):
+        torch.testing.assert_close(
+            model.encode(waveforms(0.3), head_mask=given).last_hidden_state, wanted, atol=1e-6, rtol=0
+        )
 
 
 @FAMILIES

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -25,6 +24,7 @@ from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outpu
 from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.refined import RefinedModel
 from sat_probe.models.waveform_encoder import WaveformEncoder
+from sat_probe.models.waveforms import Waveform
 
 # not attributes of the models: a lock cannot be copied
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -148,6 +148,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             ModelError: on leaving, if the model attended somewhere that was not seen; at once, for a wrong mask or
                 span, and in training with gradient checkpointing.
         """
+        head_mask = None if head_mask is None else torch.as_tensor(head_mask)
         self._check_arguments(head_mask, attention_span, span_mode)
         checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
         if self.training and checkpointing and torch.is_grad_enabled():
@@ -185,7 +186,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
     @torch.inference_mode()
     def encode(
         self,
-        waveforms: Sequence[NDArray[np.float32]] | Sequence[ModelInputs],
+        waveforms: Sequence[Waveform] | Sequence[ModelInputs],
         observers: Sequence[Observer] = (),
         head_mask: Tensor | None = None,
         attention_span: int | None = None,
@@ -205,22 +206,16 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             output_attentions: keep every map.
 
         Raises:
-            AudioError: if a waveform is too short to give one frame.
+            AudioError: if there is no waveform, or as :meth:`prepare`.
             ModelError: as :meth:`forward`, and in training mode, where dropout makes every pass another.
         """
         if self.training:
             raise ModelError("a model in training mode drops layers and weights at random: call model.eval()")
-        prepared = [item for item in waveforms if isinstance(item, ModelInputs)]
-        if not prepared:
-            prepared = self.prepare([item for item in waveforms if not isinstance(item, ModelInputs)])
-        options = {
-            name: True
-            for name, wanted in (
-                ("output_hidden_states", output_hidden_states),
-                ("output_attentions", output_attentions),
-            )
-            if wanted
-        }
+        prepared: Any = waveforms
+        if not len(waveforms) or not all(isinstance(item, ModelInputs) for item in waveforms):
+            prepared = self.prepare(prepared)
+        asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+        options = {name: True for name, wanted in asked.items() if wanted}
         outputs: list[BaseModelOutput] = []
         first, layers = 0, layers_of(self, [name for name, _ in self._named_attention()])
         for inputs in prepared:
@@ -244,7 +239,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             raise ModelError(
                 f"head_mask must have shape {shape} (layers, heads), got {tuple(head_mask.shape)}"
             )
-        if span is not None and span < 0:
-            raise ModelError(f"attention_span must be 0 or more frames, got {span}")
+        if span is not None and (not isinstance(span, (int, np.integer)) or span < 0):
+            raise ModelError(f"attention_span must be a whole number, 0 or more frames, got {span!r}")
         if span_mode not in ("zero", "mask"):
             raise ModelError(f"span_mode must be 'zero' or 'mask', got {span_mode!r}")

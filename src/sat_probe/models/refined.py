@@ -59,8 +59,8 @@ class RefinedModel(_Base):
         Raises:
             ModelError: if the span is negative, or the mode unknown.
         """
-        if span is not None and span < 0:
-            raise ModelError(f"a span must be 0 or more frames, got {span}")
+        if span is not None and (not isinstance(span, int) or span < 0):
+            raise ModelError(f"a span must be a whole number, 0 or more frames, got {span!r}")
         if mode not in ("zero", "mask"):
             raise ModelError(f"span_mode must be 'zero' or 'mask', got {mode!r}")
         setattr(self.config, SPAN, span)

@@ -19,6 +19,7 @@ from sat_probe.models.families import family_of
 from sat_probe.models.family import Family
 from sat_probe.models.family_extractors import fit_to_model
 from sat_probe.models.probed_output import ModelInputs
+from sat_probe.models.waveforms import Waveform, checked_waveforms
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Base
@@ -104,20 +105,21 @@ class WaveformEncoder(_Base):
         lengths = self.family.lengths(self, torch.as_tensor(input_lengths))
         return tuple(int(length) for length in lengths)
 
-    def prepare(self, waveforms: Sequence[NDArray[np.float32]]) -> list[ModelInputs]:
+    def prepare(self, waveforms: Sequence[Waveform]) -> list[ModelInputs]:
         """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
 
         Args:
             waveforms: each (samples,) at :attr:`sampling_rate`.
 
         Raises:
-            AudioError: if a waveform is too short to give one frame.
+            AudioError: if a waveform is too short to give one frame, or is no (samples,) of finite floats.
         """
+        waveforms = checked_waveforms(waveforms)
         alone = self.family.padding_changes_frames(self.config)
         groups = [[waveform] for waveform in waveforms] if alone else [list(waveforms)]
         return [self._prepare(group) for group in groups if group]
 
-    def _prepare(self, waveforms: list[NDArray[np.float32]]) -> ModelInputs:
+    def _prepare(self, waveforms: list[NDArray[np.floating]]) -> ModelInputs:
         family, rate = self.family, self.sampling_rate
         if family.longest is not None:
             longest = family.longest(self.config, self.preprocessor) / rate
@@ -139,7 +141,7 @@ class WaveformEncoder(_Base):
         return self._model_inputs(inputs, waveforms)
 
     def _model_inputs(
-        self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.float32]]
+        self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.floating]]
     ) -> ModelInputs:
         """What the model's forward takes, made of what the feature extractor gives."""
         family = self.family
