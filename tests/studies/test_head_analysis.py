@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from sat_probe.errors import AudioError, CorpusError, ModelError, ReportError
+from sat_probe.errors import AudioError, ConfigurationError, CorpusError, ModelError, ReportError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies import audio_stream, corpus_pass
 from sat_probe.studies.head_analysis import analyze_model
@@ -188,6 +188,18 @@ def test_real_speech_with_alignments_gives_relation_maps(shared_data):
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"relation_rate": "Model"}, "unknown relation_rate 'Model': choose one of upsampled, model"),
+        ({"replicates": 0}, "replicates must be 1 or more, got 0"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_loaded(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        analyze_model("nowhere/at-all", **options)
+
+
 @pytest.mark.parametrize("options", [{"relation_rate": "model"}, {"leave_out_own_segment": True}])
 def test_relation_options_change_the_maps_and_are_recorded(shared_data, options):
     model = tiny_model("mockingjay")

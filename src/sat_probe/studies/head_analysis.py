@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 
+from sat_probe.errors import ConfigurationError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
@@ -92,7 +93,14 @@ def analyze_model(
         ModelError: if the model cannot be loaded or probed.
         CorpusError: if the corpus cannot be found, or none of it can be used.
         AudioError: at the first bad file, if strict.
+        ConfigurationError: for an unknown rate of relations, or no replicates.
     """
+    if relation_rate not in get_args(RelationRate):
+        raise ConfigurationError(
+            f"unknown relation_rate {relation_rate!r}: choose one of {', '.join(get_args(RelationRate))}"
+        )
+    if replicates < 1:
+        raise ConfigurationError(f"replicates must be 1 or more, got {replicates}")
     process = this_process()
     probed = load_model(
         model,
