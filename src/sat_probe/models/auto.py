@@ -179,7 +179,7 @@ def _loading_failed(name: str, error: Exception) -> str:
     if "no file named" in str(error) and not in_pickle:
         return f"{name}: holds no weights (model.safetensors)"
     if "ignore_mismatched_sizes" in str(error):
-        return f"{name}: its weights have other shapes than its config.json says"
+        return f"{name}: its weights have other shapes than its config.json says; one of them is of another model"
     if isinstance(error, StrictDataclassError):
         return f"{name}: its config.json is wrong: {' '.join(str(error).split())}"
     if "model.safetensors" in str(error) and (in_pickle or "does not appear to have" in str(error)):
@@ -189,8 +189,6 @@ def _loading_failed(name: str, error: Exception) -> str:
         )
     if "couldn't connect to" in str(error):
         return f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
-    if "ignore_mismatched_sizes" in str(error):
-        return f"{name}: its weights have other shapes than its config.json says; one of them is of another model"
     if isinstance(error, SafetensorError):
         return f"{name}: its weights are damaged ({error}); download or save the model anew"
     first_line = next(

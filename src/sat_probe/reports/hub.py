@@ -144,7 +144,7 @@ def _change(
     if earlier.measured_on != entry.measured_on and not replace:
         raise HubError(
             f"{repo_id}: has a report of {entry.model} at this revision measured on "
-            f"{' '.join(earlier.measured_on)}, this one is on {' '.join(entry.measured_on)}: "
+            f"{' '.join(earlier.measured_on).strip()}, this one is on {' '.join(entry.measured_on).strip()}: "
             "push to another repository, or replace it (--replace)"
         )
     entries[entry.path] = entry
