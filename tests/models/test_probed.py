@@ -272,13 +272,23 @@ def test_masks_and_spans_bear_layers_that_training_drops():
         assert mask.grad is None or mask.grad.isfinite().all()
 
 
-def test_training_mode_is_refused_where_it_would_measure_or_compute_something_else():
+def test_encode_measures_in_evaluation_mode_and_leaves_the_mode_as_it_was():
+    model, audio = tiny_model("wav2vec2-layer-norm"), waveforms(0.3)
+    expected = model.encode(audio).last_hidden_state
+    model.config.layerdrop = 0.9
+    model.train()
+    model.feature_extractor.eval()  # frozen, as in fine-tuning
+    before = [module.training for module in model.modules()]
+    watcher = Watcher()
+    torch.testing.assert_close(model.encode(audio, observers=[watcher]).last_hidden_state, expected)
+    assert {layer for _, layer in watcher.maps} == {0, 1, 2}
+    assert [module.training for module in model.modules()] == before
+
+
+def test_gradient_checkpointing_is_refused_where_it_would_compute_something_else():
     model = tiny_model("mockingjay").train()
-    with pytest.raises(ModelError, match=r"training mode .* call model\.eval\(\)"):
-        model.encode(waveforms(0.3))
-    for (
-        module
-    ) in model.modules():  # what both names of the switch do, in old and new versions of transformers
+    # what both names of the switch do, in old and new versions of transformers
+    for module in model.modules():
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = True
     (inputs,) = model.prepare(waveforms(0.3))

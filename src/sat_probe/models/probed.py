@@ -18,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from sat_probe.errors import ModelError
 from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
 from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
+from sat_probe.models.eval_mode import evaluating
 from sat_probe.models.layer_states import layers_of, output_of_frames, recorded_states
 from sat_probe.models.long_audio import in_pieces
 from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
@@ -194,7 +195,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> ProbedOutput:
-        """Waveforms to hidden states, with every utterance's numbers as if it were alone.
+        """Waveforms to hidden states, with every utterance's numbers as if it were alone; always in evaluation mode.
 
         Args:
             waveforms: each (samples,) at :attr:`sampling_rate`; or what :meth:`prepare` made of them.
@@ -207,10 +208,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
 
         Raises:
             AudioError: if there is no waveform, or as :meth:`prepare`.
-            ModelError: as :meth:`forward`, and in training mode, where dropout makes every pass another.
+            ModelError: as :meth:`forward`.
         """
-        if self.training:
-            raise ModelError("a model in training mode drops layers and weights at random: call model.eval()")
         prepared: Any = waveforms
         if not len(waveforms) or not all(isinstance(item, ModelInputs) for item in waveforms):
             prepared = self.prepare(prepared)
@@ -223,7 +222,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
                 observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
             )
             recorded = recorded_states(layers, output_hidden_states)
-            with watched as probe, recorded as states, in_pieces(self):
+            with evaluating(self), watched as probe, recorded as states, in_pieces(self):
                 output = super().forward(**inputs.tensors, **options)
             maps = tuple(probe.maps[layer] for layer in sorted(probe.maps))
             outputs.append(output_of_frames(output, states, maps))
