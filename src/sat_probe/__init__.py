@@ -21,13 +21,16 @@ _HOMES = {
     "ProbedModel": "sat_probe.models.probed",
     "ProbedWav2Vec2Model": "sat_probe.models.auto",
     "ProbedWavLMModel": "sat_probe.models.wavlm",
+    "ProbedWhisperEncoder": "sat_probe.models.auto",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
     "boundary_scores": "sat_probe.measures.boundary_score",
+    "head_importance": "sat_probe.studies.importance",
     "load_corpus": "sat_probe.phones.corpus",
     "phone_set": "sat_probe.phones.phone_set",
     "read_audio": "sat_probe.audio",
     "refine": "sat_probe.studies.refinement",
+    "segment_model": "sat_probe.studies.segmentation",
 }
 
 __all__ = [
@@ -41,13 +44,16 @@ __all__ = [
     "ProbedModel",
     "ProbedWav2Vec2Model",
     "ProbedWavLMModel",
+    "ProbedWhisperEncoder",
     "SatProbeError",
     "analyze_model",
     "boundary_scores",
+    "head_importance",
     "load_corpus",
     "phone_set",
     "read_audio",
     "refine",
+    "segment_model",
 ]
 
 if TYPE_CHECKING:
@@ -60,6 +66,7 @@ if TYPE_CHECKING:
         ProbedHubertModel,
         ProbedMockingjayModel,
         ProbedWav2Vec2Model,
+        ProbedWhisperEncoder,
     )
     from sat_probe.models.probed import ProbedModel
     from sat_probe.models.wavlm import ProbedWavLMModel
@@ -68,7 +75,9 @@ if TYPE_CHECKING:
     from sat_probe.phones.phone_set import phone_set
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
+    from sat_probe.studies.importance import head_importance
     from sat_probe.studies.refinement import refine
+    from sat_probe.studies.segmentation import segment_model
 
 
 def __getattr__(name: str) -> Any:
