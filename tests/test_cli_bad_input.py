@@ -200,14 +200,33 @@ def test_an_output_that_is_something_else_is_refused_before_the_work(tmp_path, c
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--limit", "0"], ["--limit", "many"], ["--no-such-option"], ["a", "b"], ["--resume", "--json"]],
+    ("arguments", "said"),
+    [
+        (["--limit", "0"], "invalid value for '--limit' / '-n'"),
+        (["--limit", "many"], "invalid value for '--limit' / '-n'"),
+        (["--limit"], "option '--limit' requires an argument"),
+        (["--datset", "x"], "no such option --datset; did you mean --dataset?"),
+        (["--xyzxyz"], "no such option --xyzxyz."),
+        (["a", "b"], "(b)"),
+        (["--resume", "--json"], "needs --output"),
+    ],
 )
-def test_wrong_usage_is_status_2(arguments, capfd):
-    status, out, err = analyze(capfd, *arguments)
-    assert status == 2
+def test_wrong_usage_is_one_line_and_status_2(arguments, said, capfd):
+    line = assert_one_line(analyze(capfd, *arguments), status=2)
+    assert line.startswith("Error: sat-probe analyze: ")
+    assert said in line
+    assert line.endswith("See sat-probe analyze --help")
+
+
+def test_a_misspelt_command_and_what_is_missing_are_one_line(capfd):
+    assert run(["analyse"]) == 2
+    out, err = capfd.readouterr()
     assert out == ""
-    assert "Traceback" not in err
+    assert err == "Error: sat-probe: no such command analyse; did you mean analyze? See sat-probe --help\n"
+    assert run(["compare", "one"]) == 2
+    assert capfd.readouterr().err == (
+        "Error: sat-probe compare: missing argument 'SECOND'. See sat-probe compare --help\n"
+    )
 
 
 def test_no_arguments_teach(capfd):

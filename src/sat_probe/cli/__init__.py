@@ -31,8 +31,10 @@ from sat_probe.cli import (
     reproduce,
     segment,
 )
+from sat_probe.cli.usage import UsageError, usage_line
 from sat_probe.errors import SatProbeError
 
+WRONG_USAGE = 2
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -101,16 +103,20 @@ for _name, _command in COMMANDS.items():
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line (default: this process's own) and return its exit status.
 
-    What a user can mend is one line on standard error and status 1; wrong usage is status 2; Ctrl-C is 130.
+    What a user can mend is one line on standard error and status 1; wrong usage is one line and status 2; Ctrl-C is
+    130.
     """
+    status: int | None = 0
     with _warnings_on_stderr():
         try:
-            app(arguments, prog_name="sat-probe")
+            # standalone, typer would print errors itself, in a box of several lines
+            status = app(arguments, prog_name="sat-probe", standalone_mode=False)
+        except UsageError as error:
+            given = sys.argv[1:] if arguments is None else arguments
+            command = " ".join(["sat-probe", *(name for name in given[:1] if name in COMMANDS)])
+            return _fail(usage_line(error, command), WRONG_USAGE)
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-            if status == INTERRUPTED:
-                print("Interrupted.", file=sys.stderr)
-            return status
         except SatProbeError as error:
             return _fail(str(error))
         except OSError as error:
@@ -119,7 +125,9 @@ def run(arguments: list[str] | None = None) -> int:
             where = f": {error.filename}" if error.filename else ""
             hint = "; make room or choose another folder" if error.errno in DISK_FULL else ""
             return _fail(f"{os.strerror(error.errno)}{where}{hint}")
-    return 0
+    if status == INTERRUPTED:
+        print("Interrupted.", file=sys.stderr)
+    return status or 0
 
 
 @contextmanager
@@ -136,6 +144,6 @@ def _warnings_on_stderr() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, status: int = 1) -> int:
     print(f"Error: {' '.join(message.split())}", file=sys.stderr)
-    return 1
+    return status
