@@ -128,9 +128,8 @@ def _open(table: HubTable, split: str | None, streaming: bool) -> Any:
         if isinstance(error, CorpusError):
             raise
         reason = " ".join(str(error).split())
-        raise HubError(
-            f"{table.repository}: cannot be loaded from the Hub (split {wanted!r}): {reason}"
-        ) from error
+        part = "" if wanted is None else f" (split {wanted!r})"
+        raise HubError(f"{table.repository}: cannot be loaded from the Hub{part}: {reason}") from error
 
 
 def _columns(table: HubTable, dataset: Any) -> dict[str, str]:

@@ -12,6 +12,7 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.hub_reach import require_hub
 from sat_probe.studies.provenance import shown_name
 
 BUNDLED = "bundled"
@@ -32,6 +33,7 @@ def load_model(
     if isinstance(model, ProbedModel):
         return model if device is None else model.to(device)
     name = files("sat_probe") / "data" / "mockingjay" if model is None else model
+    require_hub(str(name), revision)
     options: dict[str, Any] = {} if revision is None else {"revision": revision}
     if allow_pickle:
         options["use_safetensors"] = None  # transformers: safetensors first, then pytorch_model.bin

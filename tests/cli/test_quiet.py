@@ -1,0 +1,27 @@
+"""What libraries log while a command runs: that the Hub does not answer is told once, not twice a try."""
+
+from __future__ import annotations
+
+import logging
+
+from sat_probe.cli import quiet
+
+
+def test_retries_are_told_once_and_other_warnings_always(monkeypatch, caplog):
+    monkeypatch.setattr(quiet, "_told", [])
+    monkeypatch.delenv("HF_HUB_VERBOSITY", raising=False)
+    quiet.quiet()
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    logger.addHandler(caplog.handler)  # the Hub's loggers do not propagate
+    try:
+        for attempt in (1, 2):
+            logger.warning("'unknown' thrown while requesting HEAD https://hub/config.json")
+            logger.warning(f"Retrying in 1s [Retry {attempt}/5].")
+        logger.warning("Rate limited. Waiting 240.0s before retry [Retry 1/5].")
+    finally:
+        logger.removeHandler(caplog.handler)
+        logger.removeFilter(quiet._retries_once)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The Hub does not answer; trying again for half a minute.",
+        "Rate limited. Waiting 240.0s before retry [Retry 1/5].",
+    ]
