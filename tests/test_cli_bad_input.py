@@ -199,6 +199,16 @@ def test_an_output_that_is_something_else_is_refused_before_the_work(tmp_path, c
     assert "is not empty and no head report" in assert_one_line(outcome)
 
 
+def test_without_alignments_it_says_why_there_are_no_phones(model, speech, tmp_path, capfd):
+    status, out, err = analyze(capfd, model, "--dataset", speech, "--output", tmp_path / "report")
+    assert status == 0, err
+    assert "No phone maps: this speech has no phone alignments. sat-probe align makes them" in out
+    status, out, err = analyze(capfd, model, "--dataset", speech, "--json", "--phone-set", "timit-39")
+    assert status == 0, err
+    assert err == "Warning: --phone-set timit-39 changes nothing: the corpus has no phone alignments\n"
+    json.loads(out)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

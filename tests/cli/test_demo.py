@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,17 @@ def test_a_port_that_is_taken_is_one_line(capsys):
         port = taken.getsockname()[1]
         assert run(["demo", "--port", str(port)]) == 1
     assert f"port {port}: choose another port" in capsys.readouterr().err
+
+
+def test_a_report_that_is_not_there_is_one_line_at_the_start(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sat_probe.demo.app.serve", lambda *_, **__: pytest.fail("served all the same"))
+    (tmp_path / "empty").mkdir()
+    for source in ("nowhere", "./nowhere", str(tmp_path / "nowhere"), str(tmp_path / "empty")):
+        assert run(["demo", "--report", source]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("Error: ")
+        assert Path(source).name in error
+        assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("options", [["--max-seconds", "0"], ["--port", "many"]])

@@ -64,6 +64,18 @@ def test_missing_alignments_are_counted_and_reported(folder, caplog):
         ] == corpus.warnings
 
 
+def test_corpora_that_promise_alignments_say_when_they_have_none(folder, tmp_path, caplog):
+    load_corpus(folder)  # any folder of audio promises none
+    assert "alignment" not in caplog.text
+    load_corpus("timit", data_dir=folder)
+    assert "3 of 3 utterances of timit have no alignment" in caplog.text
+    caplog.clear()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.phn").write_text(PHN)
+    load_corpus(folder, alignments=tmp_path / "elsewhere")
+    assert "3 of 3 utterances of" in caplog.text
+
+
 def test_streaming_reads_the_same(folder):
     with_phn(folder)
     assert list(load_corpus(folder, streaming=True)) == list(load_corpus(folder))

@@ -104,8 +104,20 @@ def test_audio_too_short_for_the_model_is_left_out_of_its_batch(folder):
 
 def test_a_corpus_without_usable_audio_is_refused(tmp_path):
     (tmp_path / "one.wav").write_text("no audio")
-    with pytest.raises(CorpusError, match="none of its 1 utterances can be used; the first, one"):
+    with pytest.raises(CorpusError, match="its only utterance cannot be used, one: "):
         analyze(tiny_model("mockingjay"), tmp_path)
+    (tmp_path / "two.wav").write_text("no audio")
+    with pytest.raises(CorpusError, match="none of its 2 utterances can be used; the first, one: "):
+        analyze(tiny_model("mockingjay"), tmp_path)
+
+
+def test_a_revision_of_what_is_not_on_the_hub_is_refused(tmp_path):
+    with pytest.raises(
+        ModelError, match="the bundled model has no revision main: only models on the Hub have"
+    ):
+        analyze_model(revision="main")
+    with pytest.raises(ModelError, match=r"the folder .* has no revision abc"):
+        analyze_model(tmp_path, revision="abc")
 
 
 class Killed(BaseException):

@@ -311,7 +311,9 @@ def test_what_the_corpus_lacks_is_said(prepared, speech):
         (Options(tasks=["phones"]), "no task 'phones'; there are reconstruction, phones_linear"),
         (Options(modes=["train"]), "no mode 'train'"),
         (Options(span_modes=["cut"]), "no span mode 'cut'"),
-        (Options(steps=0), "steps must be 1 or more"),
+        (Options(steps=0), "steps: 0 is too small, 1 is the least"),
+        (Options(spans=(3, -5)), "spans: -5 is too small, 0 is the least"),
+        (Options(random_seeds=-1), "random_seeds: -1 is too small"),
         (Options(missing_phones="guess"), "no treatment of missing phones 'guess'"),
     ],
 )

@@ -203,8 +203,10 @@ def test_corpora_to_probe_on_have_names_of_their_own():
     names = [speech.name for speech in load_plan("small").probing]
     assert names == ["timit-sample", "speechocean762-test"]
     assert load_plan("paper").probing[0].name == "librispeech-train-clean-100"
-    with pytest.raises(ConfigurationError, match="at least one corpus, and none twice"):
+    with pytest.raises(ConfigurationError, match="names the corpus 'timit' twice; with --speech and"):
         load_plan("small", ["probing=[{dataset: a/timit}, {dataset: b/timit}]"])
+    with pytest.raises(ConfigurationError, match="probing must name at least one corpus"):
+        load_plan("small", ["probing=[]"])
 
 
 def test_the_estimate_counts_steps_hours_and_points(tmp_path):

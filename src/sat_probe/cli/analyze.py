@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,12 @@ from sat_probe.cli.options import (
     Split,
 )
 from sat_probe.cli.quiet import quiet
+
+NO_PHONES = (
+    "No phone maps: this speech has no phone alignments. sat-probe align makes them from transcripts; --alignments\n"
+    "names those that do not lie beside the audio."
+)
+logger = logging.getLogger(__name__)
 
 
 def analyze(
@@ -164,9 +171,13 @@ def analyze(
     )
     if not this_process().is_main:
         return
+    if phone_set is not None and "relation_maps" not in report.tables:
+        logger.warning("--phone-set %s changes nothing: the corpus has no phone alignments", phone_set)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
         return
     Console().print(report)
+    if "relation_maps" not in report.tables:
+        typer.echo(NO_PHONES)
     if folder is not None:
         typer.echo(f"\nReport: {folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,7 +66,11 @@ def demo(
     require_gradio()
     from sat_probe.demo.app import serve
     from sat_probe.demo.settings import DemoSettings, ModelChoice, preset_models
+    from sat_probe.reports.head_report import HeadReport
 
+    for source in report or ():
+        if Path(source).exists() or source.startswith((".", "~")) or source.partition(":")[0].count("/") != 1:
+            HeadReport.load(source)  # a folder that is none is told now, not to the visitor who chooses it
     presets = preset_models()
     known = {choice.label for choice in presets}
     own = tuple(ModelChoice(name, name) for name in dict.fromkeys(model or ()) if name not in known)

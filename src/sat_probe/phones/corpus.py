@@ -67,8 +67,9 @@ class Corpus:
         if not self.missing_alignments:
             return []
         total = f" of {len(self)}" if not self.is_streaming else ""
+        have = "has" if self.missing_alignments == 1 else "have"
         return [
-            f"{self.missing_alignments}{total} utterances of {self.name} have no alignment "
+            f"{self.missing_alignments}{total} utterances of {self.name} {have} no alignment "
             f"(the first: {self.first_missing}); relation maps and boundary scores leave them out"
         ]
 
@@ -175,7 +176,9 @@ def load_corpus(
         table = config.hub if config and config.hub else HubTable(name)
         chosen = chosen or "arpabet-39"
         dataset = load_hub_rows(table, split, lookup, chosen, between, streaming, limit, num_proc)
-        return _reported(Corpus(name, split or table.default_split, dataset, find_phone_set(chosen)))
+        return _reported(
+            Corpus(name, split or table.default_split, dataset, find_phone_set(chosen)), lookup is not None
+        )
     layout = config.layout if config else detect_layout(folder)
     scan = CorpusScan(layout, folder, config.folder_of(split) if config else split, drop_sa, limit, lookup)
     first = next(iter(scan), None)
@@ -183,12 +186,13 @@ def load_corpus(
         raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
     chosen = chosen or ("timit-39" if (first.alignment or "").lower().endswith(".phn") else "arpabet-39")
     dataset = load_folder_rows(scan, chosen, between, streaming, num_proc)
-    return _reported(Corpus(name, split, dataset, find_phone_set(chosen), folder))
+    promised = lookup is not None or (config is not None and layout == "timit")
+    return _reported(Corpus(name, split, dataset, find_phone_set(chosen), folder), promised)
 
 
-def _reported(corpus: Corpus) -> Corpus:
-    """Log that some utterances lack an alignment; a corpus where all do never promised any."""
-    if not corpus.is_streaming and 0 < (corpus.missing_alignments or 0) < len(corpus):
+def _reported(corpus: Corpus, promised: bool) -> Corpus:
+    """Log that some utterances lack an alignment, or all of a corpus that promised them."""
+    if not corpus.is_streaming and 0 < (corpus.missing_alignments or 0) < len(corpus) + promised:
         logger.warning("%s", corpus.warnings[0])
     return corpus
 

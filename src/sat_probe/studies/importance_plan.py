@@ -59,8 +59,10 @@ class Options:
             unknown = [one for one in given if one not in known]
             if unknown:
                 raise ConfigurationError(f"there is no {name} {unknown[0]!r}; there are {', '.join(known)}")
-        if self.steps < 1 or self.random_seeds < 0 or any(span < 0 for span in self.spans):
-            raise ConfigurationError("steps must be 1 or more, seeds and spans 0 or more")
+        numbers = [("steps", 1, self.steps), ("random_seeds", 0, self.random_seeds)]
+        for what, least, number in [*numbers, *(("spans", 0, span) for span in self.spans)]:
+            if number < least:
+                raise ConfigurationError(f"{what}: {number} is too small, {least} is the least")
 
 
 def curves_of(

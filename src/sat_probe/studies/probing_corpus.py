@@ -173,7 +173,7 @@ def split_by_utterance(
         parts[members[held : 2 * held]] = PARTS.index("dev")
     if not (parts == PARTS.index("test")).any():
         raise CorpusError(
-            f"{len(ids)} utterances of {len(groups)} speakers are too few to learn from some and test on others: "
-            "three of one speaker are the least"
+            f"too few utterances to learn from some and test on others, {len(ids)} in all: three of one speaker are "
+            f"the least (speakers found: {len(groups)})"
         )
     return parts

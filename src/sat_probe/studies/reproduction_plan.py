@@ -173,8 +173,13 @@ class ReproductionPlan:
         if not self.segmentation:
             raise ConfigurationError("segmentation must name at least one setting")
         names = [speech.name for speech in self.probing]
-        if not names or len(set(names)) < len(names):
-            raise ConfigurationError("probing must name at least one corpus, and none twice")
+        if not names:
+            raise ConfigurationError("probing must name at least one corpus")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ConfigurationError(
+                f"probing names the corpus {twice[0]!r} twice; with --speech and --timit, name two corpora"
+            )
         if len(set(self.pretraining.c_nums)) < len(self.pretraining.c_nums) or not self.pretraining.c_nums:
             raise ConfigurationError("pretraining.c_nums must name at least one number, and none twice")
         for name, value, least in (

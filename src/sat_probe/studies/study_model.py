@@ -28,10 +28,16 @@ def load_model(
     """The model of a study, on its device; None is the bundled Mockingjay.
 
     Raises:
-        ModelError: if it cannot be loaded, or the device does not exist.
+        ModelError: if it cannot be loaded, or the device does not exist, or what is no model on the Hub is to have a
+            revision.
     """
     if isinstance(model, ProbedModel):
         return model if device is None else model.to(device)
+    if revision is not None and (model is None or Path(model).is_dir()):
+        what = "the bundled model" if model is None else f"the folder {model}"
+        raise ModelError(
+            f"{what} has no revision {revision}: only models on the Hub have; leave --revision out"
+        )
     name = files("sat_probe") / "data" / "mockingjay" if model is None else model
     require_hub(str(name), revision)
     options: dict[str, Any] = {} if revision is None else {"revision": revision}
