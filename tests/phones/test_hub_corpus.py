@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import datasets
 import huggingface_hub
 import pyarrow
 import pyarrow.parquet
@@ -113,6 +114,44 @@ def test_any_dataset_on_the_hub(hub, streaming):
         ("1-1-0", "WORD 0"),
         ("1-1-1", "WORD 1"),
     ]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_without_audio_are_kept_for_the_reader_to_refuse(hub, tmp_path, streaming):
+    table = without(rows(tmp_path, count=3), "phonemes")
+    table[1]["audio"] = None
+    table[2]["audio"] = {"bytes": None, "path": None}
+    file = write_parquet(tmp_path / "holes.parquet", table).read_bytes()
+    LOCAL_HUB.state.create("dataset", "me/holes", {"data/train-00000.parquet": file})
+    utterances = list(load_corpus("me/holes", streaming=streaming))
+    assert [utterance.audio for utterance in utterances] == [(tmp_path / "x.flac").read_bytes(), b"", b""]
+    assert [utterance.id for utterance in utterances] == ["1-1-0", "1-1-1", "1-1-2"]
+
+
+def test_an_audio_column_is_known_by_its_type(hub, tmp_path):
+    table = [{"take": row["audio"], "text": "A"} for row in rows(tmp_path)]
+    features = datasets.Features(
+        {
+            "take": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")},
+            "text": datasets.Value("string"),
+        }
+    )
+    dataset = datasets.Dataset.from_list(table, features=features)
+    dataset.cast_column("take", datasets.Audio(decode=False)).push_to_hub("me/takes", token=TOKEN)
+    assert [utterance.id for utterance in load_corpus("me/takes")] == ["1-1-0", "1-1-1", "1-1-2"]
+
+
+def test_several_configurations_are_named(hub, tmp_path):
+    file = write_parquet(tmp_path / "x.parquet", rows(tmp_path)).read_bytes()
+    card = (
+        b"---\nconfigs:\n"
+        b"- {config_name: en, data_files: en.parquet}\n- {config_name: de, data_files: de.parquet}\n---\n"
+    )
+    LOCAL_HUB.state.create(
+        "dataset", "me/tongues", {"README.md": card, "en.parquet": file, "de.parquet": file}
+    )
+    with pytest.raises(CorpusError, match=r"has the configurations en, de; name one in a YAML file"):
+        load_corpus("me/tongues")
 
 
 def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):

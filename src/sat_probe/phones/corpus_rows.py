@@ -180,7 +180,7 @@ def alignment_columns(alignment: Alignment | None, samples: int | None) -> dict[
 
 def utterance_from(row: dict[str, Any]) -> Utterance:
     """The utterance of a row."""
-    audio = row["audio"]
+    audio = row["audio"] or {"bytes": None, "path": None}
     alignment = None
     if row["aligned"]:
         alignment = Alignment(
@@ -188,7 +188,8 @@ def utterance_from(row: dict[str, Any]) -> Utterance:
         )
     return Utterance(
         id=row["id"],
-        audio=audio["bytes"] if audio["bytes"] is not None else Path(audio["path"]),
+        # with neither, what cannot be decoded is refused by name where it is read
+        audio=Path(audio["path"]) if audio["bytes"] is None and audio["path"] else audio["bytes"] or b"",
         speaker=row["speaker"],
         text=row["text"],
         alignment=alignment,

@@ -106,7 +106,7 @@ def _forward(dataset: Any, key: str) -> Any:
 
 
 def _open(table: HubTable, split: str | None, streaming: bool) -> Any:
-    from datasets import get_dataset_split_names, load_dataset
+    from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
 
     wanted = split or table.default_split
     try:
@@ -128,6 +128,12 @@ def _open(table: HubTable, split: str | None, streaming: bool) -> Any:
         if isinstance(error, CorpusError):
             raise
         reason = " ".join(str(error).split())
+        if "Config name is missing" in reason:
+            there = get_dataset_config_names(table.repository, revision=table.revision)
+            raise CorpusError(
+                f"{table.repository}: has the configurations {', '.join(there)}; name one in a YAML file like those of "
+                "hub_configs/datasets (hub: repository, configuration), and give its path as the dataset"
+            ) from error
         part = "" if wanted is None else f" (split {wanted!r})"
         raise HubError(f"{table.repository}: cannot be loaded from the Hub{part}: {reason}") from error
 
@@ -143,6 +149,9 @@ def _columns(table: HubTable, dataset: Any) -> dict[str, str]:
                 f"{table.repository}: has no column {theirs!r}; its columns: {', '.join(there)}"
             )
     found = {ours: name for ours, name in named.items() if name is not None} | table.columns
+    typed = [name for name, kind in (dataset.features or {}).items() if type(kind).__name__ == "Audio"]
+    if "audio" not in found and len(typed) == 1:  # by its type, whatever it is called
+        return {**found, "audio": typed[0]}
     if "audio" not in found:
         raise CorpusError(f"{table.repository}: has no audio column; its columns: {', '.join(there)}")
     return found
@@ -157,10 +166,10 @@ def _hub_row(
     gaps: Gaps,
     audio: bool,
 ) -> dict[str, Any]:
-    encoded = row[columns["audio"]]
+    encoded = row[columns["audio"]] or {}  # a row may lack its audio
     path = encoded.get("path")
     utterance_id = str(_cell(row, columns, "id") or (Path(path).stem if path else f"{index:08d}"))
-    source = encoded["bytes"] if encoded.get("bytes") is not None else path
+    source = path if encoded.get("bytes") is None and path else encoded.get("bytes") or b""
     samples = samples_of(source)
     alignment = None
     if samples is not None and table is not None:
