@@ -92,6 +92,9 @@ def publish(
                 break
             if sent is None or parent != sent_parent:
                 sent, sent_parent = build(parent), parent
+                offered = create_pr and _offered(api, repo_id, repo_type, sent, message)
+                if offered:  # the same, offered before: a second pull request says nothing new
+                    return offered
             done = api.create_commit(
                 repo_id,
                 _operations({**sent.own, **sent.shared}),
@@ -210,6 +213,11 @@ def _landed(
             return None
         prefix = "" if repo_type == "model" else f"{repo_type}s/"
         return Published(repo_id, parent, f"{api.endpoint}/{prefix}{repo_id}/commit/{parent}")
+    return _offered(api, repo_id, repo_type, sent, message)
+
+
+def _offered(api: HfApi, repo_id: str, repo_type: str, sent: Change, message: str) -> Published | None:
+    """The open pull request that offers this already, if there is one."""
     for offered in api.get_repo_discussions(repo_id, repo_type=repo_type):
         if not (offered.is_pull_request and offered.title == message and offered.status == "open"):
             continue

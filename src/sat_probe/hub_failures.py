@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -28,7 +29,9 @@ LONGEST_WAIT = 60.0  # seconds
 READ_TIMEOUT = 120.0  # seconds without a byte; the client itself would wait for ever
 
 # all that the clients raise: the large-file lanes wrap refusals in RuntimeError, ConnectionError or OSError
-HUB_FAILURES = (httpx.TransportError, HfHubHTTPError, OSError, RuntimeError, ValueError)
+# an answer that is not what a Hub says, such as the page of a proxy, is a ValueError or lacks a key
+HUB_FAILURES = (httpx.TransportError, HfHubHTTPError, OSError, RuntimeError, ValueError, KeyError)
+_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, KeyError)
 
 Result = TypeVar("Result")
 
@@ -56,7 +59,7 @@ def is_unknown(error: BaseException) -> bool:
         return False
     if isinstance(error, HfHubHTTPError):
         return status(error) in {408, 409, 412, 429} or status(error) >= 500
-    if isinstance(error, httpx.TransportError):
+    if isinstance(error, (httpx.TransportError, *_GARBLED)):
         return True
     if isinstance(error, RuntimeError) and isinstance(
         error.__cause__, HfHubHTTPError
@@ -71,7 +74,12 @@ def explained(error: BaseException, repo_id: str) -> HubError:
     """The failure as one line: what was refused, the likely cause, what to do."""
     if isinstance(error, HubError):
         return error
-    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+    wrapped = isinstance(error, RuntimeError) or isinstance(error.__cause__, HfHubHTTPError)
+    cause = error.__cause__ if wrapped and error.__cause__ else error
+    if isinstance(cause, _GARBLED):
+        return HubError(
+            f"{repo_id}: the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
+        )
     if isinstance(cause, OfflineModeIsEnabled):
         return HubError(f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE to reach the Hub")
     if isinstance(cause, GatedRepoError):
@@ -94,8 +102,8 @@ def explained(error: BaseException, repo_id: str) -> HubError:
         return HubError(f"{repo_id}: the Hub does not know this token: run `hf auth login`, or set HF_TOKEN")
     if status(cause) == 403:
         return HubError(
-            f"{repo_id}: no permission to write there ({one_line(cause)}): use a token with write access to it, "
-            "another name, or open a pull request"
+            f"{repo_id}: no permission ({one_line(cause)}): use a token that may do this (`hf auth login`), or, "
+            "to publish, take another name or open a pull request"
         )
     unreachable = (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)
     if isinstance(cause, unreachable) and status(cause) == 0:

@@ -81,7 +81,7 @@ def test_no_permission(
         hub.state.create("dataset", "team/heads", {"a.txt": b"1"})
     monkeypatch.setenv("HF_TOKEN", token)
     line = one_line(capsys, ["push", str(folder), "team/heads"])
-    assert line.startswith("Error: team/heads: no permission to write there (403")
+    assert line.startswith("Error: team/heads: no permission (403")
     assert "open a pull request" in line
     if exists:
         assert set(hub.state.snapshot("dataset", "team/heads")) == {"a.txt"}

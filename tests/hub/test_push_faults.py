@@ -67,7 +67,7 @@ def assert_whole(files: dict[str, bytes], report_files: set[str]) -> None:
     index = read_index(files.get("reports/index.json"))
     assert {entry.path for entry in index} == folders
     card = files.get("README.md", b"").decode()
-    assert all(f"]({folder})" in card for folder in folders)
+    assert all(f"]({folder}/README.md)" in card for folder in folders)
 
 
 @pytest.mark.parametrize("lane", ["lfs", "xet"], indirect=True)
@@ -176,6 +176,35 @@ def test_a_lost_answer_opens_no_second_pull_request(hub: LocalHub) -> None:
         done = push(made_report("org/two"), "me/heads", create_pr=True)
     assert len(hub.state.repositories["dataset", "me/heads"].pull_requests) == 1
     assert done.pull_request == f"{hub.url}/datasets/me/heads/discussions/1"
+
+
+@pytest.mark.parametrize(
+    "route", ["repo_info", "create_repo", "tree", "validate_yaml", "preupload", "commit"]
+)
+def test_an_answer_that_cannot_be_read_is_asked_for_again(hub: LocalHub, route: str) -> None:
+    with hub.faults.during(Fault(route, "corrupt")):
+        push(made_report(), "me/heads")
+    assert len(hub.state.history("dataset", "me/heads")) == 2
+    assert_same(pull_report("me/heads"), made_report())
+
+
+def test_who_only_talks_to_a_proxy_is_told_so(hub: LocalHub, sleeps: list[float]) -> None:
+    push(made_report(), "me/heads")
+    with (
+        hub.faults.during(Fault("repo_info", "corrupt", times=None)),
+        pytest.raises(HubError, match=r"^me/heads: the Hub's answer cannot be read \(is it a proxy"),
+    ):
+        pull_report("me/heads")
+
+
+def test_what_may_not_be_read_is_not_told_as_writing(hub: LocalHub) -> None:
+    push(made_report(), "me/heads")
+    for route in ("repo_info", "resolve"):
+        with (
+            hub.faults.during(Fault(route, status=403, message="Not yours", times=None)),
+            pytest.raises(HubError, match=r"^me/heads: no permission \(403"),
+        ):
+            pull_report("me/heads")
 
 
 def test_waits_grow_and_obey_the_hub(hub: LocalHub, sleeps: list[float]) -> None:

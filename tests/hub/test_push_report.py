@@ -121,6 +121,39 @@ def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) ->
     assert_same(pull_report("me/heads"), other)
 
 
+def test_a_report_of_another_model_is_not_overwritten(hub: LocalHub) -> None:
+    mine = made_report("org/model__x")
+    push(mine, "me/heads")
+    with pytest.raises(HubError, match=r"has a report of org/model__x where that of org__model/x would lie"):
+        push(made_report("org__model/x", seed=1), "me/heads", replace=True)
+    assert_same(pull_report("me/heads"), mine)
+
+
+@pytest.mark.parametrize("header", ["", "---\nconfigs:\n- {config_name: clean, data_files: x.csv}\n---\n"])
+def test_the_card_of_something_else_stays(hub: LocalHub, header: str) -> None:
+    card = (header + ("" if header else "# My speech\n")).encode()
+    hub.state.create("dataset", "me/speech", {"README.md": card, "x.csv": b"a,b\n"})
+    with pytest.raises(HubError, match=r"me/speech: holds something else, whose card"):
+        push(made_report(), "me/speech")
+    assert hub.state.snapshot("dataset", "me/speech")["README.md"] == card
+
+
+@pytest.mark.parametrize("card", [b"---\nlicense: mit\n---\n", b"---\ntags: [sat-probe]\n---\n# Heads\n"])
+def test_a_new_repository_may_have_a_card(hub: LocalHub, card: bytes) -> None:
+    hub.state.create("dataset", "me/heads", {"README.md": card})
+    push(made_report(), "me/heads")
+    assert_same(pull_report("me/heads"), made_report())
+
+
+def test_the_same_is_offered_once(hub: LocalHub) -> None:
+    push(made_report("org/one"), "me/heads")
+    first = push(made_report("org/two"), "me/heads", create_pr=True)
+    again = push(made_report("org/two"), "me/heads", create_pr=True)
+    assert (again.commit, again.pull_request) == (first.commit, first.pull_request)
+    push(made_report("org/two", seed=1), "me/heads", create_pr=True)
+    assert len(hub.state.repositories["dataset", "me/heads"].pull_requests) == 2
+
+
 def test_a_lost_index_is_rebuilt(hub: LocalHub) -> None:
     push(made_report("org/one"), "me/heads")
     HfApi().delete_file("reports/index.json", "me/heads", repo_type="dataset")

@@ -29,7 +29,7 @@ MEANINGS = {
     "importance": "what is lost when heads are removed, or see only near frames.",
     "importance_counts": "the same per test utterance, so that ablations can be compared in pairs.",
 }
-_TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
+TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
 _FACTS = {
     "model": "model",
     "revision": "revision",
@@ -59,7 +59,7 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
     data = DatasetCardData(
         pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
         license=LICENSE,
-        tags=_TAGS,
+        tags=TAGS,
         configs=[_config(table, default=table == "heads") for table in tables],
         dataset_info=[
             {"config_name": table, "features": [_feature(name, kind) for name, kind in columns.items()]}
@@ -87,7 +87,7 @@ def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
     """
     provenance, heads = report.provenance, report.heads
     model = str(provenance.get("model") or "a speech model")
-    data = DatasetCardData(pretty_name=f"Attention heads of {model}", license=LICENSE, tags=_TAGS)
+    data = DatasetCardData(pretty_name=f"Attention heads of {model}", license=LICENSE, tags=TAGS)
     counts = heads["category"].astype(str).value_counts()
     return render_card(
         "head_report",

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, RepoCard
 
 from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import HubError
 from sat_probe.hub_commit import Change, Published, prepare_repository, publish, signed_in
-from sat_probe.reports.card import evaluation_results, repository_card
+from sat_probe.reports.card import TAGS, evaluation_results, repository_card
 from sat_probe.reports.hub_layout import (
     CARD,
     INDEX,
@@ -140,7 +140,14 @@ def _change(
     """What the commit on top of `parent` writes: the report's folder as a whole, the index and the card."""
     paths = api.list_repo_files(repo_id, repo_type="dataset", revision=parent)
     entries = {other.path: other for other in _entries(api, repo_id, parent, paths)}
+    if not entries and CARD in paths:
+        _refuse_foreign_card(repo_id, read_file(api, repo_id, CARD, parent))
     earlier = entries.get(entry.path, entry)
+    if earlier.model != entry.model:
+        raise HubError(
+            f"{repo_id}: has a report of {earlier.model} where that of {entry.model} would lie ({entry.path}): "
+            "push to another repository"
+        )
     if earlier.measured_on != entry.measured_on and not replace:
         raise HubError(
             f"{repo_id}: has a report of {entry.model} at this revision measured on "
@@ -154,6 +161,19 @@ def _change(
             own[path] = None
     listed = [entries[path] for path in sorted(entries)]
     return Change(own, {INDEX: write_index(listed), CARD: repository_card(repo_id, listed).encode()})
+
+
+def _refuse_foreign_card(repo_id: str, card: bytes) -> None:
+    """A repository of something else keeps its card: ours would take its text and its configurations away."""
+    text = card.decode("utf-8", "replace")
+    content = RepoCard(text, ignore_metadata_errors=True)
+    if TAGS[0] in (content.data.get("tags") or ()) or not (
+        content.text.strip() or content.data.get("configs")
+    ):
+        return
+    raise HubError(
+        f"{repo_id}: holds something else, whose card (README.md) a push would replace: choose another repository"
+    )
 
 
 def _entries(api: HfApi, repo_id: str, parent: str, paths: list[str]) -> list[Entry]:
