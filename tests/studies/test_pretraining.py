@@ -9,18 +9,28 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from sat_probe.cli import run as run_command
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayForPreTraining
-from sat_probe.studies.pretraining import pretrain
+from sat_probe.studies import pretraining
+from sat_probe.studies.pretraining import PretrainingResult, pretrain
 from sat_probe.studies.pretraining_batches import MaskedBatches
+from sat_probe.studies.pretraining_card import model_card, names_speech
 from sat_probe.studies.pretraining_model import feature_extractor, model_config
-from sat_probe.studies.pretraining_recipe import ModelShape, block_width, load_recipe, recipe_commit
+from sat_probe.studies.pretraining_recipe import (
+    DataCredits,
+    ModelShape,
+    block_width,
+    load_recipe,
+    recipe_commit,
+)
 from sat_probe.studies.pretraining_trainer import newest_checkpoint
 
 from .pretraining_corpus import TINY, ToyCorpus, tiny, write_toy_corpus
@@ -116,6 +126,52 @@ def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus
         "README.md", "checkpoints", "config.json", "loss.csv", "loss.png", "model.safetensors",
         "preprocessor_config.json", "run.json",
     }  # fmt: skip
+
+
+def test_a_card_credits_only_the_speech_that_was_read(unbroken: Path) -> None:
+    run = json.loads((unbroken / "run.json").read_text(encoding="utf-8"))
+    credits = {
+        "name": "Toy-Speech, train",
+        "language": "de",
+        "licence": "CC0",
+        "attribution": "Me.",
+        "source": "x",
+    }
+    run["recipe"]["data"] = credits
+    assert run["of_credited_speech"] is False  # the toy recipe credits nobody
+    other = model_card(run)
+    assert "meant for other speech than this (Toy-Speech, train)" in other
+    assert "language:" not in other
+    assert "CC0" not in other
+    own = model_card(run | {"of_credited_speech": True})
+    assert "Licence of the data: CC0" in own
+    assert "language: de" in own
+    assert "on 1 thread of" in own.replace("\n", " ")
+
+
+def test_speech_is_known_by_its_name_or_its_folder(tmp_path: Path) -> None:
+    credits = DataCredits("Toy-Speech, train", "de", "CC0", "Me.", "x")
+    assert names_speech(credits, SimpleNamespace(name="toy-speech", folder=None))
+    assert names_speech(credits, SimpleNamespace(name="train", folder=tmp_path / "toy-speech" / "train"))
+    assert not names_speech(credits, SimpleNamespace(name="recordings", folder=tmp_path))
+
+
+def test_the_command_tells_both_losses_and_how_to_go_on(
+    corpus: ToyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut_off(*arguments: object, **options: object) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "run.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    arguments = ["pretrain", "-d", "bundled", "--limit", "2", "--c-num", "3", "-o", str(tmp_path / "out")]
+    result = PretrainingResult(tmp_path / "out", 24, 0.5, 0.625, 1000.0)
+    monkeypatch.setattr(pretraining, "pretrain", lambda *_, **__: result)
+    assert run_command(arguments) == 0
+    assert "24 steps, masked L1 0.5000 (held out 0.6250), 1000 frames/s" in capsys.readouterr().out
+    monkeypatch.setattr(pretraining, "pretrain", cut_off)
+    assert run_command(arguments) == 130
+    assert "goes on with --resume" in capsys.readouterr().err
 
 
 def test_the_loss_goes_down(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:

@@ -70,18 +70,23 @@ def pretrain(
         file=sys.stderr,
         disable=None,
     ) as bar:
-        result = run_pretraining(
-            corpus,
-            recipe,
-            c_num,
-            output,
-            resume=resume,
-            cache=cache,
-            strict=strict,
-            commit=recipe_commit(config),
-            on_features=bar.update,
-            progress=sys.stderr.isatty(),
-        )
+        try:
+            result = run_pretraining(
+                corpus,
+                recipe,
+                c_num,
+                output,
+                resume=resume,
+                cache=cache,
+                strict=strict,
+                commit=recipe_commit(config),
+                on_features=bar.update,
+                progress=sys.stderr.isatty(),
+            )
+        except KeyboardInterrupt:
+            if (output / "run.json").exists():
+                typer.echo("The last checkpoint is kept: the same command goes on with --resume.", err=True)
+            raise
     if not PartialState().is_main_process:
         return
     if as_json:
@@ -93,7 +98,8 @@ def pretrain(
         }
         typer.echo(json.dumps({**facts, "frames_per_second": result.frames_per_second}))
     else:
+        held_out = "" if result.held_out_loss is None else f" (held out {result.held_out_loss:.4f})"
         typer.echo(
-            f"{result.steps} steps, masked L1 {result.loss:.4f}, {result.frames_per_second:.0f} frames/s; "
+            f"{result.steps} steps, masked L1 {result.loss:.4f}{held_out}, {result.frames_per_second:.0f} frames/s; "
             f"the model, its card and loss.csv are in {result.folder}"
         )

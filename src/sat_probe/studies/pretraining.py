@@ -90,7 +90,7 @@ def pretrain(
     import torch
     from accelerate import PartialState
 
-    from .pretraining_card import save_run
+    from .pretraining_card import names_speech, save_run
     from .pretraining_trainer import build_trainer, newest_checkpoint
 
     width = block_width(c_num, recipe.model.downsample_rate)
@@ -144,6 +144,7 @@ def pretrain(
     first_step, began = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0, time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     run |= _outcome(trainer, first_step, time.perf_counter() - began)
+    run["of_credited_speech"] = names_speech(recipe.data, corpus)
     if trainer.is_world_process_zero():
         save_run(output, trainer.model, extractor, run)
     return PretrainingResult(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from sat_probe.studies.pretraining_recipe import DataCredits
 
 _CARD = """---
 library_name: transformers
@@ -59,7 +62,7 @@ The curve is kept in loss.csv.
 
 ## Recipe
 
-{steps:,} steps, {seconds:,.0f} s in the last session on {threads} thread(s) of {device},
+{steps:,} steps, {seconds:,.0f} s in the last session on {threads} of {device},
 {frames_per_second:,.0f} frames per second. Commit of the configuration: {configuration_commit}.
 
 | | |
@@ -86,14 +89,14 @@ def model_card(run: Mapping[str, Any]) -> str:
     """The model card of a finished run, made of its run.json."""
     recipe = dict(run["recipe"])
     shape, credits = recipe.pop("model"), recipe.pop("data")
+    own = run.get("of_credited_speech", True)
     numbers = {**shape, **run["data"], **run}
     numbers |= {
         "title": f"Mockingjay, C_num = {run['c_num']}",
-        "language": f"language: {credits['language']}\n" if credits else "",
-        "data": "{name} ({source}). {attribution} Licence of the data: {licence}.".format(**credits)
-        if credits
-        else "The configuration does not say whose speech this is.",
+        "language": f"language: {credits['language']}\n" if credits and own else "",
+        "data": _whose_speech(credits, own),
         "skipped": len(run["data"]["skipped"]),
+        "threads": "1 thread" if run["threads"] == 1 else f"{run['threads']} threads",
         "first_held_out_loss": _shown(run["first_held_out_loss"]),
         "held_out_loss": _shown(run["held_out_loss"]),
         "configuration_commit": run["configuration_commit"] or "not under version control",
@@ -101,6 +104,26 @@ def model_card(run: Mapping[str, Any]) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     }
     return _CARD.format(**numbers)
+
+
+def names_speech(credits: DataCredits | None, corpus: Any) -> bool:
+    """Whether a corpus, by its name or where it lies, is the one that a configuration credits."""
+    if credits is None:
+        return False
+    first_word = re.split(r"[\s,]", credits.name.strip())[0].lower()
+    folder = getattr(corpus, "folder", None)
+    return first_word in f"{corpus.name} {folder.resolve() if folder else ''}".lower()
+
+
+def _whose_speech(credits: Mapping[str, str] | None, own: bool) -> str:
+    if not credits:
+        return "The configuration does not say whose speech this is."
+    if not own:
+        return (
+            f"The configuration is meant for other speech than this ({credits['name']}). Say here whose speech the "
+            "model learned from, and under which licence."
+        )
+    return "{name} ({source}). {attribution} Licence of the data: {licence}.".format(**credits)
 
 
 def plot_curve(curve: Path, path: Path) -> None:
