@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sat_probe.cli import run
-from sat_probe.cli.importance import _advice
+from sat_probe.cli.importance import _advice, _sureness
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
@@ -400,6 +400,21 @@ def test_the_command(tmp_path, capsys):
     assert run([*arguments, "--ranking", "nothing"]) == 1
     assert "no ranking 'nothing'" in capsys.readouterr().err
     assert ablation_points.MODES == ("retrain", "frozen")
+
+
+def test_the_advice_says_how_sure_it_is():
+    found = Suggestion(
+        ((0, 0),), "weight", None, None, {"a": 0.01, "b": 0.0}, {"a": (0.0, 0.03), "b": (-0.1, 0.01)}
+    )
+    assert "Not sure: a may lose up to +0.030, more than 0.02; 9 test utterances cannot tell" in _sureness(
+        found, 0.02, 9
+    )
+    assert _sureness(found, 0.03, 50) == (
+        "  Sure for this speech: the upper ends are within 0.03 too (50 test utterances)."
+    )
+    assert "(9 test utterances; so few make intervals look narrow)" in _sureness(found, 0.03, 9)
+    alone = replace(found, intervals={"a": (np.nan, np.nan), "b": (0.0, 0.0)})
+    assert _sureness(alone, 0.03, 1) == "  Not sure: no interval for a (1 test utterance)."
 
 
 def test_a_removal_of_all_heads_is_not_advised_to_refine():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from sat_probe.studies.suggestion import Suggestion
+
+FEW = 20  # test utterances; a percentile bootstrap of fewer is too narrow
 
 
 def importance(
@@ -147,6 +150,8 @@ def importance(
         return
     for kind, one in found.items():
         typer.echo(_advice(kind, one, tolerance, len(report.heads)))
+        if one is not None and tolerance is not None:
+            typer.echo(_sureness(one, tolerance, report.provenance["importance"]["split"]["test"]))
     typer.echo(f"Report: {output}")
 
 
@@ -169,6 +174,20 @@ def _advice(kind: str, found: Suggestion | None, tolerance: float | None, all_he
         )
     named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
     return f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"
+
+
+def _sureness(found: Suggestion, tolerance: float, tested: int) -> str:
+    """Whether the intervals of the losses, and not only the losses, stay within the tolerance."""
+    spoken = "1 test utterance" if tested == 1 else f"{tested} test utterances"
+    ends = {name: high for name, (_, high) in found.intervals.items()}
+    unknown = [name for name in found.losses if not math.isfinite(ends.get(name, math.nan))]
+    if unknown:
+        return f"  Not sure: no interval for {', '.join(unknown)} ({spoken})."
+    worst = max(ends, key=lambda name: ends[name])
+    if ends[worst] > tolerance:
+        return f"  Not sure: {worst} may lose up to {ends[worst]:+.3f}, more than {tolerance:g}; {spoken} cannot tell."
+    few = "; so few make intervals look narrow" if tested < FEW else ""
+    return f"  Sure for this speech: the upper ends are within {tolerance:g} too ({spoken}{few})."
 
 
 def _rankings(names: list[str] | None) -> tuple[list[str] | None, dict[str, Any]]:
