@@ -54,6 +54,17 @@ def test_malformed_phn_is_refused(tmp_path, lines, message):
         read_phn(path)
 
 
+def test_phn_gaps_mean_what_is_asked_for(tmp_path):
+    path = tmp_path / "u.phn"
+    path.write_text("0 100 sh\n200 300 iy\n")
+    assert read_phn(path, "u", gaps="unlabelled").labels == ("sh", "iy")
+    filled = read_phn(path, "u", gaps="silence", duration=400)
+    assert (filled.labels, filled.starts.tolist()) == (("sh", "sil", "iy", "sil"), [0, 100, 200, 300])
+    path.write_text("0 100 sh\n90 300 iy\n")
+    with pytest.raises(AlignmentError, match="the segments overlap"):
+        read_phn(path, "u", gaps="silence")
+
+
 def test_phn_beyond_the_audio_is_refused(tmp_path):
     path = tmp_path / "u.phn"
     path.write_text("0 100 h#\n100 4000 b\n")

@@ -118,10 +118,20 @@ def test_the_tier_of_a_single_speaker_is_found(tmp_path):
     assert len(read_textgrid(write(tmp_path, named), "u")) == 3
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-def test_utf_16_is_refused(tmp_path, encoding):
-    with pytest.raises(AlignmentError, match=r"u.TextGrid: is UTF-16 text; save it as UTF-8"):
-        read_textgrid(write(tmp_path, LONG, encoding))
+def test_utf_16_with_its_mark_is_read(tmp_path):
+    expected = read_textgrid(write(tmp_path, LONG), "u")
+    path = write(tmp_path, LONG, "utf-16")
+    assert read_textgrid(path, "u") == expected
+    path.write_bytes(b"\xfe\xff" + LONG.encode("utf-16-be"))
+    assert read_textgrid(path, "u") == expected
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AlignmentError, match=r"u.TextGrid: is damaged or cut off UTF-16 text"):
+        read_textgrid(path, "u")
+
+
+def test_utf_16_without_its_mark_is_refused(tmp_path):
+    with pytest.raises(AlignmentError, match=r"u.TextGrid: is no text, or UTF-16 without its mark"):
+        read_textgrid(write(tmp_path, LONG, "utf-16-le"))
 
 
 def test_other_encodings_are_refused_with_the_line(tmp_path):

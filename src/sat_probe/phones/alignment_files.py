@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from .alignment import Alignment, Gaps
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file (a byte order mark is skipped).
+    """The text of a file in UTF-8, or in UTF-16 with its byte order mark, as Praat writes what is not ASCII.
 
     Raises:
-        AlignmentError: if it is missing, or in another encoding such as UTF-16.
+        AlignmentError: if it is missing, or in another encoding.
     """
     try:
         content = path.read_bytes()
@@ -25,11 +26,14 @@ def read_text(path: Path) -> str:
 
 
 def decode_text(content: bytes, name: str) -> str:
-    """Decode UTF-8, refusing UTF-16 and everything else by name (see :func:`read_text`)."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:80]:
-        raise AlignmentError(
-            f"{name}: is UTF-16 text; save it as UTF-8 (in Praat: Text writing preferences, UTF-8)"
-        )
+    """Decode UTF-8 or marked UTF-16, refusing everything else by name (see :func:`read_text`)."""
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise AlignmentError(f"{name}: is damaged or cut off UTF-16 text") from error
+    if b"\0" in content[:80]:
+        raise AlignmentError(f"{name}: is no text, or UTF-16 without its mark; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -41,6 +45,7 @@ def read_phn(
     path: str | Path,
     utterance_id: str | None = None,
     *,
+    gaps: Gaps = "refuse",
     sampling_rate: int = 16_000,
     duration: int | None = None,
 ) -> Alignment:
@@ -49,16 +54,20 @@ def read_phn(
     Args:
         path: the .phn file.
         utterance_id: how errors call the utterance; the file by default.
+        gaps: what time between two segments means; see :meth:`Alignment.from_seconds`.
         sampling_rate: of the audio whose samples it counts.
         duration: samples of audio, if known.
 
     Raises:
         AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
     """
-    return parse_phn(read_text(Path(path)), str(path), utterance_id or str(path), sampling_rate, duration)
+    text = read_text(Path(path))
+    return parse_phn(text, str(path), utterance_id or str(path), sampling_rate, duration, gaps)
 
 
-def parse_phn(text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None) -> Alignment:
+def parse_phn(
+    text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None, gaps: Gaps = "refuse"
+) -> Alignment:
     """Parse the text of a .phn file; ``name`` stands for it in errors (see :func:`read_phn`)."""
     starts: list[int] = []
     ends: list[int] = []
@@ -77,7 +86,7 @@ def parse_phn(text: str, name: str, utterance_id: str, sampling_rate: int, durat
             raise AlignmentError(
                 f"{where}: {fields[2]!r} ends at sample {end}, not after its start at {start}"
             )
-        if ends and start != ends[-1]:
+        if ends and (start < ends[-1] or (start > ends[-1] and gaps == "refuse")):
             problem = "overlap" if start < ends[-1] else "leave a gap"
             raise AlignmentError(
                 f"{where}: {fields[2]!r} starts at sample {start}, but {labels[-1]!r} ends at {ends[-1]}: "
@@ -86,7 +95,10 @@ def parse_phn(text: str, name: str, utterance_id: str, sampling_rate: int, durat
         starts.append(start)
         ends.append(end)
         labels.append(fields[2])
-    return Alignment(utterance_id, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration)
+    alignment = Alignment(
+        utterance_id, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration
+    )
+    return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
 
 
 def write_phn(alignment: Alignment, path: str | Path) -> None:

@@ -171,13 +171,13 @@ def read_alignment(
     path = Path(record.alignment)
     match path.suffix.lower():
         case ".phn" if not member:
-            return read_phn(path, record.id, sampling_rate=SAMPLING_RATE, duration=samples)
+            return read_phn(path, record.id, gaps=between, sampling_rate=SAMPLING_RATE, duration=samples)
         case ".textgrid" if not member:
             return read_textgrid(path, record.id, gaps=between, duration=samples)
         case ".textgrid" | ".phn":
             text = decode_text(_archive(archive, os.getpid()).read(member), record.alignment)
             if path.suffix.lower() == ".phn":
-                return parse_phn(text, record.alignment, record.id, SAMPLING_RATE, samples)
+                return parse_phn(text, record.alignment, record.id, SAMPLING_RATE, samples, between)
             grid = parse_textgrid(text, record.alignment)
             return textgrid_alignment(
                 grid, record.id, tier="phones", gaps=between, sampling_rate=SAMPLING_RATE, duration=samples

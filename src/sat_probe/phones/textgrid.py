@@ -90,7 +90,7 @@ def read_textgrid(
         duration: samples of the audio; the TextGrid's own end by default.
 
     Raises:
-        AlignmentError: with file and line, if it is UTF-16 or no TextGrid, lacks the tier, or has overlapping or gappy
+        AlignmentError: with file and line, if it is no TextGrid, lacks the tier, or has overlapping or gappy
             intervals; if it spans a time that differs from the audio's by more than 0.1 s.
     """
     grid = parse_textgrid(read_text(Path(path)), str(path))
