@@ -141,6 +141,19 @@ def test_an_audio_column_is_known_by_its_type(hub, tmp_path):
     assert [utterance.id for utterance in load_corpus("me/takes")] == ["1-1-0", "1-1-1", "1-1-2"]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_of_tables_is_read_like_a_dataset(tmp_path, streaming):
+    folder = tmp_path / "tables"
+    write_parquet(folder / "data" / "train-00000-of-00001.parquet", rows(tmp_path))
+    for split in (None, "train"):
+        corpus = load_corpus(folder, split=split, streaming=streaming)
+        assert [utterance.alignment is None for utterance in corpus] == [False, True, False]
+    with pytest.raises(HubError, match=r"tables: cannot be loaded \(split 'dev'\)"):
+        load_corpus(folder, split="dev", streaming=streaming)
+    write_audio(folder / "one.wav")
+    assert [utterance.id for utterance in load_corpus(folder, streaming=streaming)] == ["one"]
+
+
 def test_several_configurations_are_named(hub, tmp_path):
     file = write_parquet(tmp_path / "x.parquet", rows(tmp_path)).read_bytes()
     card = (

@@ -14,7 +14,7 @@ from sat_probe.errors import CorpusError
 from .alignment import Gaps
 from .alignment_lookup import AlignmentLookup, open_alignments
 from .alignment_table import AlignmentTable
-from .corpus_layouts import CorpusScan, detect_layout
+from .corpus_layouts import CorpusScan, detect_layout, holds_tables
 from .corpus_rows import Utterance, load_folder_rows, utterance_from
 from .dataset_config import DatasetConfig, HubTable, find_config
 from .hub_corpus import load_hub_alignments, load_hub_rows
@@ -141,7 +141,8 @@ def load_corpus(
 
     Args:
         name_or_folder: a name ("bundled", "timit", "librispeech", "speechocean762", ...: the files of
-            `hub_configs/datasets/`), a YAML file like them, a folder, or the id of a dataset on the Hub ("owner/name").
+            `hub_configs/datasets/`), a YAML file like them, a folder of audio or of parquet tables that hold it, or the
+            id of a dataset on the Hub ("owner/name").
         data_dir: where a named corpus lies on disk; the Hub by default, where its licence allows it.
         split: which part; all of a folder, the default split on the Hub.
         limit: at most this many utterances.
@@ -165,6 +166,9 @@ def load_corpus(
     name = str(name_or_folder)
     config = find_config(name)
     folder = _folder(name, data_dir, config)
+    tables = None
+    if folder is not None and config is None and holds_tables(folder):
+        folder, tables = None, str(folder)
     chosen = phone_set or (config.phone_set if config else None)
     between = gaps or (config.gaps if config else None)
     lookup = _lookup(name, config, alignments, split, on_hub=folder is None)
@@ -173,7 +177,7 @@ def load_corpus(
             raise CorpusError(
                 f"{name}: a corpus on the Hub is joined with a table of alignments, not with {alignments}"
             )
-        table = config.hub if config and config.hub else HubTable(name)
+        table = config.hub if config and config.hub else HubTable(tables or name)
         chosen = chosen or "arpabet-39"
         dataset = load_hub_rows(table, split, lookup, chosen, between, streaming, limit, num_proc)
         return _reported(

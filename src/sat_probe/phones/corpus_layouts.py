@@ -33,6 +33,13 @@ def detect_layout(folder: Path) -> Layout:
     return "folder"
 
 
+def holds_tables(folder: Path) -> bool:
+    """Whether a folder holds its audio in parquet tables, as datasets on the Hub do, and none as files."""
+    if not any(any(folder.glob(pattern)) for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet")):
+        return False
+    return next(walk_audio(folder), None) is None
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusScan:
     """The records of a corpus folder, found anew by every iteration, so that none is held.

@@ -135,7 +135,8 @@ def _open(table: HubTable, split: str | None, streaming: bool) -> Any:
                 "hub_configs/datasets (hub: repository, configuration), and give its path as the dataset"
             ) from error
         part = "" if wanted is None else f" (split {wanted!r})"
-        raise HubError(f"{table.repository}: cannot be loaded from the Hub{part}: {reason}") from error
+        where = "" if Path(table.repository).is_dir() else " from the Hub"
+        raise HubError(f"{table.repository}: cannot be loaded{where}{part}: {reason}") from error
 
 
 def _columns(table: HubTable, dataset: Any) -> dict[str, str]:
