@@ -121,8 +121,38 @@ def test_the_bundled_model_without_its_card(hub: LocalHub, tmp_path: Path) -> No
     folder = tmp_path / "bundled"
     shutil.copytree(BUNDLED, folder, ignore=shutil.ignore_patterns("README.md"))
     push_model_folder(folder, "me/bundled")
-    assert "is needed (`pip install sat-probe`)" in ModelCard.load("me/bundled").text
+    assert "loads it with the code of this repository" in ModelCard.load("me/bundled").text
     assert same(AutoProbedModel.from_pretrained(BUNDLED), AutoProbedModel.from_pretrained("me/bundled"))
+    assert "auto_map" not in (folder / "config.json").read_text()
+    assert not list(folder.glob("*.py"))
+
+
+def test_a_mockingjay_folder_loads_without_this_package(hub: LocalHub) -> None:
+    push_model_folder(BUNDLED, "me/bundled")
+    script = """
+import sys
+import numpy as np
+import torch
+from transformers import AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
+
+sys.modules["sat_probe"] = None  # an import of it fails
+options = {"pretrained_model_name_or_path": "me/bundled", "trust_remote_code": True}
+extractor, model = AutoFeatureExtractor.from_pretrained(**options), AutoModel.from_pretrained(**options).eval()
+assert type(AutoModelForPreTraining.from_pretrained(**options)).__name__ == "MockingjayForPreTraining"
+speech = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
+with torch.inference_mode():
+    hidden = model(**extractor(speech, sampling_rate=16_000, return_tensors="pt")).last_hidden_state
+print(f"{float(hidden.double().abs().sum()):.9g}")
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    model = AutoProbedModel.from_pretrained(BUNDLED).eval()
+    speech = [np.random.default_rng(0).normal(size=8_000).astype(np.float32)]
+    with torch.inference_mode():
+        expected = model.encode(speech).last_hidden_state
+    assert float(shown.stdout) == pytest.approx(float(expected.double().abs().sum()), rel=1e-5)
 
 
 def test_a_damaged_configuration_is_named(hub: LocalHub, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def push_model_folder(
     create_pr: bool = False,
     token: str | bool | None = None,
 ) -> Published:
-    """Publish a saved model as it is; a card is made for it if the folder has none.
+    """Publish a saved model as it is; a card is made for it if the folder has none, and a Mockingjay brings its code.
 
     What training leaves beside the weights (optimizer, random states, logs, checkpoints in sub-folders) stays here.
 
@@ -94,9 +94,15 @@ def push_model_folder(
         for path in source.iterdir():
             if path.is_file() and path.suffix in PUBLISHED:
                 (Path(scratch) / path.name).symlink_to(path.resolve())
+        config = _saved_config(source)
+        with_code = bool(getattr(config, "auto_map", None))
+        if config.model_type == "mockingjay" and not with_code and not _changes(config):
+            from sat_probe.models.mockingjay.code_export import add_code
+
+            add_code(source, scratch)
+            with_code = True
         if not (source / "README.md").is_file():
-            config = _saved_config(source)
-            card = model_card(config, repo_id, bool(getattr(config, "auto_map", None)))
+            card = model_card(config, repo_id, with_code)
             (Path(scratch) / "README.md").write_text(card, encoding="utf-8")
         message = f"Upload {source.resolve().name}"
         return publish_folder(Path(scratch), repo_id, "model", message, private, create_pr, token)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
+
+from transformers.dynamic_module_utils import get_relative_import_files
 
 from sat_probe.models.mockingjay.configuration_mockingjay import MockingjayConfig
 from sat_probe.models.mockingjay.feature_extraction_mockingjay import MockingjayFeatureExtractor
@@ -21,11 +26,9 @@ def save_with_code(
     `AutoModel.from_pretrained(folder, trust_remote_code=True)` then works without sat-probe, and so do AutoConfig,
     AutoModelForPreTraining and AutoFeatureExtractor. With sat-probe imported no trust is asked: its classes win.
     """
-    classes: dict[str, Any] = {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
-    if isinstance(model, MockingjayForPreTraining):
-        classes["AutoModelForPreTraining"] = MockingjayForPreTraining
+    classes = _model_classes(isinstance(model, MockingjayForPreTraining))
     # One save names only the class it saves; a pre-training checkpoint shall load as a plain encoder too.
-    auto_map = {name: f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for name, one in classes.items()}
+    auto_map = {name: _place(one) for name, one in classes.items()}
     classes["AutoFeatureExtractor"] = MockingjayFeatureExtractor
     before = {one: one._auto_class for one in classes.values()}
     config = model.config
@@ -44,3 +47,35 @@ def save_with_code(
             del config.auto_map
         else:
             config.auto_map = map_before
+
+
+def add_code(saved: str | Path, folder: str | Path) -> None:
+    """Puts the Python files of a saved model into another folder, with its two configurations that name them.
+
+    The weights are neither read nor written; the model loads from there as after :func:`save_with_code`.
+    """
+    config = json.loads((Path(saved) / "config.json").read_text(encoding="utf-8"))
+    classes = _model_classes(MockingjayForPreTraining.__name__ in (config.get("architectures") or ()))
+    named = {"config.json": classes}
+    if (Path(saved) / "preprocessor_config.json").is_file():
+        named["preprocessor_config.json"] = {"AutoFeatureExtractor": MockingjayFeatureExtractor}
+    for name, there in named.items():
+        content = json.loads((Path(saved) / name).read_text(encoding="utf-8"))
+        content["auto_map"] = {auto_class: _place(one) for auto_class, one in there.items()}
+        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+        (Path(folder) / name).unlink(missing_ok=True)
+        (Path(folder) / name).write_text(text, encoding="utf-8")
+        for one in there.values():
+            module = str(sys.modules[one.__module__].__file__)
+            for file in (module, *get_relative_import_files(module)):
+                shutil.copyfile(file, Path(folder) / Path(file).name)
+
+
+def _model_classes(with_pretraining: bool) -> dict[str, Any]:
+    """The classes of a checkpoint's config.json, by the Auto class that finds them."""
+    classes: dict[str, Any] = {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
+    return classes | ({"AutoModelForPreTraining": MockingjayForPreTraining} if with_pretraining else {})
+
+
+def _place(one: Any) -> str:
+    return f"{one.__module__.rpartition('.')[2]}.{one.__name__}"
