@@ -167,3 +167,30 @@ def test_results_are_offered_not_pushed(
     offered = hub.state.snapshot("model", "org/model", "refs/pr/1")[".eval_results/sat-probe.yaml"].decode()
     assert "id: me/heads" in offered
     assert offered.count("value: 2") == 3
+
+
+def test_results_are_offered_to_a_model_on_the_hub_only(
+    hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_report("bundled", None).save(tmp_path / "out", pictures=False)
+    line = one_line(capsys, ["push", str(tmp_path / "out"), "me/heads", "--offer-results"])
+    assert line.startswith("Error: the report is about bundled, which is not a repository on the Hub")
+    assert not hub.state.repositories
+
+
+def test_an_offer_that_is_refused_hides_not_what_was_published(
+    hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["push", str(folder), "me/heads", "--offer-results"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"Published: {hub.url}/datasets/me/heads/commit/")
+    assert printed.err.startswith("Error: org/model: no such repository")
+
+
+def test_options_of_reports_are_not_for_models(
+    hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for option in ("--offer-results", "--replace", "--no-example"):
+        line = one_line(capsys, ["push", str(tmp_path), "me/x", option])
+        assert f"is a model; {option.replace('no-', '')} is for reports" in line

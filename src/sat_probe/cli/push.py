@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.errors import ConfigurationError
+
 
 def push(
     folder: Annotated[Path, typer.Argument(help="A report, or a saved model.", metavar="FOLDER")],
@@ -60,15 +62,22 @@ def push(
     [bold]load_dataset("me/heads", "heads")[/bold]
     """
     if (folder / "config.json").is_file() and not (folder / "report.json").is_file():
+        given = {"--offer-results": offer_results, "--replace": replace, "--example": example is not None}
+        if wrong := next((name for name, there in given.items() if there), None):
+            raise ConfigurationError(f"{folder}: is a model; {wrong} is for reports")
         from sat_probe.models.publishing import push_model_folder
 
         published = push_model_folder(folder, repo, private=private, create_pr=pull_request)
+        if not as_json:
+            typer.echo(f"Published: {published.pull_request or published.url}")
         offered = None
     else:
         from sat_probe.reports import hub
         from sat_probe.reports.head_report import HeadReport
 
         report = HeadReport.load(folder)
+        if offer_results:
+            hub.check_offer(report)
         if report.examples and example is None and not hub.may_publish_audio(report.provenance.get("corpus")):
             typer.echo(
                 "The example utterance stays here: it is audio whose licence is unknown (--example).",
@@ -77,6 +86,8 @@ def push(
         published = hub.push_report(
             folder, repo, private=private, create_pr=pull_request, replace=replace, example=example
         )
+        if not as_json:  # before the offer, which another repository may refuse
+            typer.echo(f"Published: {published.pull_request or published.url}")
         offered = hub.offer_results(report, published) if offer_results else None
     if as_json:
         result = {
@@ -87,7 +98,5 @@ def push(
             "offered_results": offered.pull_request if offered else None,
         }
         typer.echo(json.dumps(result, indent=2))
-        return
-    typer.echo(f"Published: {published.pull_request or published.url}")
-    if offered:
+    elif offered:
         typer.echo(f"Results offered: {offered.pull_request or offered.url}")

@@ -106,6 +106,11 @@ def offer_results(report: HeadReport, published: Published, *, token: str | bool
     return publish(signed_in(token), model, "model", lambda parent: change, message, create_pr=True)
 
 
+def check_offer(report: HeadReport) -> None:
+    """Raise a ReportError if there is no model on the Hub to offer results to, before anything is published."""
+    evaluation_results(report, "", "")
+
+
 def may_publish_audio(corpus: object) -> bool:
     """Whether the licence of a corpus is known to let anyone pass its audio on."""
     if corpus not in available_configs("datasets"):
