@@ -345,6 +345,8 @@ def test_text_shows_every_head_and_fits_a_terminal(report):
     text = str(report)
     assert "org/model at abc: 6 attention heads" in text
     assert "timit, 7 utterances, 12.2 s of audio" in text
+    alone = HeadReport(report.heads, {**report.provenance, "utterances": 1})
+    assert "timit, 1 utterance, 12.2 s" in str(alone)
     grid = [line.split() for line in text.splitlines() if line.strip()[:1].isdigit()][:2]
     assert grid == [["0", "g", "v", "d"], ["1", "g", "V", "D"]]
     narrow = Console(width=80, color_system=None, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -206,6 +207,7 @@ def test_tables_join_a_report(found):
 
 
 def test_command(monkeypatch, capsys, found):
+    found = copy.deepcopy(found)
     asked = SimpleNamespace()
 
     def answer(model, dataset, **options):
@@ -227,6 +229,12 @@ def test_command(monkeypatch, capsys, found):
     assert "mel_difference" in shown
     assert "chosen by" in shown  # whole words where the terminal is narrow
     assert "validation" in shown
+    found.provenance["utterances"]["test"] = 1
+    found.table[["r_value_low", "r_value_high"]] = np.nan
+    assert run(["segment", "-d", "speech"]) == 0
+    shown = capsys.readouterr().out
+    assert "R on 1 test utterance with" in shown
+    assert "nan" not in shown
     assert run(["segment", "--tolerance", "-1"]) == 2
     assert run(["segment", "--counting", "greedy"]) == 2
 

@@ -178,6 +178,6 @@ def analyze(
         return
     Console().print(report)
     if "relation_maps" not in report.tables:
-        typer.echo(NO_PHONES)
+        typer.echo(f"\n{NO_PHONES}")
     if folder is not None:
         typer.echo(f"\nReport: {folder}")

@@ -193,9 +193,10 @@ def _summary(found: Segmentation) -> Table:
     from rich.table import Table
 
     table, origin = found.table, found.provenance
+    tested = origin["utterances"]["test"]
     shown = Table(
         title=f"Phone boundaries within ± {1000 * origin['tolerance']:g} ms, counted as {origin['counting']}",
-        caption=f"R on {origin['utterances']['test']} test utterances with its 95 % interval; tuned on "
+        caption=f"R on {tested} test utterance{'' if tested == 1 else 's'} with its 95 % interval; tuned on "
         f"{origin['utterances']['validation']} of other speakers",
         box=None,  # lines between columns would cut words at 80 characters
         padding=(0, 1),
@@ -217,7 +218,8 @@ def _summary(found: Segmentation) -> Table:
             ]
         )
         rates = [f"{100 * row[rate]:.1f}" for rate in ("validation_r_value", "r_value")]
-        interval = f"{100 * row['r_value_low']:.1f}–{100 * row['r_value_high']:.1f}"
+        ends = 100 * row["r_value_low"], 100 * row["r_value_high"]
+        interval = "-" if pd.isna(ends[0]) else f"{ends[0]:.1f}–{ends[1]:.1f}"  # one utterance has none
         shown.add_row(
             name, *rates, interval, f"{100 * row['precision']:.1f}", f"{100 * row['recall']:.1f}", choice
         )

@@ -76,7 +76,7 @@ def _measured(report: HeadReport) -> str:
     if known.get("split"):
         parts.append(str(known["split"]))
     if known.get("utterances") is not None:
-        parts.append(f"{known['utterances']} utterances")
+        parts.append(f"{known['utterances']} utterance{'' if known['utterances'] == 1 else 's'}")
     if known.get("seconds") is not None:
         parts.append(f"{float(known['seconds']):.1f} s of audio")
     if known.get("skipped"):
