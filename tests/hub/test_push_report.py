@@ -121,6 +121,13 @@ def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) ->
     assert_same(pull_report("me/heads"), other)
 
 
+@pytest.mark.parametrize("model", ["./mine", "../mine", "__mine"])
+def test_no_model_is_hidden_by_its_name(hub: LocalHub, model: str) -> None:
+    push(made_report(model, None), "me/heads")
+    assert set(frames("me/heads", "heads")["model"]) == {model}
+    assert_same(pull_report("me/heads", model), made_report(model, None))
+
+
 def test_a_report_of_another_model_is_not_overwritten(hub: LocalHub) -> None:
     mine = made_report("org/model__x")
     push(mine, "me/heads")

@@ -49,6 +49,8 @@ class Entry:
 def report_path(model: str, revision: str | None) -> str:
     """Folder of a model's report: `reports/{org}__{model}/{revision}`."""
     name = _UNSAFE.sub("-", model.strip("/").replace("/", "__"))
+    if name.startswith((".", "__")):  # datasets leaves such folders out
+        name = name.lstrip("._")
     version = _UNSAFE.sub("-", revision or UNVERSIONED)
     if not name.strip(".-"):
         raise ReportError(f"the report does not say which model it is about (model {model!r})")
