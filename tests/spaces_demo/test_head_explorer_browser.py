@@ -160,6 +160,9 @@ def test_a_refusal_is_one_line_and_the_next_request_works(visit, tmp_path):
     assert "cannot be read as audio" in toast.inner_text()
     assert "/" not in toast.inner_text().replace("WAV/", "")
     assert page.title() != "owned"
+    badges = page.locator("[data-testid=status-tracker] .error")
+    assert badges.count()
+    assert not any(badge.is_visible() for badge in badges.all()), "they cover the outputs"
     page.locator("#recording").get_by_label("Clear").click()
     analyzed(page, "awb-01")
 

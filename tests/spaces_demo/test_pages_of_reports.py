@@ -103,6 +103,9 @@ def test_a_narrow_dark_screen_needs_no_sideways_scrolling(browser, explorer):
             last.filter(visible=True).wait_for()
             assert fits(page), name
             assert unnamed_figures(page) == 0
+            captions = page.locator("caption").filter(visible=True)
+            assert captions.count()
+            assert all(caption.bounding_box()["width"] < NARROW for caption in captions.all()), "cut off"
         page.get_by_role("region", name="Heads of the report").focus()
         assert page.evaluate("document.activeElement.getAttribute('role')") == "region"
 

@@ -79,6 +79,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         [*outputs, tables],
         api_name="compare",
         trigger_mode="always_last",
+        show_progress_on=outputs[0],
     )
 
 

@@ -20,10 +20,11 @@ NAMES = {
     "verticality_per_log_length": "verticality / log T",
 }
 TABLE_CSS = """
-.heads { overflow: auto; contain: inline-size; max-height: 32rem;
+.heads { overflow: auto; container-type: inline-size; max-height: 32rem;
   border: 1px solid var(--sat-line); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; margin: 0; }
-caption { text-align: left; padding: 6px 8px; color: var(--sat-soft); }
+caption { text-align: left; padding: 6px 8px; color: var(--sat-soft); position: sticky; left: 0; width: 100cqi;
+  box-sizing: border-box; }
 th, td { padding: 4px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--sat-line); }
 th { position: sticky; top: 0; background: var(--sat-panel); font-weight: 600; }
 td.word, th.word { text-align: left; }
