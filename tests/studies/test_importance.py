@@ -273,7 +273,9 @@ def test_the_split_is_closed_and_by_utterance():
         assert np.bincount(parts[speaker::4]).tolist() == [6, 2, 2]
     np.testing.assert_array_equal(parts, split_by_utterance(ids, speakers))
     assert (parts != split_by_utterance(ids, speakers, seed=1)).any()
-    with pytest.raises(CorpusError, match="too few utterances to learn from some and test on others, 4 in all"):
+    with pytest.raises(
+        CorpusError, match="too few utterances to learn from some and test on others, 4 in all"
+    ):
         split_by_utterance(ids[:4], speakers[:4])
 
 
