@@ -39,6 +39,9 @@ def test_any_folder_is_read_recursively_in_the_order_of_paths(folder):
     assert corpus[1].alignment is None
     assert len(corpus) == corpus.missing_alignments == 3
     assert corpus.warnings[0].startswith("3 of 3 utterances of")
+    streamed = load_corpus(folder, streaming=True, limit=1)
+    assert len(list(streamed)) == 1
+    assert streamed.warnings[0].startswith("1 utterance of")
 
 
 def test_phn_beside_audio(folder):

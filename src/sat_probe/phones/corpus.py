@@ -68,8 +68,9 @@ class Corpus:
             return []
         total = f" of {len(self)}" if not self.is_streaming else ""
         have = "has" if self.missing_alignments == 1 else "have"
+        utterances = "utterance" if self.missing_alignments == 1 and not total else "utterances"
         return [
-            f"{self.missing_alignments}{total} utterances of {self.name} {have} no alignment "
+            f"{self.missing_alignments}{total} {utterances} of {self.name} {have} no alignment "
             f"(the first: {self.first_missing}); relation maps and boundary scores leave them out"
         ]
 
