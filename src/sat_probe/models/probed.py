@@ -184,7 +184,6 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         if probe.seen and missed and not self.training:  # in training, layers are dropped at random
             raise ModelError(f"{type(self).__name__}: the attention of layers {sorted(missed)} was not seen")
 
-    @torch.inference_mode()
     def encode(
         self,
         waveforms: Sequence[Waveform] | Sequence[ModelInputs],
@@ -194,6 +193,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         span_mode: SpanMode = "zero",
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        gradients: bool = False,
     ) -> ProbedOutput:
         """Waveforms to hidden states, with every utterance's numbers as if it were alone; always in evaluation mode.
 
@@ -205,29 +205,31 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             span_mode: as in :meth:`forward`.
             output_hidden_states: keep every layer's output.
             output_attentions: keep every map.
+            gradients: keep what a derivative by ``head_mask`` needs, instead of inference mode.
 
         Raises:
             AudioError: if there is no waveform, or as :meth:`prepare`.
             ModelError: as :meth:`forward`.
         """
-        prepared: Any = waveforms
-        if not len(waveforms) or not all(isinstance(item, ModelInputs) for item in waveforms):
-            prepared = self.prepare(prepared)
-        asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
-        options = {name: True for name, wanted in asked.items() if wanted}
-        outputs: list[BaseModelOutput] = []
-        first, layers = 0, layers_of(self, [name for name, _ in self._named_attention()])
-        for inputs in prepared:
-            watched = self.probe(
-                observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
-            )
-            recorded = recorded_states(layers, output_hidden_states)
-            with evaluating(self), watched as probe, recorded as states, in_pieces(self):
-                output = super().forward(**inputs.tensors, **options)
-            maps = tuple(probe.maps[layer] for layer in sorted(probe.maps))
-            outputs.append(output_of_frames(output, states, maps))
-            first += len(inputs.lengths)
-        return join_outputs(outputs, [inputs.lengths for inputs in prepared])
+        with nullcontext() if gradients else torch.inference_mode():
+            prepared: Any = waveforms
+            if not len(waveforms) or not all(isinstance(item, ModelInputs) for item in waveforms):
+                prepared = self.prepare(prepared)
+            asked = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+            options = {name: True for name, wanted in asked.items() if wanted}
+            outputs: list[BaseModelOutput] = []
+            first, layers = 0, layers_of(self, [name for name, _ in self._named_attention()])
+            for inputs in prepared:
+                watched = self.probe(
+                    observers, inputs.lengths, head_mask, attention_span, span_mode, output_attentions, first
+                )
+                recorded = recorded_states(layers, output_hidden_states)
+                with evaluating(self), watched as probe, recorded as states, in_pieces(self):
+                    output = super().forward(**inputs.tensors, **options)
+                maps = tuple(probe.maps[layer] for layer in sorted(probe.maps))
+                outputs.append(output_of_frames(output, states, maps))
+                first += len(inputs.lengths)
+            return join_outputs(outputs, [inputs.lengths for inputs in prepared])
 
     def _check_observable(self) -> None:
         """Raise a ModelError if what the configuration asks for would show observers something else."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sat_probe.errors import ConfigurationError
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_output import ModelInputs
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.probing import Probe
 from sat_probe.studies.probing_corpus import ProbingCorpus
@@ -138,7 +139,14 @@ def utterance_losses(
                     places: Any = places,
                     labels: Tensor = labels,
                 ) -> Tensor:
-                    output = model(**tensors, head_mask=mask, output_hidden_states=True)
+                    # as the features were made: in evaluation mode, with states at the rate of the attention
+                    output = model.encode(
+                        [ModelInputs(tensors, (length,))],
+                        head_mask=mask,
+                        output_hidden_states=True,
+                        gradients=True,
+                    )
+                    assert output.hidden_states is not None
                     states = stacked_states(output.hidden_states, layer)[0, :length]
                     chosen = states[places] if task.level == "frame" else states.mean(0, keepdim=True)
                     return nn.functional.cross_entropy(probe(chosen), labels)
