@@ -152,6 +152,21 @@ def test_a_new_repository_may_have_a_card(hub: LocalHub, card: bytes) -> None:
     assert_same(pull_report("me/heads"), made_report())
 
 
+def test_what_is_offered_and_what_was_can_be_read(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = push(made_report(), "me/heads")
+    push(made_report(seed=1), "me/heads")
+    push(made_report(seed=2), "me/heads", create_pr=True)
+    assert first.commit is not None
+    for revision, seed in (("main", 1), ("refs/pr/1", 2), (first.commit, 0)):
+        wanted = made_report(seed=seed)
+        assert_same(pull_report("me/heads", repo_revision=revision), wanted)
+        with monkeypatch.context() as offline:  # and again from the cache alone
+            offline.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            assert_same(pull_report("me/heads", repo_revision=revision), wanted)
+    with pytest.raises(HubError, match="has no such revision"):
+        pull_report("me/heads", repo_revision="nonsense")
+
+
 def test_the_same_is_offered_once(hub: LocalHub) -> None:
     push(made_report("org/one"), "me/heads")
     first = push(made_report("org/two"), "me/heads", create_pr=True)

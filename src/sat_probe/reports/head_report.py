@@ -118,7 +118,15 @@ class HeadReport:
     def from_hub(
         cls, repo_id: str, model: str | None = None, revision: str | None = None, **options: Any
     ) -> HeadReport:
-        """Read a published report; see `sat_probe.reports.hub_reading.pull_report` for the options."""
+        """Read a published report of a model (at a revision of the model).
+
+        Args:
+            **options: `repo_revision` (commit, branch or pull request of the repository), `token`, `cache_dir`; see
+                `sat_probe.reports.hub_reading.pull_report`.
+
+        Raises:
+            HubError: no such repository or report, a damaged download, or the Hub is out of reach.
+        """
         from sat_probe.reports.hub_reading import pull_report
 
         return pull_report(repo_id, model, revision, **options)

@@ -28,6 +28,7 @@ def pull_report(
     model: str | None = None,
     revision: str | None = None,
     *,
+    repo_revision: str = "main",
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> HeadReport:
@@ -37,6 +38,7 @@ def pull_report(
         repo_id: dataset repository, "owner/name".
         model: as the report names it, "org/model"; may be left out if the repository has one report.
         revision: of the model, or the beginning of it; may be left out if there is one.
+        repo_revision: branch, tag or commit of the repository, or a pull request as "refs/pr/1".
         token: to use instead of the one of `hf auth login` or HF_TOKEN.
         cache_dir: instead of the Hub's cache. With HF_HUB_OFFLINE=1 only the cache is read.
 
@@ -45,13 +47,13 @@ def pull_report(
         ReportError: the report cannot be read, or comes from a newer version.
     """
     if constants.is_offline_mode():
-        snapshot = _cached_snapshot(repo_id, cache_dir)
+        snapshot = _cached_snapshot(repo_id, cache_dir, repo_revision)
         folder = _choose(
             repo_id, (path.parent for path in snapshot.glob("reports/*/*/report.json")), model, revision
         )
         return _loaded({path.name: path for path in folder.iterdir() if path.is_file()})
     api = HfApi(token=token)
-    sha = _resolve(api, repo_id)
+    sha = _resolve(api, repo_id, repo_revision)
     tree = patiently(lambda: list(_report_files(api, repo_id, sha)), repo_id)
     rows = {Path(row.path): row for row in tree}
     folder = _choose(repo_id, (path.parent for path in rows if path.name == "report.json"), model, revision)
@@ -60,9 +62,14 @@ def pull_report(
         for path, row in rows.items()
         if path.parent == folder and (path.suffix in {".json", ".parquet"} or path.name in EXAMPLE_FILES)
     }
-    # by name of the branch too, so that the cache knows what `main` was when the Hub is out of reach
+    # by name of the branch too, so that the cache knows where it was when the Hub is out of reach
     marker = (folder / "report.json").as_posix()
-    patiently(lambda: api.hf_hub_download(repo_id, marker, repo_type="dataset", cache_dir=cache_dir), repo_id)
+    patiently(
+        lambda: api.hf_hub_download(
+            repo_id, marker, repo_type="dataset", revision=repo_revision, cache_dir=cache_dir
+        ),
+        repo_id,
+    )
     return _loaded(files)
 
 
@@ -73,11 +80,11 @@ def list_reports(repo_id: str, *, token: str | bool | None = None) -> list[Entry
         HubError: no such repository, no report in it, or the Hub is out of reach.
     """
     if constants.is_offline_mode():
-        index = _cached_snapshot(repo_id, None) / INDEX
+        index = _cached_snapshot(repo_id, None, "main") / INDEX
         entries = read_index(index.read_bytes() if index.is_file() else None)
     else:
         api = HfApi(token=token)
-        entries = read_index(read_file(api, repo_id, INDEX, _resolve(api, repo_id)))
+        entries = read_index(read_file(api, repo_id, INDEX, _resolve(api, repo_id, "main")))
     if not entries:
         raise HubError(f"{repo_id}: has no head report")
     return entries
@@ -138,10 +145,11 @@ def read_file(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
     return download(api, repo_id, rows[0], revision).read_bytes()
 
 
-def _resolve(api: HfApi, repo_id: str) -> str:
-    """The commit `main` is at; asked from the Hub, which a download alone might answer from the cache."""
+def _resolve(api: HfApi, repo_id: str, revision: str) -> str:
+    """The commit a branch is at; asked from the Hub, which a download alone might answer from the cache."""
     try:
-        return str(patiently(lambda: api.repo_info(repo_id, repo_type="dataset"), repo_id).sha)
+        asked = patiently(lambda: api.repo_info(repo_id, repo_type="dataset", revision=revision), repo_id)
+        return str(asked.sha)
     except HubError as error:
         if isinstance(error.__cause__, RepositoryNotFoundError):
             for other in ("model", "space"):
@@ -192,9 +200,10 @@ def _loaded(files: dict[str, Path]) -> HeadReport:
         return HeadReport.load(scratch)
 
 
-def _cached_snapshot(repo_id: str, cache_dir: str | Path | None) -> Path:
+def _cached_snapshot(repo_id: str, cache_dir: str | Path | None, revision: str) -> Path:
     cache = Path(cache_dir or constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="dataset")
-    branch = cache / "refs" / "main"
-    if not branch.is_file():
+    branch, snapshots = cache / "refs" / revision, cache / "snapshots"
+    snapshot = snapshots / (branch.read_text().strip() if branch.is_file() else revision)
+    if not snapshot.is_dir():
         raise HubError(f"{repo_id}: offline mode is on and it is not in the cache; unset HF_HUB_OFFLINE")
-    return cache / "snapshots" / branch.read_text().strip()
+    return snapshot
