@@ -30,7 +30,7 @@ class Score:
         task: name of the task.
         metric: ``accuracy`` (0 to 1, higher is better) or ``l1`` (mean absolute error, lower is better).
         value: over all frames, or utterances, of the part.
-        low: lower end of the 95 % bootstrap interval over utterances.
+        low: lower end of the 95 % bootstrap interval over utterances; NaN for fewer than two.
         high: upper end.
         items: frames or utterances.
         totals: per utterance of the part that has any, in the order of the corpus: correct ones, or sum of errors.
@@ -191,6 +191,8 @@ def mean_score(
     weights = np.stack([bootstrap.weights(ids[index]) for index in used])  # (utterances, replicates)
     with np.errstate(invalid="ignore"):
         replicates = (total[used] @ weights) / (count[used] @ weights)
+    if len(used) < 2:  # every replicate would be the mean itself: an interval of no width
+        replicates[:] = np.nan
     low, high = percentile_interval(replicates)
     mean = float(total.sum() / count.sum())
     parts = total[used].tolist(), count[used].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.errors import ConfigurationError, CorpusError
-from sat_probe.studies.probing_corpus import Part, ProbingCorpus
+from sat_probe.studies.probing_corpus import PARTS, Part, ProbingCorpus
 
 MissingPhones = Literal["refuse", "ignore"]
 HIDDEN_SIZE = 256
@@ -73,7 +73,8 @@ def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str
 
     Raises:
         ConfigurationError: for an unknown name.
-        CorpusError: if a named task cannot be learned from the corpus, or there is one speaker only.
+        CorpusError: if a named task cannot be learned from the corpus, if one of its parts has no alignment while
+            others have, or there is one speaker only.
     """
     check_tasks(names)
     chosen = list(dict.fromkeys(TASKS if names is None else names))
@@ -83,11 +84,24 @@ def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str
                 "phones cannot be probed: the corpus has no alignments; make them with sat-probe align"
             )
         chosen = [name for name in chosen if not name.startswith("phones")]
+    elif any(name.startswith("phones") for name in chosen):
+        _require_phones(corpus)
     if not corpus.speaker_names and names is None:
         chosen = [name for name in chosen if not name.startswith("speakers")]
     elif any(name.startswith("speakers") for name in chosen):
         _require_speakers(corpus)
     return chosen
+
+
+def _require_phones(corpus: ProbingCorpus) -> None:
+    for part in PARTS:
+        # without labels on dev no epoch is better than the first, on test there is nothing to score
+        if not (corpus.phones[corpus.in_part(part)[corpus.frame_utterances]] >= 0).any():
+            without = ", ".join(name for name in TASKS if not name.startswith("phones"))
+            raise CorpusError(
+                f"phones cannot be probed: none of the {corpus.in_part(part).sum()} utterances of {part} has an "
+                f"alignment; make them with sat-probe align, or choose tasks without phones ({without})"
+            )
 
 
 def _require_speakers(corpus: ProbingCorpus) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -80,9 +81,10 @@ def suggest(
         first = point.iloc[0]
         size = float(first["removed"]) if kind == "heads" else -float(first["span"])
         nothing = first["removed"] == 0 and pd.isna(first["span"])
-        if nothing or any(losses[task] > limit + 1e-12 for task, limit in limits.items()):
+        # a loss that is NaN stays within nothing
+        if nothing or not all(losses[task] <= limit + 1e-12 for task, limit in limits.items()):
             continue
-        total = sum(losses.values())
+        total = sum(math.inf if math.isnan(loss) else loss for loss in losses.values())
         if best is None or (size, -total) > (best[0], -best[1]):
             best = (size, total, _suggestion(first, losses), point)
     if best is None or counts is None:
