@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import AutoModel
 
 from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
+from sat_probe.cli.refine import _change
 from sat_probe.errors import ModelError
 from sat_probe.models import attention_band
 from sat_probe.models.auto import ProbedMockingjayModel
@@ -362,3 +364,9 @@ def test_probes_of_both_models_stand_in_the_table(tmp_path, capsys):
     assert run([*silent, "-o", str(tmp_path / "none")]) == 1
     assert "speakers cannot be probed" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_change_without_an_interval_is_told_without_one():
+    change = {"change": 0.01, "change_low": math.nan, "change_high": math.nan}
+    assert _change(change) == "+0.010"
+    assert _change({**change, "change_low": -0.02, "change_high": 0.03}) == "+0.010 (-0.020 to +0.030)"

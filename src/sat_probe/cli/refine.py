@@ -186,6 +186,8 @@ def _print(table: pd.DataFrame) -> None:
 def _change(row: dict[Hashable, Any]) -> str:
     if math.isnan(row["change"]):
         return ""
+    if math.isnan(row["change_low"]):  # one test utterance has no interval
+        return f"{row['change']:+.3f}"
     return f"{row['change']:+.3f} ({row['change_low']:+.3f} to {row['change_high']:+.3f})"
 
 
