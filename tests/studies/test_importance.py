@@ -172,6 +172,10 @@ def test_points_compare_in_pairs(report):
         ("nonsense\n", "is damaged; delete it, and the run begins anew"),
         ('{"format": 2, "identity": {"model": "b", "options": {"seed": 0}}}\n', "with another model;"),
         ('{"format": 2, "identity": {"model": "a", "options": {"seed": 3}}}\n', "with another seed;"),
+        (
+            '{"format": 2, "identity": {"model": "a", "limited_span": [3, "mask"], "options": {"seed": 0}}}\n',
+            "with another limited_span;",
+        ),
     ],
 )
 def test_points_of_something_else_are_refused(tmp_path, content, message):

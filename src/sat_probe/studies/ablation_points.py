@@ -76,7 +76,8 @@ def _mismatch(header: Any, known: Mapping[str, Any]) -> str:
     if header.get("format") != known["format"]:
         return "was left by another version of sat-probe, whose points lack the sums of each utterance"
     theirs, ours = ({**one["identity"], **one["identity"]["options"]} for one in (header, known))
-    changed = [name for name, value in ours.items() if name != "options" and theirs.get(name) != value]
+    names = [name for name in {**ours, **theirs} if name != "options"]
+    changed = [name for name in names if theirs.get(name) != ours.get(name)]
     return f"belongs to another run, with another {', '.join(changed)}"
 
 

@@ -31,6 +31,7 @@ from sat_probe.studies.study_model import (
     load_model,
     model_name,
     require_intact,
+    span_limit,
     weights_digest,
 )
 
@@ -155,7 +156,7 @@ def analyze_model(
     }
     checkpoint = None
     if output is not None:
-        identity = {**provenance, "limit": limit, "weights": weights_digest(probed)}
+        identity = {**provenance, "limit": limit, "weights": weights_digest(probed), **span_limit(probed)}
         checkpoint = Checkpoint(checkpoint_path(output, process), identity)
     seen.run(checkpoint, resume, progress)
     provenance |= {

@@ -34,6 +34,7 @@ from sat_probe.studies.study_model import (
     load_model,
     model_name,
     require_intact,
+    span_limit,
     weights_digest,
 )
 
@@ -113,6 +114,7 @@ def head_importance(
         "utterances": None if corpus.is_streaming else len(corpus),
         "phone_set": corpus.phone_set.name,
         **({} if alignments is None else {"alignments": str(alignments)}),
+        **span_limit(probed),
         "options": {
             name: getattr(options, name) for name in options.__slots__ if name not in ("rankings", "spans")
         },

@@ -12,6 +12,7 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.refined import SPAN, SPAN_MODE
 from sat_probe.studies.hub_reach import require_hub
 from sat_probe.studies.provenance import shown_name
 
@@ -65,6 +66,13 @@ def model_name(model: str | Path | ProbedModel | None, loaded: ProbedModel) -> s
     if isinstance(model, ProbedModel):
         return shown_name(loaded.config._name_or_path) or type(loaded).__name__
     return shown_name(str(model))
+
+
+def span_limit(model: ProbedModel) -> dict[str, Any]:
+    """Of a model with a limited span the limit, which its weights do not tell: another limit is another run."""
+    if model.limited_span is None:
+        return {}
+    return {"limited_span": [getattr(model.config, name) for name in (SPAN, SPAN_MODE)]}
 
 
 def weights_digest(model: torch.nn.Module) -> str:

@@ -1,0 +1,52 @@
+"""What makes two runs of a study the same run."""
+
+from __future__ import annotations
+
+import pytest
+
+from sat_probe import analyze_model, refine
+from sat_probe.errors import ReportError
+from sat_probe.studies.checkpoint import Checkpoint
+from sat_probe.studies.importance import head_importance, points_path
+from sat_probe.studies.importance_plan import Options
+from sat_probe.studies.study_model import span_limit
+from tests.models.tiny_models import tiny_model
+
+QUICK = Options(tasks=["reconstruction"], rankings=["weight"], spans=[], steps=1)
+
+
+def test_the_limit_of_a_span_is_told_apart():
+    model = tiny_model("mockingjay")
+    assert span_limit(model) == {}
+    assert span_limit(refine(model, span=3)) == {"limited_span": [3, "mask"]}
+    assert span_limit(refine(model, span=3, span_mode="zero")) == {"limited_span": [3, "zero"]}
+
+
+def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, monkeypatch):
+    model = tiny_model("mockingjay")
+
+    def cut_off(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sat_probe.studies.importance.curve_table", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        head_importance(model, options=QUICK, output=tmp_path / "out", progress=False, limit=9)
+    assert points_path(tmp_path, tmp_path / "out").is_file()
+    limited = refine(model, span=1)  # of the same weights
+    with pytest.raises(ReportError, match="another run, with another limited_span"):
+        head_importance(limited, options=QUICK, output=tmp_path / "out", resume=True, progress=False, limit=9)
+
+
+def test_an_analysis_is_another_with_another_span(tmp_path, monkeypatch):
+    identities = []
+    made = Checkpoint.__init__
+
+    def noted(self, path, identity):
+        identities.append(identity)
+        made(self, path, identity)
+
+    monkeypatch.setattr(Checkpoint, "__init__", noted)
+    model = tiny_model("mockingjay")
+    for number, one in enumerate((model, refine(model, span=1))):
+        analyze_model(one, limit=2, replicates=2, output=tmp_path / str(number), progress=False)
+    assert identities[0] != identities[1]
