@@ -50,7 +50,11 @@ def _feed_forward(whole: Any, hidden_states: Tensor) -> Tensor:
     """(batch, frames, size) -> the same shape, as the layer's own forward."""
     if hidden_states.shape[1] < ROWS_FROM or torch.is_grad_enabled():
         return whole(hidden_states)
-    return torch.cat([whole(part) for part in hidden_states.split(ROWS_AT_ONCE, dim=1)], dim=1)
+    output = torch.empty_like(hidden_states)  # joined parts would lie in memory twice, and scattered
+    for start in range(0, hidden_states.shape[1], ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        output[:, rows] = whole(hidden_states[:, rows])
+    return output
 
 
 def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:

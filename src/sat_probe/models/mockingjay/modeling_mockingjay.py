@@ -128,11 +128,13 @@ class MockingjayLayer(GradientCheckpointingLayer):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def feed_forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        if (
-            hidden_states.shape[1] > ROWS_AT_ONCE and not torch.is_grad_enabled()
-        ):  # an hour would be a gigabyte
-            parts = hidden_states.split(ROWS_AT_ONCE, dim=1)
-            return torch.cat([self.feed_forward(part) for part in parts], dim=1)
+        frames = hidden_states.shape[1]
+        if frames > ROWS_AT_ONCE and not torch.is_grad_enabled():  # an hour at once would be a gigabyte
+            output = torch.empty_like(hidden_states)
+            for start in range(0, frames, ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                output[:, rows] = self.feed_forward(hidden_states[:, rows])
+            return output
         return self.dropout(self.output(self.activation(self.intermediate(hidden_states))))
 
     def forward(
