@@ -26,10 +26,10 @@ def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, mon
     model = tiny_model("mockingjay")
 
     def cut_off(*args, **kwargs):
-        raise KeyboardInterrupt
+        raise InterruptedError
 
     monkeypatch.setattr("sat_probe.studies.importance.curve_table", cut_off)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InterruptedError):
         head_importance(model, options=QUICK, output=tmp_path / "out", progress=False, limit=9)
     assert points_path(tmp_path, tmp_path / "out").is_file()
     limited = refine(model, span=1)  # of the same weights
