@@ -59,7 +59,8 @@ def test_removing_equals_masking(name, removed, tmp_path):
 
 @pytest.mark.parametrize("name", PICKLABLE)
 def test_refined_models_can_be_pickled(name):
-    small = deepcopy(tiny(name))
+    # a model of its own: once asked for all hidden states, transformers leaves hooks in it that cannot be pickled
+    small = tiny.__wrapped__(name)
     small.remove_heads(FIRST_LAYER)
     loaded, inputs = pickle.loads(pickle.dumps(small)), prepared(small, 0.31)[0]
     torch.testing.assert_close(unprobed(loaded, inputs), unprobed(small, inputs), atol=0, rtol=0)
