@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def _stamp(records: list[Record]) -> str:
     return digest.hexdigest()
 
 
-def samples_of(audio: str | bytes) -> int | None:
+def samples_of(audio: str | Path | bytes) -> int | None:
     """Samples at 16 kHz; None for audio that cannot be decoded, which is refused by name where it is read."""
     try:
         samples = round(audio_duration(audio) * SAMPLING_RATE)
@@ -178,9 +178,17 @@ def alignment_columns(alignment: Alignment | None, samples: int | None) -> dict[
     }
 
 
+def audio_source(encoded: Mapping[str, Any] | None) -> Path | bytes:
+    """Where the audio of a row is: in its bytes, or else in a file; a row may lack its audio.
+
+    With neither, no bytes stand for it: they are refused by name where they are read.
+    """
+    content, path = (encoded or {}).get("bytes"), (encoded or {}).get("path")
+    return Path(path) if content is None and path else content or b""
+
+
 def utterance_from(row: dict[str, Any]) -> Utterance:
     """The utterance of a row."""
-    audio = row["audio"] or {"bytes": None, "path": None}
     alignment = None
     if row["aligned"]:
         alignment = Alignment(
@@ -188,8 +196,7 @@ def utterance_from(row: dict[str, Any]) -> Utterance:
         )
     return Utterance(
         id=row["id"],
-        # with neither, what cannot be decoded is refused by name where it is read
-        audio=Path(audio["path"]) if audio["bytes"] is None and audio["path"] else audio["bytes"] or b"",
+        audio=audio_source(row["audio"]),
         speaker=row["speaker"],
         text=row["text"],
         alignment=alignment,

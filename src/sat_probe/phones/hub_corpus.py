@@ -10,7 +10,14 @@ from sat_probe.errors import CorpusError, HubError
 
 from .alignment import Gaps
 from .alignment_table import AlignmentTable, alignment_from_phones
-from .corpus_rows import alignment_columns, check_labels, gender_letter, row_features, samples_of
+from .corpus_rows import (
+    alignment_columns,
+    audio_source,
+    check_labels,
+    gender_letter,
+    row_features,
+    samples_of,
+)
 from .dataset_config import HubTable
 from .phone_set import phone_set
 
@@ -170,8 +177,7 @@ def _hub_row(
     encoded = row[columns["audio"]] or {}  # a row may lack its audio
     path = encoded.get("path")
     utterance_id = str(_cell(row, columns, "id") or (Path(path).stem if path else f"{index:08d}"))
-    source = path if encoded.get("bytes") is None and path else encoded.get("bytes") or b""
-    samples = samples_of(source)
+    samples = samples_of(audio_source(encoded))
     alignment = None
     if samples is not None and table is not None:
         position = table.row_of(utterance_id)
