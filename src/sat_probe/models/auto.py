@@ -157,6 +157,13 @@ class AutoProbedModel:
         return model
 
 
+def hub_unreachable(name: str) -> str:
+    """What is said of a model that is neither here nor to be had."""
+    return (
+        f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
+    )
+
+
 def _loading_failed(name: str, error: Exception) -> str:
     """One line that says what happened and what to do."""
     causes = [error, error.__cause__, error.__context__]
@@ -188,7 +195,7 @@ def _loading_failed(name: str, error: Exception) -> str:
             "(--allow-pickle; in Python use_safetensors=None)"
         )
     if "couldn't connect to" in str(error):
-        return f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
+        return hub_unreachable(name)
     if isinstance(error, SafetensorError):
         return f"{name}: its weights are damaged ({error}); download or save the model anew"
     first_line = next(

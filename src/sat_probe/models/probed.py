@@ -151,8 +151,8 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
         """
         head_mask = None if head_mask is None else torch.as_tensor(head_mask)
         self._check_arguments(head_mask, attention_span, span_mode)
-        checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
-        if self.training and checkpointing and torch.is_grad_enabled():
+        learning = self.training and torch.is_grad_enabled()
+        if learning and any(getattr(module, "gradient_checkpointing", False) for module in self.modules()):
             raise ModelError(
                 "gradient checkpointing computes layers again in the backward pass, without masks and spans: call "
                 "model.gradient_checkpointing_disable()"

@@ -12,6 +12,7 @@ from urllib.request import getproxies
 from huggingface_hub import constants, try_to_load_from_cache
 
 from sat_probe.errors import ModelError
+from sat_probe.models.auto import hub_unreachable
 
 _ON_HUB = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
@@ -39,6 +40,4 @@ def require_hub(name: str, revision: str | None = None, pause: float = 1.0) -> N
             return
         except OSError:
             time.sleep(wait)
-    raise ModelError(
-        f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
-    )
+    raise ModelError(hub_unreachable(name))
