@@ -19,7 +19,7 @@ import numpy as np
 from pyannote.core import Segment, Timeline
 from pyannote.metrics.segmentation import SegmentationPrecision, SegmentationRecall
 
-from sat_probe.measures.boundary_score import boundary_scores
+from sat_probe.measures.boundaries.score import boundary_scores
 
 UTTERANCES, BOUNDARIES, TOLERANCE, REPEATS = 1000, 40, 0.02, 7
 Result = TypeVar("Result")

@@ -19,11 +19,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from measured_tables import insert
 
+from sat_probe.paper.claims_ablation import TOLERATED
+from sat_probe.paper.finding import decided
+from sat_probe.paper.tables import interval, markdown
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.plots import plot_importance
-from sat_probe.reports.study_claims_ablation import TOLERATED
-from sat_probe.reports.study_finding import decided
-from sat_probe.reports.study_tables import interval, markdown
+from sat_probe.reports.plots.all import plot_importance
 from sat_probe.reports.task_curves import TaskCurves, task_curves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "importance.md"

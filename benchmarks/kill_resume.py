@@ -34,7 +34,8 @@ SAME = ("utterances", "skipped", "seconds", "model", "corpus")
 def analyze(output: Path, limit: int) -> None:
     """`sat-probe analyze` with frequent checkpoints."""
     from sat_probe.cli import run
-    from sat_probe.studies import audio_stream, corpus_pass
+    from sat_probe.studies.corpus_pass import batches as audio_stream
+    from sat_probe.studies.corpus_pass import head_pass as corpus_pass
 
     audio_stream.WINDOW_UTTERANCES = corpus_pass.CHECKPOINT_UTTERANCES = 2
     print(BEGUN, flush=True)

@@ -22,13 +22,13 @@ from transformers.utils import logging as transformers_logging
 
 from sat_probe.audio import read_audio
 from sat_probe.models.mockingjay import MockingjayForPreTraining
-from sat_probe.phones.corpus import Corpus, load_corpus
-from sat_probe.studies.pretraining_batches import MaskedBatches
-from sat_probe.studies.pretraining_features import FeatureStore, feature_store
-from sat_probe.studies.pretraining_masking import mask_rows
-from sat_probe.studies.pretraining_model import feature_extractor, model_config, new_model
-from sat_probe.studies.pretraining_recipe import PretrainingRecipe, load_recipe
-from sat_probe.studies.pretraining_trainer import build_trainer
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.studies.pretraining.batches import MaskedBatches
+from sat_probe.studies.pretraining.features import FeatureStore, feature_store
+from sat_probe.studies.pretraining.masking import mask_rows
+from sat_probe.studies.pretraining.model import feature_extractor, model_config, new_model
+from sat_probe.studies.pretraining.recipe import PretrainingRecipe, load_recipe
+from sat_probe.studies.pretraining.trainer import build_trainer
 
 
 def ours(store: FeatureStore, recipe: PretrainingRecipe, folder: Path) -> tuple[float, int]:

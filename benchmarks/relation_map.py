@@ -21,7 +21,7 @@ import torch
 from transformers import Wav2Vec2Config
 
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
-from sat_probe.measures.relation_map import RelationMapAccumulator
+from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.models.auto import ProbedMockingjayModel, ProbedWav2Vec2Model
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed import ProbedModel

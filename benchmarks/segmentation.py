@@ -22,13 +22,13 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sat_probe.frames import FrameGrid
-from sat_probe.measures.boundary_hits import count_boundaries
-from sat_probe.measures.kernel_gram import distances, minima_by_row, score_curves
-from sat_probe.studies.segmentation_sources import Settings, kernel_boundaries
+from sat_probe.measures.boundaries.hits import count_boundaries
+from sat_probe.measures.boundaries.kernel_gram import distances, minima_by_row, score_curves
+from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
 from tests.reference import curve_minima_slow, kernel_gram_curve_slow
 
 if TYPE_CHECKING:
-    from sat_probe.studies.segmentation import Segmentation
+    from sat_probe.studies.segmentation.study import Segmentation
 
 HEADS, MAP_FRAMES, FACTOR = 36, 100, 3
 GRID = FrameGrid(hop=480, first_centre=160.0)
@@ -79,7 +79,7 @@ def time_study(utterances: int) -> None:
 
 def measure(model: str | None, corpus: str) -> None:
     """Run the study in the paper's way and with what goes beyond it, and write the scores into the documentation."""
-    from sat_probe.studies.segmentation import segment_model
+    from sat_probe.studies.segmentation.study import segment_model
 
     ways = {"rows": Settings(), "rows and columns, 3 shifts": Settings(features="rows_and_columns", shifts=3)}
     write_table({way: segment_model(model, corpus, counting="rasanen", settings=ways[way]) for way in ways})

@@ -31,8 +31,8 @@ def work(model: Path, dataset: str, limit: int | None) -> None:
 
     from sat_probe import analyze_model
     from sat_probe.models.auto import AutoProbedModel
-    from sat_probe.phones.corpus import load_corpus
-    from sat_probe.studies.distributed import gather, this_process
+    from sat_probe.phones.corpora.corpus import load_corpus
+    from sat_probe.studies.corpus_pass.processes import gather, this_process
 
     torch.set_num_threads(1)
     process = this_process()

@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 
 from sat_probe.audio import audio_duration
-from sat_probe.demo.page_frame import bundled_report_folder
+from sat_probe.demo.explore.page_frame import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_analysis import analyze_model
-from sat_probe.studies.study_model import load_model
+from sat_probe.studies.inputs import load_model
 
 DIGITS = 3
 SHOWN = ["relation", "concentration", "low", "high"]

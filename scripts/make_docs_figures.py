@@ -21,15 +21,15 @@ import pandas as pd
 import soundfile
 import torch
 
-from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
-from sat_probe.phones.corpus import Corpus, load_corpus
-from sat_probe.reports import plots
+from sat_probe.measures.relations.result import MINIMUM_UTTERANCES
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.example import example_weights
-from sat_probe.reports.figures import figure_of
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.segmentation_figures import segmentation_drawings
+from sat_probe.reports.plots import all as plots
+from sat_probe.reports.plots.axes import figure_of
+from sat_probe.reports.plots.segmented_example import segmentation_drawings
 from sat_probe.studies.head_analysis import analyze_model
-from sat_probe.studies.segmentation import segment_model
+from sat_probe.studies.segmentation.study import segment_model
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -25,15 +25,15 @@ import torch
 from numpy.typing import NDArray
 
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpus import Corpus, load_corpus
-from sat_probe.phones.corpus_alignment import align_corpus
+from sat_probe.phones.align_corpus import align_corpus
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.phone_set import SILENCE
-from sat_probe.studies.phone_probe import PhoneProbe, phone_probe_folder
-from sat_probe.studies.probing import Score, mean_score, train_probe
-from sat_probe.studies.probing_corpus import PARTS, ProbingCorpus, collect
-from sat_probe.studies.probing_features import Ablation, write_features
-from sat_probe.studies.probing_tasks import CLASSIFICATIONS
-from sat_probe.studies.study_model import load_model, weights_digest
+from sat_probe.studies.inputs import load_model, weights_digest
+from sat_probe.studies.probing.features import Ablation, write_features
+from sat_probe.studies.probing.phone_probe import PhoneProbe, phone_probe_folder
+from sat_probe.studies.probing.prepared import PARTS, ProbingCorpus, collect
+from sat_probe.studies.probing.probe import Score, mean_score, train_probe
+from sat_probe.studies.probing.tasks import CLASSIFICATIONS
 
 NAME = "speechocean762"
 PHONE_SET = "arpabet-39"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from sat_probe.cli import run
-from sat_probe.models.families import FAMILIES
-from sat_probe.models.unprobed import REFUSED
+from sat_probe.models.encoder_config import REFUSED
+from sat_probe.models.families.table import FAMILIES
 
 
 def test_every_family_is_printed_with_its_frame_rate(capsys):

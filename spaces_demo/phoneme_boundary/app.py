@@ -14,19 +14,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from sat_probe.demo.guard import guarded, shown_name
-from sat_probe.demo.heads_table import TABLE_CSS, csv_link, html_table
+from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table
+from sat_probe.demo.errors_and_uploads import guarded, shown_name
 from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.memory import keep_tidy
 from sat_probe.demo.theme import make_css, make_theme, page_file
-from sat_probe.demo.tidying import keep_tidy
 from sat_probe.demo.uploads import delete_upload, uploads_only
 from sat_probe.errors import AlignmentError
-from sat_probe.measures.boundary_hits import hit_indices
-from sat_probe.measures.boundary_score import boundary_scores
-from sat_probe.phones.alignment_files import decode_text, parse_phn
-from sat_probe.phones.textgrid import parse_textgrid
-from sat_probe.reports.figures import axes_or_new
+from sat_probe.measures.boundaries.hits import hit_indices
+from sat_probe.measures.boundaries.score import boundary_scores
+from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn
+from sat_probe.phones.readers.textgrid import parse_textgrid
 from sat_probe.reports.palette import PREDICTION_COLOUR, REFERENCE_COLOUR
+from sat_probe.reports.plots.axes import axes_or_new
 
 RULES = {
     "rasanen": "a reference is found if a prediction lies in its region; regions that overlap are cut in the middle",

@@ -13,24 +13,24 @@ __version__ = "0.1.0"
 _HOMES = {
     "Alignment": "sat_probe.phones.alignment",
     "AutoProbedModel": "sat_probe.models.auto",
-    "Corpus": "sat_probe.phones.corpus",
+    "Corpus": "sat_probe.phones.corpora.corpus",
     "FrameGrid": "sat_probe.frames",
     "HeadReport": "sat_probe.reports.head_report",
     "ProbedHubertModel": "sat_probe.models.auto",
     "ProbedMockingjayModel": "sat_probe.models.auto",
     "ProbedModel": "sat_probe.models.probed",
     "ProbedWav2Vec2Model": "sat_probe.models.auto",
-    "ProbedWavLMModel": "sat_probe.models.wavlm",
+    "ProbedWavLMModel": "sat_probe.models.families.wavlm",
     "ProbedWhisperEncoder": "sat_probe.models.auto",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
-    "boundary_scores": "sat_probe.measures.boundary_score",
-    "head_importance": "sat_probe.studies.importance",
-    "load_corpus": "sat_probe.phones.corpus",
+    "boundary_scores": "sat_probe.measures.boundaries.score",
+    "head_importance": "sat_probe.studies.importance.study",
+    "load_corpus": "sat_probe.phones.corpora.corpus",
     "phone_set": "sat_probe.phones.phone_set",
     "read_audio": "sat_probe.audio",
     "refine": "sat_probe.studies.refinement",
-    "segment_model": "sat_probe.studies.segmentation",
+    "segment_model": "sat_probe.studies.segmentation.study",
 }
 
 __all__ = [
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from sat_probe.audio import read_audio
     from sat_probe.errors import SatProbeError
     from sat_probe.frames import FrameGrid
-    from sat_probe.measures.boundary_score import boundary_scores
+    from sat_probe.measures.boundaries.score import boundary_scores
     from sat_probe.models.auto import (
         AutoProbedModel,
         ProbedHubertModel,
@@ -68,16 +68,16 @@ if TYPE_CHECKING:
         ProbedWav2Vec2Model,
         ProbedWhisperEncoder,
     )
+    from sat_probe.models.families.wavlm import ProbedWavLMModel
     from sat_probe.models.probed import ProbedModel
-    from sat_probe.models.wavlm import ProbedWavLMModel
     from sat_probe.phones.alignment import Alignment
-    from sat_probe.phones.corpus import Corpus, load_corpus
+    from sat_probe.phones.corpora.corpus import Corpus, load_corpus
     from sat_probe.phones.phone_set import phone_set
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
-    from sat_probe.studies.importance import head_importance
+    from sat_probe.studies.importance.study import head_importance
     from sat_probe.studies.refinement import refine
-    from sat_probe.studies.segmentation import segment_model
+    from sat_probe.studies.segmentation.study import segment_model
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from .errors import ConfigurationError
+from sat_probe.errors import ConfigurationError
 
 Schema = TypeVar("Schema")
 

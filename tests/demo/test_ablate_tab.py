@@ -12,15 +12,15 @@ import pytest
 import soundfile
 import torch
 
-from sat_probe.demo import ablate_tab
+from sat_probe.demo.ablate import tab as ablate_tab
+from sat_probe.demo.ablate.head_grid import grid_of, heads_off
 from sat_probe.demo.clips import example_clip, examples
-from sat_probe.demo.head_grid import grid_of, heads_off
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
-from sat_probe.studies.probing_features import Ablation, pretraining_head
-from sat_probe.studies.study_model import load_model
+from sat_probe.studies.inputs import load_model
+from sat_probe.studies.probing.features import Ablation, pretraining_head
 from tests.models.tiny_models import tiny_model
 
 SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))

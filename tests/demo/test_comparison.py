@@ -7,10 +7,17 @@ import re
 import pandas as pd
 import pytest
 
-from sat_probe.demo.comparison import SCALES, Side, named_apart, shown_changes, shown_figures, shown_overview
+from sat_probe.demo.compare.comparison import (
+    SCALES,
+    Side,
+    named_apart,
+    shown_changes,
+    shown_figures,
+    shown_overview,
+)
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.errors import ReportError
-from sat_probe.reports.plots_heads import plot_distribution
+from sat_probe.reports.plots.heads import plot_distribution
 from tests.demo.test_heads_table import saved
 from tests.hub.made_reports import made_report
 
@@ -28,7 +35,7 @@ def test_counts_shares_and_quartiles():
 def test_both_figures_of_a_pair_have_the_same_axes(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "sat_probe.demo.comparison.inline_figure", lambda ax, alt: drawn.append((ax, alt)) or ""
+        "sat_probe.demo.compare.comparison.inline_figure", lambda ax, alt: drawn.append((ax, alt)) or ""
     )
     shown_figures((FIRST, SECOND), SCALES[0])
     assert len(drawn) == 8

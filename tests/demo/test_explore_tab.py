@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from sat_probe import analyze_model
-from sat_probe.demo import explore_tab, page_frame
 from sat_probe.demo.clips import bundled_clip, example_clip, examples, uploaded_alignment, uploaded_clip
+from sat_probe.demo.explore import page_frame
+from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import AlignmentError, AudioError, ConfigurationError
-from sat_probe.measures.boundary_score import boundary_scores
-from sat_probe.phones.textgrid import write_textgrid
-from sat_probe.studies.segmentation_sources import Settings, Source, model_boundaries
-from sat_probe.studies.study_model import load_model
+from sat_probe.measures.boundaries.score import boundary_scores
+from sat_probe.phones.readers.textgrid import write_textgrid
+from sat_probe.studies.inputs import load_model
+from sat_probe.studies.segmentation.sources import Settings, Source, model_boundaries
 
 SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))
 EXAMPLE = next(iter(examples()))

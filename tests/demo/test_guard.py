@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from gradio.helpers import special_args
 
-from sat_probe.demo.guard import UNEXPECTED, guarded, one_line, read_upload, shown_name
+from sat_probe.demo.errors_and_uploads import UNEXPECTED, guarded, one_line, read_upload, shown_name
 from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import AudioError, ConfigurationError, ModelError
 
@@ -108,7 +108,9 @@ def test_two_hours_are_refused_without_being_decoded(tmp_path, monkeypatch):
     with soundfile.SoundFile(path, "w", 16_000, 1) as file:
         for _ in range(121):
             file.write(np.zeros(16_000 * 60))
-    monkeypatch.setattr("sat_probe.demo.guard.read_audio", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(
+        "sat_probe.demo.errors_and_uploads.read_audio", lambda *_: pytest.fail("it was decoded")
+    )
     with pytest.raises(AudioError, match="121 min is too long"):
         read_upload(path, 16_000, DemoSettings(models=SETTINGS.models))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_probe.demo import heads_file
-from sat_probe.demo.heads_file import read_heads_file
+from sat_probe.demo.compare import heads_file
+from sat_probe.demo.compare.heads_file import read_heads_file
 from sat_probe.errors import ReportError
 from tests.hub.made_reports import made_report
 

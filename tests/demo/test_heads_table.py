@@ -10,8 +10,8 @@ import re
 import pandas as pd
 import pytest
 
-from sat_probe.demo.heads_table import csv_link, html_table, select_heads
-from sat_probe.demo.report_tab import ORDERS, shown_heads, shown_report
+from sat_probe.demo.browse.heads_table import csv_link, html_table, select_heads
+from sat_probe.demo.browse.tab import ORDERS, shown_heads, shown_report
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES
 from tests.hub.made_reports import made_report

@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sat_probe.demo import ablate_tab, model_pool
+from sat_probe.demo import model_pool
+from sat_probe.demo.ablate import tab as ablate_tab
+from sat_probe.demo.ablate.phones import ABSENT, phones_html
 from sat_probe.demo.clips import example_clip, examples
-from sat_probe.demo.phones_view import ABSENT, phones_html
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import ModelError
 from sat_probe.measures.posterior_change import changed, divergence
-from sat_probe.studies import phone_probe
-from sat_probe.studies.probing import Probe
+from sat_probe.studies.probing import phone_probe
+from sat_probe.studies.probing.probe import Probe
 
 SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))
 PHONES = ("aa", "iy", "m", "s", "t", "sil")

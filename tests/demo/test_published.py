@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sat_probe.demo import published as module
-from sat_probe.demo.page_frame import bundled_report
-from sat_probe.demo.published import UNTRAINED_LABEL, PublishedReports
+from sat_probe.demo.browse import published as module
+from sat_probe.demo.browse.published import UNTRAINED_LABEL, PublishedReports
+from sat_probe.demo.explore.page_frame import bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import HubError, ReportError
-from sat_probe.reports.hub import push_report
+from sat_probe.reports.hub.push import push_report
 from tests.hub.conftest import hub, only_loopback, sleeps  # noqa: F401
 from tests.hub.made_reports import REVISION, made_report
 

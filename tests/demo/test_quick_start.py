@@ -36,7 +36,7 @@ def started(before: str = "") -> dict[str, object]:
 def test_the_saved_report_is_shown_before_anything_heavy_is_imported():
     seen = started()
     assert seen["imported"] == []
-    assert seen["writer"] == "sat_probe.demo.quick_start"
+    assert seen["writer"] == "sat_probe.demo.skip_gradio_stubs"
     assert seen["value"] == "kept", "components and their events are what they were"
     assert seen["listens"]
     assert seen["finders"] == 0

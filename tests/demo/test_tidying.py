@@ -8,8 +8,8 @@ import weakref
 
 import pytest
 
-from sat_probe.demo import tidying
-from sat_probe.demo.guard import guarded
+from sat_probe.demo import memory as tidying
+from sat_probe.demo.errors_and_uploads import guarded
 
 
 class App:

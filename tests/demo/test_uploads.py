@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData
 
-from sat_probe.demo import compare_tab
+from sat_probe.demo.compare import tab as compare_tab
 from sat_probe.demo.uploads import delete_upload, uploads_only
 from sat_probe.errors import ReportError
 from tests.hub.made_reports import made_report

@@ -36,8 +36,8 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     shim.sleep = waits.append
     monkeypatch.setattr("huggingface_hub.utils._http.time", shim)
     monkeypatch.setattr("huggingface_hub.file_download.time", shim)
-    monkeypatch.setattr("sat_probe.hub_commit.time", shim)
-    monkeypatch.setattr("sat_probe.hub_failures.time", shim)
+    monkeypatch.setattr("sat_probe.hub.commit.time", shim)
+    monkeypatch.setattr("sat_probe.hub.failures.time", shim)
     return waits
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sat_probe.cli import run
 from sat_probe.errors import HubError, SatProbeError
-from sat_probe.reports.hub_reading import open_report, pull_report
+from sat_probe.reports.hub.pull import open_report, pull_report
 from tests.hub.made_reports import assert_same, made_report, push
 from tests.local_hub import READER, STRANGER, TOKEN, LocalHub
 

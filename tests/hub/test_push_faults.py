@@ -11,8 +11,8 @@ import huggingface_hub
 import pytest
 
 from sat_probe.errors import HubError
-from sat_probe.reports.hub_layout import read_index
-from sat_probe.reports.hub_reading import pull_report
+from sat_probe.reports.hub.layout import read_index
+from sat_probe.reports.hub.pull import pull_report
 from tests.hub.made_reports import assert_same, made_report, push
 from tests.local_hub import Fault, LocalHub
 
@@ -231,7 +231,7 @@ def test_a_hub_that_never_answers_is_given_up(hub: LocalHub, sleeps: list[float]
 
 
 def test_a_hung_hub_is_not_waited_for_for_ever(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sat_probe.hub_failures.READ_TIMEOUT", 0.2)
+    monkeypatch.setattr("sat_probe.hub.failures.READ_TIMEOUT", 0.2)
     client = huggingface_hub.get_session()
     monkeypatch.setattr(client, "timeout", None)
     with hub.faults.during(Fault("commit", "delay", seconds=0.6)):

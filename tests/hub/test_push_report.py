@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub import DatasetCard, HfApi
 
 from sat_probe.errors import HubError
-from sat_probe.reports.hub_reading import pull_report
+from sat_probe.reports.hub.pull import pull_report
 from tests.hub.made_reports import REVISION, assert_same, made_report, push
 from tests.local_hub import STRANGER, LocalHub
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from sat_probe.errors import ConfigurationError
-from sat_probe.measures.attention_features import (
+from sat_probe.measures.boundaries.attention_features import (
     attention_features,
     average_shifted,
     upsampled_map,
     upsampled_states,
 )
-from sat_probe.measures.kernel_gram import distances
+from sat_probe.measures.boundaries.kernel_gram import distances
 
 
 def attention(frames, seed=0):

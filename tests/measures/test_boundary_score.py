@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sat_probe.errors import AlignmentError, ConfigurationError
-from sat_probe.measures.boundary_score import BoundaryScoreAccumulator, boundary_scores, r_value
+from sat_probe.measures.boundaries.score import BoundaryScoreAccumulator, boundary_scores, r_value
 from tests.reference import count_boundaries_slowly
 
 RULES = ("rasanen", "strict", "lenient")

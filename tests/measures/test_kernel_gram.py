@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sat_probe.errors import ConfigurationError
-from sat_probe.measures.kernel_gram import (
+from sat_probe.measures.boundaries.kernel_gram import (
     curve_minima,
     distances,
     filtered_matrix,

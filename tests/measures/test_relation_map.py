@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_probe.errors import AlignmentError, ConfigurationError, ModelError
-from sat_probe.measures.relation_formulas import (
+from sat_probe.measures.relations.accumulator import RelationMapAccumulator
+from sat_probe.measures.relations.formulas import (
     concentration,
     frame_membership,
     joint_distribution,
@@ -20,8 +21,7 @@ from sat_probe.measures.relation_formulas import (
     segment_runs,
     uniform_distribution,
 )
-from sat_probe.measures.relation_map import RelationMapAccumulator
-from sat_probe.measures.relation_result import MINIMUM_UTTERANCES, RelationMaps
+from sat_probe.measures.relations.result import MINIMUM_UTTERANCES, RelationMaps
 from tests.reference import relation_map_slow
 
 PHONES = ("sil", "aa", "s", "t", "zh")

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_probe.models import attention_blocks
-from sat_probe.models.attention_blocks import attend
-from sat_probe.models.attention_probe import AttentionProbe
+from sat_probe.models.attention import blocks as attention_blocks
+from sat_probe.models.attention.blocks import attend
+from sat_probe.models.attention.probe import AttentionProbe
 from tests.reference import diagonal_sums_slowly
 
 SIZE = 8

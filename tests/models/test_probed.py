@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, BertConfig, Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from sat_probe.errors import AudioError, ModelError
-from sat_probe.models import attention_blocks
+from sat_probe.models.attention import blocks as attention_blocks
 from sat_probe.models.auto import (
     AutoProbedModel,
     ProbedHubertModel,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.alignment_files import read_ctm, read_phn, read_words, write_phn
 from sat_probe.phones.phone_set import phone_set
+from sat_probe.phones.readers.phn_ctm import read_ctm, read_phn, read_words, write_phn
 
 segments = st.lists(
     st.tuples(st.integers(1, 10**6), st.sampled_from(phone_set("timit-61").phones)), min_size=1, max_size=20

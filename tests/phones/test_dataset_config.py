@@ -6,7 +6,7 @@ import pytest
 
 from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import ConfigurationError
-from sat_probe.phones.dataset_config import find_config
+from sat_probe.phones.corpora.config import find_config
 
 
 @pytest.mark.parametrize("name", available_configs("datasets"))

@@ -13,14 +13,14 @@ from sat_probe.audio import read_audio
 from sat_probe.cli.align import align
 from sat_probe.errors import AlignmentError, CorpusError
 from sat_probe.phones.agreement import boundary_errors
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.phones.phone_set import phone_set
 
 from .speech_files import write_audio
 
 pytest.importorskip("pocketsphinx", reason="needs the extra [align]")
 
-from sat_probe.phones.corpus_alignment import align_corpus, failures
+from sat_probe.phones.align_corpus import align_corpus, failures
 from sat_probe.phones.forced_alignment import ForcedAligner, read_lexicon, split_words
 
 

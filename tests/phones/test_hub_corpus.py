@@ -12,8 +12,8 @@ import pytest
 
 from sat_probe.errors import AlignmentError, CorpusError, HubError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.alignment_table import AlignmentTable
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.readers.table import AlignmentTable
 from tests.conftest import LOCAL_HUB
 from tests.local_hub import TOKEN
 

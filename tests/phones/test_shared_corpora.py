@@ -10,7 +10,7 @@ import pytest
 
 from sat_probe.audio import read_audio
 from sat_probe.frames import FrameGrid
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.phones.phone_set import phone_set
 
 pytestmark = pytest.mark.shared
@@ -96,7 +96,7 @@ def test_the_frame_histogram_by_a_loop_over_the_files(sample, shared_data):
 
 def test_librispeech_trees_load_with_textgrids_of_align(shared_data, tmp_path):
     pytest.importorskip("pocketsphinx", reason="needs the extra [align]")
-    from sat_probe.phones.corpus_alignment import align_corpus
+    from sat_probe.phones.align_corpus import align_corpus
 
     corpus = load_corpus("librispeech", data_dir=shared_data / "librispeech-sample")
     assert len(corpus) == corpus.missing_alignments == 4

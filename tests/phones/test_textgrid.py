@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.textgrid import parse_textgrid, read_textgrid, write_textgrid
+from sat_probe.phones.readers.textgrid import parse_textgrid, read_textgrid, write_textgrid
 
 LONG = """File type = "ooTextFile"
 Object class = "TextGrid"

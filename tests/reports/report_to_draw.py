@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sat_probe.measures.relation_map import RelationMapAccumulator
+from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.reports.example import make_example
 from sat_probe.reports.head_report import HeadReport
 

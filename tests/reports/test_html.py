@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_probe.reports.html import render_page, write_page
+from sat_probe.reports.page.render import render_page, write_page
 from tests.reports.report_to_draw import RATE, head_table, report_to_draw
 
 

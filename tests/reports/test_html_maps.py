@@ -7,8 +7,8 @@ import gzip
 import numpy as np
 import pytest
 
-from sat_probe.reports import html_maps
 from sat_probe.reports.example import example_of_codes, example_weights
+from sat_probe.reports.page import maps as html_maps
 from sat_probe.reports.spectrogram import average_blocks
 
 FRAMES = 150

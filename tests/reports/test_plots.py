@@ -10,10 +10,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from sat_probe.errors import ReportError
-from sat_probe.measures.relation_result import MINIMUM_UTTERANCES
-from sat_probe.reports import plots
+from sat_probe.measures.relations.result import MINIMUM_UTTERANCES
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS
-from sat_probe.reports.plots_phones import extreme_concentration
+from sat_probe.reports.plots import all as plots
+from sat_probe.reports.plots.phones import extreme_concentration
 from tests.reports.report_to_draw import head_table, report_to_draw
 
 

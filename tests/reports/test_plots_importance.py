@@ -12,9 +12,9 @@ import pytest
 
 from sat_probe.cli import run
 from sat_probe.errors import ReportError
-from sat_probe.reports import plots
-from sat_probe.reports.html import render_page
-from sat_probe.reports.plots_importance import importance_curves
+from sat_probe.reports.page.render import render_page
+from sat_probe.reports.plots import all as plots
+from sat_probe.reports.plots.importance import importance_curves
 from tests.reports.report_to_draw import report_to_draw
 
 

@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 
 from sat_probe.errors import AlignmentError, ReportError
-from sat_probe.measures.boundary_difference import r_value_difference
-from sat_probe.measures.boundary_score import r_value
-from sat_probe.reports.study import _told, shown_findings, study_text, summary
-from sat_probe.reports.study_claims import CLAIMS, findings
-from sat_probe.reports.study_claims_ablation import (
+from sat_probe.measures.boundaries.difference import r_value_difference
+from sat_probe.measures.boundaries.score import r_value
+from sat_probe.paper.claims import CLAIMS, findings
+from sat_probe.paper.claims_ablation import (
     diagonal_over_vertical,
     far_from_untrained,
     globalness_over_weight,
@@ -24,8 +23,8 @@ from sat_probe.reports.study_claims_ablation import (
     null_distances,
     removal_is_faster,
 )
-from sat_probe.reports.study_claims_boundaries import attention_beats_mfcc, falls_with_c_num
-from sat_probe.reports.study_claims_heads import (
+from sat_probe.paper.claims_boundaries import attention_beats_mfcc, falls_with_c_num
+from sat_probe.paper.claims_heads import (
     all_categories,
     category_count,
     more_global_heads,
@@ -34,9 +33,10 @@ from sat_probe.reports.study_claims_heads import (
     offset_grows,
     vertical_heads_choose_phones,
 )
-from sat_probe.reports.study_files import StudyFiles, provenance_of, publish_tables, save_tables
-from sat_probe.reports.study_finding import apart, decided, found
-from sat_probe.reports.study_tables import interval, shown_trials, trials
+from sat_probe.paper.files import StudyFiles, provenance_of, publish_tables, save_tables
+from sat_probe.paper.finding import apart, decided, found
+from sat_probe.paper.page import _told, shown_findings, study_text, summary
+from sat_probe.paper.tables import interval, shown_trials, trials
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "study"
 MODELS = {"M3": 3, "M6": 6}

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.demo import MODEL, analyzed, recording
-from sat_probe.demo import report_tab
 from sat_probe.demo.app import serve
+from sat_probe.demo.browse import tab as report_tab
 from sat_probe.demo.settings import DemoSettings
 from tests.spaces_demo.plain_requests import answer_of, asked, called
 

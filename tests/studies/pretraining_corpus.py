@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sat_probe.studies.pretraining_recipe import ModelShape, PretrainingRecipe
+from sat_probe.studies.pretraining.recipe import ModelShape, PretrainingRecipe
 
 TINY = PretrainingRecipe(
     model=ModelShape(

@@ -15,10 +15,10 @@ import soundfile
 from sat_probe import analyze_model
 from sat_probe.cli import run
 from sat_probe.errors import AudioError, CorpusError
-from sat_probe.phones.corpus import load_corpus
-from sat_probe.studies import audio_stream
-from sat_probe.studies.audio_decoder import AudioDecoder
-from sat_probe.studies.audio_stream import AudioStream
+from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.studies.corpus_pass import batches as audio_stream
+from sat_probe.studies.corpus_pass.batches import AudioStream
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
 
 # a decoder like the real one, but for files whose name says how it ends

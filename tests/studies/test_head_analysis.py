@@ -10,7 +10,8 @@ import torch
 
 from sat_probe.errors import AudioError, ConfigurationError, CorpusError, ModelError, ReportError
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies import audio_stream, corpus_pass
+from sat_probe.studies.corpus_pass import batches as audio_stream
+from sat_probe.studies.corpus_pass import head_pass as corpus_pass
 from sat_probe.studies.head_analysis import analyze_model
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 from tests.reference import head_metrics_slowly

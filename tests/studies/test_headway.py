@@ -7,7 +7,8 @@ import pandas as pd
 import soundfile
 
 from sat_probe import analyze_model
-from sat_probe.studies import corpus_pass, headway
+from sat_probe.studies.corpus_pass import head_pass as corpus_pass
+from sat_probe.studies.corpus_pass import utterance_progress as headway
 from tests.models.tiny_models import tiny_model
 
 
@@ -37,7 +38,7 @@ def test_progress_moves_within_a_long_utterance(tmp_path, monkeypatch):
     noise = 0.1 * np.random.default_rng(0).standard_normal(16_000 * 4)
     soundfile.write(tmp_path / "long.wav", noise, 16_000)
     soundfile.write(tmp_path / "short.wav", noise[:8000], 16_000)
-    monkeypatch.setattr("sat_probe.studies.audio_stream.BATCH_SECONDS", 4.0)
+    monkeypatch.setattr("sat_probe.studies.corpus_pass.batches.BATCH_SECONDS", 4.0)
     model, written = tiny_model("mockingjay"), []
     silent = analyze_model(model, tmp_path, progress=False, replicates=2)
     monkeypatch.setattr(corpus_pass, "SHOWN_FROM", 2.0)

@@ -14,19 +14,24 @@ import torch
 from sat_probe.cli import run
 from sat_probe.cli.importance import _advice, _sureness
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
-from sat_probe.studies import ablation_points
-from sat_probe.studies.ablation_points import AblationLab, FinishedPoints
-from sat_probe.studies.importance import head_importance, points_path
-from sat_probe.studies.importance_plan import Options
-from sat_probe.studies.probing import mean_score, score_probe, task_features, train_probe
-from sat_probe.studies.probing_corpus import collect, split_by_utterance
-from sat_probe.studies.probing_features import Ablation, write_features
-from sat_probe.studies.probing_tasks import CLASSIFICATIONS, chosen_tasks, task_rows
-from sat_probe.studies.rankings import gradient_importance, metric_order, random_order, utterance_losses
-from sat_probe.studies.suggestion import Suggestion, suggest
+from sat_probe.studies.importance import ablation_lab as ablation_points
+from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
+from sat_probe.studies.importance.options import Options
+from sat_probe.studies.importance.rankings import (
+    gradient_importance,
+    metric_order,
+    random_order,
+    utterance_losses,
+)
+from sat_probe.studies.importance.study import head_importance, points_path
+from sat_probe.studies.importance.suggestion import Suggestion, suggest
+from sat_probe.studies.probing.features import Ablation, write_features
+from sat_probe.studies.probing.prepared import collect, split_by_utterance
+from sat_probe.studies.probing.probe import mean_score, score_probe, task_features, train_probe
+from sat_probe.studies.probing.tasks import CLASSIFICATIONS, chosen_tasks, task_rows
 from tests.models.tiny_models import tiny_model
 
 QUICK = Options(

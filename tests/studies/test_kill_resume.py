@@ -13,8 +13,9 @@ import soundfile
 
 from sat_probe import HeadReport, analyze_model
 from sat_probe.reports import report_folder
-from sat_probe.studies import audio_stream, corpus_pass
-from sat_probe.studies.audio_decoder import AudioDecoder
+from sat_probe.studies.corpus_pass import batches as audio_stream
+from sat_probe.studies.corpus_pass import head_pass as corpus_pass
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
 
 KILLS = 5
@@ -30,7 +31,7 @@ def test_killed_at_random_moments(tmp_path, monkeypatch):
     monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
     monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
     monkeypatch.setattr(
-        "sat_probe.reports.plots.drawings", lambda report: iter(())
+        "sat_probe.reports.plots.all.drawings", lambda report: iter(())
     )  # most of the time of a save
     model = tiny_model("mockingjay")
 

@@ -11,7 +11,9 @@ import torch
 
 from sat_probe.errors import ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
-from sat_probe.studies.phone_probe import (
+from sat_probe.studies.inputs import load_model, weights_digest
+from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.phone_probe import (
     DESCRIPTION,
     WEIGHTS,
     PhoneProbe,
@@ -19,9 +21,7 @@ from sat_probe.studies.phone_probe import (
     load_phone_probe,
     phone_probe_folder,
 )
-from sat_probe.studies.probing import Probe
-from sat_probe.studies.probing_features import Ablation
-from sat_probe.studies.study_model import load_model, weights_digest
+from sat_probe.studies.probing.probe import Probe
 from tests.models.tiny_models import tiny_model
 
 WAVEFORM = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 
 from sat_probe.configs import available_configs
 from sat_probe.errors import ConfigurationError
-from sat_probe.phones.dataset_config import find_config
+from sat_probe.phones.corpora.config import find_config
 from sat_probe.studies.presets import fill_from_preset, load_preset
 
 GOOD = """

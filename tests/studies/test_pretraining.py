@@ -19,19 +19,19 @@ from safetensors.torch import load_file
 from sat_probe.cli import run as run_command
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayForPreTraining
-from sat_probe.studies import pretraining
-from sat_probe.studies.pretraining import PretrainingResult, pretrain
-from sat_probe.studies.pretraining_batches import MaskedBatches
-from sat_probe.studies.pretraining_card import model_card, names_speech
-from sat_probe.studies.pretraining_model import feature_extractor, model_config
-from sat_probe.studies.pretraining_recipe import (
+from sat_probe.studies.pretraining import run as pretraining
+from sat_probe.studies.pretraining.batches import MaskedBatches
+from sat_probe.studies.pretraining.card import model_card, names_speech
+from sat_probe.studies.pretraining.model import feature_extractor, model_config
+from sat_probe.studies.pretraining.recipe import (
     DataCredits,
     ModelShape,
     block_width,
     load_recipe,
     recipe_commit,
 )
-from sat_probe.studies.pretraining_trainer import newest_checkpoint
+from sat_probe.studies.pretraining.run import PretrainingResult, pretrain
+from sat_probe.studies.pretraining.trainer import newest_checkpoint
 
 from .pretraining_corpus import TINY, ToyCorpus, tiny, write_toy_corpus
 

@@ -11,8 +11,8 @@ import torch
 from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor
-from sat_probe.studies.pretraining_batches import LengthBuckets, MaskedBatches, join_batches
-from sat_probe.studies.pretraining_features import FeatureStore, feature_store
+from sat_probe.studies.pretraining.batches import LengthBuckets, MaskedBatches, join_batches
+from sat_probe.studies.pretraining.features import FeatureStore, feature_store
 
 from .pretraining_corpus import ToyCorpus, write_toy_corpus
 

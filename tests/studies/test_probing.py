@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sat_probe.errors import CorpusError
-from sat_probe.studies.probing import mean_score
-from sat_probe.studies.probing_corpus import PARTS, ProbingCorpus
-from sat_probe.studies.probing_tasks import TASKS, chosen_tasks
+from sat_probe.studies.probing.prepared import PARTS, ProbingCorpus
+from sat_probe.studies.probing.probe import mean_score
+from sat_probe.studies.probing.tasks import TASKS, chosen_tasks
 
 
 def test_one_utterance_has_no_interval():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sat_probe.phones.corpus import load_corpus
-from sat_probe.studies.probing import dev_loss, train_probe
-from sat_probe.studies.probing_corpus import ProbingCorpus, collect
-from sat_probe.studies.probing_features import Ablation, write_features
-from sat_probe.studies.probing_tasks import CLASSIFICATIONS
-from sat_probe.studies.rankings import gradient_importance, utterance_losses
+from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.studies.importance.rankings import gradient_importance, utterance_losses
+from sat_probe.studies.probing.features import Ablation, write_features
+from sat_probe.studies.probing.prepared import ProbingCorpus, collect
+from sat_probe.studies.probing.probe import dev_loss, train_probe
+from sat_probe.studies.probing.tasks import CLASSIFICATIONS
 from tests.models.tiny_families import tiny
 from tests.models.tiny_models import tiny_model
 

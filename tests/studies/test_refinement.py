@@ -17,15 +17,15 @@ from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
 from sat_probe.cli.refine import _change
 from sat_probe.errors import ModelError
-from sat_probe.models import attention_band
+from sat_probe.models.attention import band as attention_band
 from sat_probe.models.auto import ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
-from sat_probe.phones.corpus import load_corpus
+from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies import refinement
-from sat_probe.studies.ablation_points import AblationLab
 from sat_probe.studies.footprint import Footprint, multiply_adds
-from sat_probe.studies.probing_corpus import collect
-from sat_probe.studies.probing_features import Ablation
+from sat_probe.studies.importance.ablation_lab import AblationLab
+from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.refinement import most_global
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 

@@ -12,16 +12,17 @@ import yaml
 
 from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError
-from sat_probe.reports.study import study_text
-from sat_probe.reports.study_files import StudyFiles
-from sat_probe.studies import footprint, reproduction
-from sat_probe.studies.distributed import Process
+from sat_probe.paper import reproduce as reproduction
+from sat_probe.paper.chain import Chain, Stage, choose_stages, shown_time
+from sat_probe.paper.control import head_statistics
+from sat_probe.paper.estimate import UnitCosts, estimate_stages
+from sat_probe.paper.files import StudyFiles
+from sat_probe.paper.page import study_text
+from sat_probe.paper.plan import load_plan, moved
+from sat_probe.paper.stages import Places, build_stages
+from sat_probe.studies import footprint
+from sat_probe.studies.corpus_pass.processes import Process
 from sat_probe.studies.footprint import Footprint
-from sat_probe.studies.reproduction_chain import Chain, Stage, choose_stages, shown_time
-from sat_probe.studies.reproduction_control import head_statistics
-from sat_probe.studies.reproduction_estimate import UnitCosts, estimate_stages
-from sat_probe.studies.reproduction_plan import load_plan, moved
-from sat_probe.studies.reproduction_stages import Places, build_stages
 from tests.studies.pretraining_corpus import TINY
 
 ALONE = Process()
@@ -113,7 +114,7 @@ def test_results_that_are_there_already_are_taken_over(tmp_path):
 
 
 def test_other_processes_take_part_in_shared_stages_alone(tmp_path, monkeypatch):
-    from sat_probe.studies import reproduction_chain
+    from sat_probe.paper import chain as reproduction_chain
 
     monkeypatch.setattr(reproduction_chain, "gather", lambda process, value: ["not done yet"])
     ran = []

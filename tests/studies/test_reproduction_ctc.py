@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.corpus import load_corpus
-from sat_probe.studies import reproduction_ctc
-from sat_probe.studies.reproduction_ctc import edit_distance, train_ctc
-from sat_probe.studies.reproduction_plan import SmallCTC
+from sat_probe.paper import ctc as reproduction_ctc
+from sat_probe.paper.ctc import edit_distance, train_ctc
+from sat_probe.paper.plan import SmallCTC
+from sat_probe.phones.corpora.corpus import load_corpus
 
 SHAPE = SmallCTC(hidden_size=16, layers=1, heads=2, steps=6, batch=2, learning_rate=5e-3, utterances=6)
 

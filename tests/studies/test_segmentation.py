@@ -14,15 +14,14 @@ from sat_probe.audio import read_audio
 from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.frames import FrameGrid
-from sat_probe.measures.attention_features import upsampled_map
-from sat_probe.measures.boundary_score import boundary_scores
+from sat_probe.measures.boundaries.attention_features import upsampled_map
+from sat_probe.measures.boundaries.kernel_gram import curve_minima, distances, filtered_matrix, score_curve
+from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.measures.cepstra import mfcc
-from sat_probe.measures.kernel_gram import curve_minima, distances, filtered_matrix, score_curve
 from sat_probe.models.auto import ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
-from sat_probe.phones.corpus import load_corpus
-from sat_probe.studies.segmentation import segment_model, split_speakers
-from sat_probe.studies.segmentation_sources import (
+from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.studies.segmentation.sources import (
     PEAK_PROMINENCES,
     Settings,
     Source,
@@ -31,7 +30,8 @@ from sat_probe.studies.segmentation_sources import (
     kernel_boundaries,
     model_boundaries,
 )
-from sat_probe.studies.segmentation_tally import Tally
+from sat_probe.studies.segmentation.study import segment_model, split_speakers
+from sat_probe.studies.segmentation.tally import Tally
 
 FEW = Settings(alphas=(0.3, 0.6), betas=(1.0, 1.75))
 MFCC_GRID = FrameGrid(hop=160, first_centre=0.0)
@@ -214,7 +214,7 @@ def test_command(monkeypatch, capsys, found):
         asked.model, asked.dataset, asked.options = model, dataset, options
         return found
 
-    monkeypatch.setattr("sat_probe.studies.segmentation.segment_model", answer)
+    monkeypatch.setattr("sat_probe.studies.segmentation.study.segment_model", answer)
     command = ["segment", "some/model", "-d", "speech", "--counting", "strict", "--shifts", "3", "--json"]
     assert run(command) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -6,10 +6,10 @@ import pytest
 
 from sat_probe import analyze_model, refine
 from sat_probe.errors import ReportError
-from sat_probe.studies.checkpoint import Checkpoint
-from sat_probe.studies.importance import head_importance, points_path
-from sat_probe.studies.importance_plan import Options
-from sat_probe.studies.study_model import span_limit
+from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.importance.options import Options
+from sat_probe.studies.importance.study import head_importance, points_path
+from sat_probe.studies.inputs import span_limit
 from tests.models.tiny_models import tiny_model
 
 QUICK = Options(tasks=["reconstruction"], rankings=["weight"], spans=[], steps=1)
@@ -28,7 +28,7 @@ def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, mon
     def cut_off(*args, **kwargs):
         raise InterruptedError
 
-    monkeypatch.setattr("sat_probe.studies.importance.curve_table", cut_off)
+    monkeypatch.setattr("sat_probe.studies.importance.study.curve_table", cut_off)
     with pytest.raises(InterruptedError):
         head_importance(model, options=QUICK, output=tmp_path / "out", progress=False, limit=9)
     assert points_path(tmp_path, tmp_path / "out").is_file()

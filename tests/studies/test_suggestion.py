@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat_probe.studies.suggestion import suggest
+from sat_probe.studies.importance.suggestion import suggest
 
 
 def table(rows: list[tuple[str, int, str, float, float]]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sat_probe.models import attention_blocks
+from sat_probe.models.attention import blocks as attention_blocks
 from sat_probe.reports.example import example_weights
 from sat_probe.studies.utterance_analysis import analyze_utterance, head_boundaries, map_boundaries
 from tests.models.tiny_models import tiny_model

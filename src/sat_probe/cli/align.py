@@ -48,8 +48,8 @@ def align(
 
     from tqdm import tqdm
 
-    from sat_probe.phones.corpus import load_corpus
-    from sat_probe.phones.corpus_alignment import align_corpus, failures
+    from sat_probe.phones.align_corpus import align_corpus, failures
+    from sat_probe.phones.corpora.corpus import load_corpus
 
     loaded = load_corpus(
         corpus, data_dir=data_dir, split=split, limit=limit, num_proc=num_proc if num_proc > 1 else None

@@ -138,7 +138,7 @@ def analyze(
 
     from rich.console import Console
 
-    from sat_probe.studies.distributed import this_process
+    from sat_probe.studies.corpus_pass.processes import this_process
     from sat_probe.studies.head_analysis import analyze_model
 
     chosen: dict[str, Any] = {

@@ -33,7 +33,7 @@ def compare(
 
     sat-probe compare hubert me/heads:facebook/hubert-base-ls960
     """
-    from sat_probe.reports.hub_reading import open_report
+    from sat_probe.reports.hub.pull import open_report
     from sat_probe.reports.report_folder import plain
 
     reports = [open_report(source) for source in (first, second)]

@@ -28,8 +28,8 @@ def families(
     from sat_probe.cli.quiet import quiet
 
     quiet()
-    from sat_probe.models.family_table import family_rows
-    from sat_probe.models.unprobed import REFUSED
+    from sat_probe.models.encoder_config import REFUSED
+    from sat_probe.models.families.printed import family_rows
 
     rows = family_rows()
     if as_json:

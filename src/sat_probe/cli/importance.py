@@ -16,7 +16,7 @@ from sat_probe.cli.options import Alignments, DataDir, Dataset, Device, Limit, M
 from sat_probe.cli.quiet import quiet
 
 if TYPE_CHECKING:
-    from sat_probe.studies.suggestion import Suggestion
+    from sat_probe.studies.importance.suggestion import Suggestion
 
 FEW = 20  # test utterances; a percentile bootstrap of fewer is too narrow
 
@@ -102,9 +102,9 @@ def importance(
     chosen, metrics = _rankings(ranking)
     quiet()
 
-    from sat_probe.studies.importance import head_importance
-    from sat_probe.studies.importance_plan import Options
-    from sat_probe.studies.suggestion import suggest
+    from sat_probe.studies.importance.options import Options
+    from sat_probe.studies.importance.study import head_importance
+    from sat_probe.studies.importance.suggestion import suggest
 
     given: dict[str, Any] = {
         "tasks": task,

@@ -31,8 +31,8 @@ def plot(
     sat-probe plot M3-report
     """
     from sat_probe.reports.head_report import HeadReport
-    from sat_probe.reports.html import write_page
-    from sat_probe.reports.plots import save_figures
+    from sat_probe.reports.page.render import write_page
+    from sat_probe.reports.plots.all import save_figures
 
     loaded = HeadReport.load(report)
     folder = report if output is None else output

@@ -54,9 +54,9 @@ def pretrain(
     from tqdm import tqdm
     from transformers.utils import logging as transformers_logging
 
-    from sat_probe.phones.corpus import load_corpus
-    from sat_probe.studies.pretraining import pretrain as run_pretraining
-    from sat_probe.studies.pretraining_recipe import load_recipe, recipe_commit
+    from sat_probe.phones.corpora.corpus import load_corpus
+    from sat_probe.studies.pretraining.recipe import load_recipe, recipe_commit
+    from sat_probe.studies.pretraining.run import pretrain as run_pretraining
 
     transformers_logging.set_verbosity_error()
     recipe = load_recipe(config)

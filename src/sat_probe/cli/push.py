@@ -72,8 +72,8 @@ def push(
             typer.echo(f"Published: {published.pull_request or published.url}")
         offered = None
     else:
-        from sat_probe.reports import hub
         from sat_probe.reports.head_report import HeadReport
+        from sat_probe.reports.hub import push as hub
 
         report = HeadReport.load(folder)
         if offer_results:

@@ -131,13 +131,13 @@ def refine(
 
     import pandas as pd
 
-    from sat_probe.phones.corpus import load_corpus
+    from sat_probe.phones.corpora.corpus import load_corpus
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
+    from sat_probe.studies.importance.suggestion import suggested_heads
+    from sat_probe.studies.inputs import load_model
     from sat_probe.studies.refinement import compare_footprints, compare_probes, most_global
     from sat_probe.studies.refinement import refine as refined_copy
-    from sat_probe.studies.study_model import load_model
-    from sat_probe.studies.suggestion import suggested_heads
 
     corpus = None
     if dataset is not None:

@@ -105,10 +105,10 @@ def reproduce(
     """
     quiet()
 
-    from sat_probe.studies.distributed import this_process
-    from sat_probe.studies.reproduction import reproduce as run_study
-    from sat_probe.studies.reproduction_plan import load_plan, moved
-    from sat_probe.studies.reproduction_stages import Places
+    from sat_probe.paper.plan import load_plan, moved
+    from sat_probe.paper.reproduce import reproduce as run_study
+    from sat_probe.paper.stages import Places
+    from sat_probe.studies.corpus_pass.processes import this_process
 
     plan = moved(load_plan(preset, changes or ()), speech, timit)
     ran = run_study(
@@ -121,8 +121,8 @@ def reproduce(
         progress=sys.stderr.isatty(),
     )
     if as_json and this_process().is_main:
-        from sat_probe.reports.study_claims import findings
-        from sat_probe.reports.study_files import StudyFiles
+        from sat_probe.paper.claims import findings
+        from sat_probe.paper.files import StudyFiles
 
         told = publish or output / "study"
         verdicts = [] if dry_run or "study" not in ran else findings(StudyFiles(told)).to_dict("records")

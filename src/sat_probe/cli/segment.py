@@ -26,7 +26,7 @@ from sat_probe.cli.quiet import quiet
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sat_probe.studies.segmentation import Segmentation
+    from sat_probe.studies.segmentation.study import Segmentation
 
 
 class CountingRule(str, Enum):
@@ -128,8 +128,8 @@ def segment(
 
     quiet()
 
-    from sat_probe.studies.segmentation import segment_model
-    from sat_probe.studies.segmentation_sources import Settings
+    from sat_probe.studies.segmentation.sources import Settings
+    from sat_probe.studies.segmentation.study import segment_model
 
     progress = sys.stderr.isatty()
     chosen: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from sat_probe.demo.quick_start import skip_stubs
+from sat_probe.demo.skip_gradio_stubs import skip_stubs
 from sat_probe.errors import ConfigurationError
 
 skip_stubs()  # every module here imports Gradio after this

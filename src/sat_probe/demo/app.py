@@ -6,13 +6,16 @@ import threading
 
 import gradio as gr
 
-from sat_probe.demo import ablate_tab, compare_tab, explore_tab, report_tab
+from sat_probe.demo.ablate import tab as ablate_tab
+from sat_probe.demo.browse import tab as report_tab
+from sat_probe.demo.compare import tab as compare_tab
+from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.leaving import forget_on_leaving
+from sat_probe.demo.memory import give_memory_back, keep_tidy
 from sat_probe.demo.model_pool import share_cores
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
-from sat_probe.demo.tidying import give_memory_back, keep_tidy
 from sat_probe.demo.uploads import SWEEP
 from sat_probe.errors import ConfigurationError
 

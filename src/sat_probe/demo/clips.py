@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
-from sat_probe.demo.guard import check_size, read_upload, shown_name
+from sat_probe.demo.errors_and_uploads import check_size, read_upload, shown_name
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import AlignmentError, ConfigurationError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.alignment_files import decode_text, parse_phn, read_phn
-from sat_probe.phones.textgrid import parse_textgrid, textgrid_alignment
+from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_phn
+from sat_probe.phones.readers.textgrid import parse_textgrid, textgrid_alignment
 
 PER_VOICE = 2
 

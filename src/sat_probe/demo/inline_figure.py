@@ -25,7 +25,7 @@ def inline_figure(ax: Axes, alt: str) -> str:
         ax: any of its axes.
         alt: what the figure says, for those who do not see it.
     """
-    from sat_probe.reports.figures import figure_of
+    from sat_probe.reports.plots.axes import figure_of
 
     figure = figure_of(ax)
     figure.patch.set_visible(False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from sat_probe.models.probed import ProbedModel
-    from sat_probe.studies.phone_probe import PhoneProbe
+    from sat_probe.studies.probing.phone_probe import PhoneProbe
 
 KEPT = 2  # models in memory at once; the one that was not asked for the longest goes
 
@@ -39,7 +39,7 @@ def probed_model(choice: ModelChoice) -> ProbedModel:
     """
     with _lock:
         if choice not in _loaded:
-            from sat_probe.studies.study_model import load_model  # torch: not before the first request
+            from sat_probe.studies.inputs import load_model  # torch: not before the first request
 
             _share_cores()
             _loaded[choice] = load_model(
@@ -71,7 +71,7 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
     model = probed_model(choice)
     with _lock:
         if choice not in _heads:
-            from sat_probe.studies.probing_features import pretraining_head
+            from sat_probe.studies.probing.features import pretraining_head
 
             _heads[choice] = pretraining_head(model)
         return _heads[choice]
@@ -82,7 +82,7 @@ def phone_probe(choice: ModelChoice) -> PhoneProbe | None:
     model = probed_model(choice)
     with _lock:
         if choice not in _probes:
-            from sat_probe.studies.phone_probe import bundled_phone_probe
+            from sat_probe.studies.probing.phone_probe import bundled_phone_probe
 
             try:
                 probe = bundled_phone_probe()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sat_probe.demo.clips import Clip, bundled_clip
-from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.explore.page_frame import bundled_report
 from sat_probe.demo.settings import DemoSettings, ModelChoice
 
 Categories = tuple[tuple[str, ...], ...]  # per layer, of each head

@@ -24,10 +24,10 @@ from transformers.conversion_mapping import (
 )
 
 from sat_probe.errors import ModelError
-from sat_probe.models.families import FAMILIES, family_of
+from sat_probe.models.encoder_config import encoder_config
+from sat_probe.models.families.table import FAMILIES, family_of
 from sat_probe.models.mockingjay import MockingjayModel
 from sat_probe.models.probed import ProbedModel
-from sat_probe.models.unprobed import encoder_config
 
 
 class ProbedWav2Vec2Model(ProbedModel, Wav2Vec2Model):
@@ -53,9 +53,9 @@ OWN_CLASSES: dict[str, str] = {
     "wav2vec2": "auto.ProbedWav2Vec2Model",
     "hubert": "auto.ProbedHubertModel",
     "mockingjay": "auto.ProbedMockingjayModel",
-    "wavlm": "wavlm.ProbedWavLMModel",
-    "sew-d": "sew_d.ProbedSEWDModel",
-    "speecht5": "speecht5.ProbedSpeechT5EncoderWithSpeechPrenet",
+    "wavlm": "families.wavlm.ProbedWavLMModel",
+    "sew-d": "families.sew_d.ProbedSEWDModel",
+    "speecht5": "families.speecht5.ProbedSpeechT5EncoderWithSpeechPrenet",
 }  # the others need nothing but their row of the table
 
 
@@ -68,7 +68,7 @@ def probed_class(model_type: str) -> type[ProbedModel]:
     """
     family = family_of(model_type)
     if model_type in OWN_CLASSES:
-        module, name = OWN_CLASSES[model_type].split(".")
+        module, name = OWN_CLASSES[model_type].rsplit(".", 1)
         return getattr(import_module(f"sat_probe.models.{module}"), name)
     base = _transformers_class(model_type, family.model)
     body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}

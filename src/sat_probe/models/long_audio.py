@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sat_probe.models.convolution_products import ProductLayer, can_be_products
-from sat_probe.models.family_frames import receptive_field
+from sat_probe.models.families.frames import receptive_field
+from sat_probe.models.long_audio_convolutions import ProductLayer, can_be_products
 
 WHOLE_FRAMES = 100  # up to here (2 s at 20 ms) audio is convolved at once, as the model itself would
 PIECE_FRAMES = 100  # beyond it, so many encoder frames at once: small enough for memory to be used again

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from sat_probe.errors import ModelError
-from sat_probe.models.attention import IMPLEMENTATION, attach, attachment_of
-from sat_probe.models.attention_probe import AttentionProbe, Observer, SpanMode
+from sat_probe.models.attention.interface import IMPLEMENTATION, attach, attachment_of
+from sat_probe.models.attention.probe import AttentionProbe, Observer, SpanMode
 from sat_probe.models.eval_mode import evaluating
+from sat_probe.models.inputs_outputs import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.layer_states import layers_of, output_of_frames, recorded_states
 from sat_probe.models.long_audio import in_pieces
-from sat_probe.models.probed_output import ModelInputs, ProbedOutput, join_outputs
 from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.refined import RefinedModel
 from sat_probe.models.waveform_encoder import WaveformEncoder

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sat_probe.errors import ModelError
-from sat_probe.models.headless import Bias, FewerHeads, MaskOfKept, headless_class, mask_class
+from sat_probe.models.attention_without_heads import Bias, FewerHeads, MaskOfKept, headless_class, mask_class
 
 PRUNED_HEADS = "sat_probe_pruned_heads"  # {"layer": [heads]} in the numbering of the intact model
 SHARED = "the layers share their weights: the same heads must go from each of them"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import ModelCardData
 from transformers import AutoConfig
 
-from sat_probe.cards import render_card
 from sat_probe.errors import ModelError
-from sat_probe.hub_commit import Published, publish_folder
+from sat_probe.hub.cards import render_card
+from sat_probe.hub.commit import Published, publish_folder
 from sat_probe.models.pruning import pruned_heads
 from sat_probe.models.refined import SPAN, SPAN_MODE
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sat_probe.errors import ModelError
-from sat_probe.models.attention_probe import AttentionBlock, AttentionProbe, Observer, SpanMode
+from sat_probe.models.attention.probe import AttentionBlock, AttentionProbe, Observer, SpanMode
 from sat_probe.models.pruning import PRUNED_HEADS, SHARED, checked_heads, prune, pruned_heads
 
 if TYPE_CHECKING:

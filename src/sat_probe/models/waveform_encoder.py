@@ -15,10 +15,10 @@ from transformers import AutoFeatureExtractor, PreTrainedModel
 
 from sat_probe.errors import AudioError, ModelError
 from sat_probe.frames import FrameGrid
-from sat_probe.models.families import family_of
-from sat_probe.models.family import Family
-from sat_probe.models.family_extractors import fit_to_model
-from sat_probe.models.probed_output import ModelInputs
+from sat_probe.models.families.extractors import fit_to_model
+from sat_probe.models.families.family import Family
+from sat_probe.models.families.table import family_of
+from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.waveforms import Waveform, checked_waveforms
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .alignment import Alignment
-from .phone_set import PhoneSet
+from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.phone_set import PhoneSet
 
 _CLOSURES = {"bcl": "b", "dcl": "d", "gcl": "g", "pcl": "p", "tcl": "t", "kcl": "k"}
 _BURSTS = {("tcl", "ch"), ("dcl", "jh"), *_CLOSURES.items()}

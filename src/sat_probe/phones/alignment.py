@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from sat_probe.errors import AlignmentError
 from sat_probe.frames import FrameGrid, label_frames
-
-from .phone_set import SILENCE, PhoneSet
+from sat_probe.phones.phone_set import SILENCE, PhoneSet
 
 Gaps = Literal["refuse", "unlabelled", "silence"]
 DURATION_TOLERANCE = (

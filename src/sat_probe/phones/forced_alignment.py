@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.errors import AlignmentError
-
-from .alignment import Alignment
-from .alignment_files import read_text
+from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.readers.phn_ctm import read_text
 
 FRAME = SAMPLING_RATE // 100
 # A frame is analysed over 410 samples from its start on. The edge between two frames lies midway between their centres.
@@ -174,7 +173,7 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
     Raises:
         AlignmentError: with file and line, for a line without phones or a phone that ARPAbet lacks.
     """
-    from .phone_set import phone_set
+    from sat_probe.phones.phone_set import phone_set
 
     known = phone_set("arpabet-40")
     lexicon: dict[str, list[str]] = {}

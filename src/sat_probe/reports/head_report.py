@@ -17,7 +17,7 @@ from sat_probe.reports.example import load_example, save_example
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sat_probe.hub_commit import Published
+    from sat_probe.hub.commit import Published
 
 _REQUIRED = ("layer", "head", "category", *RANKED)
 
@@ -75,7 +75,7 @@ class HeadReport:
         return report_folder.replace_report(folder, lambda fresh: self._write(fresh, pictures))
 
     def _write(self, folder: Path, pictures: bool) -> None:
-        from sat_probe.reports.card import report_card
+        from sat_probe.reports.hub.card import report_card
 
         everything = {"heads": self.heads, **self.tables}
         report_folder.write_description(folder, self.provenance, list(everything))
@@ -85,8 +85,8 @@ class HeadReport:
             save_example(self.examples, folder)
         figures: list[Path] = []
         if pictures:
-            from sat_probe.reports.html import write_page
-            from sat_probe.reports.plots import save_figures
+            from sat_probe.reports.page.render import write_page
+            from sat_probe.reports.plots.all import save_figures
 
             figures = save_figures(self, folder / "figures")
             write_page(self, folder / "report.html")
@@ -109,8 +109,8 @@ class HeadReport:
             raise ReportError(f"{folder}: {error}") from error
 
     def push_to_hub(self, repo_id: str, **options: Any) -> Published:
-        """Publish the report in a dataset repository; see `sat_probe.reports.hub.push_report` for the options."""
-        from sat_probe.reports.hub import push_report
+        """Publish the report in a dataset repository; see `sat_probe.reports.hub.push.push_report` for the options."""
+        from sat_probe.reports.hub.push import push_report
 
         return push_report(self, repo_id, **options)
 
@@ -122,12 +122,12 @@ class HeadReport:
 
         Args:
             **options: `repo_revision` (commit, branch or pull request of the repository), `token`, `cache_dir`; see
-                `sat_probe.reports.hub_reading.pull_report`.
+                `sat_probe.reports.hub.pull.pull_report`.
 
         Raises:
             HubError: no such repository or report, a damaged download, or the Hub is out of reach.
         """
-        from sat_probe.reports.hub_reading import pull_report
+        from sat_probe.reports.hub.pull import pull_report
 
         return pull_report(repo_id, model, revision, **options)
 
@@ -222,16 +222,16 @@ class HeadReport:
         return f"HeadReport({self._name()}: {len(self.heads)} heads, {counts})"
 
     def __str__(self) -> str:
-        from sat_probe.reports.head_table import as_text
+        from sat_probe.reports.terminal import as_text
 
         return as_text(self)
 
     def __rich__(self) -> RenderableType:
-        from sat_probe.reports.head_table import as_rich
+        from sat_probe.reports.terminal import as_rich
 
         return as_rich(self)
 
     def _repr_html_(self) -> str:
-        from sat_probe.reports.head_table import as_html
+        from sat_probe.reports.terminal import as_html
 
         return as_html(self)

@@ -14,8 +14,8 @@ from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.feature_recipes import FeatureRecipe
 from sat_probe.models.mockingjay.spectral_inversion import sounds_like
 from sat_probe.models.probed import ProbedModel
-from sat_probe.studies.phone_probe import PhoneProbe
-from sat_probe.studies.probing_features import Ablation
+from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.phone_probe import PhoneProbe
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 from sat_probe.audio import audio_duration, read_audio
 from sat_probe.errors import AudioError
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpus import Corpus
-from sat_probe.phones.corpus_rows import Utterance
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.rows import Utterance
 from sat_probe.reports.example import LONGEST, make_example
 
 _LOOKED_AT = 64  # utterances among which a short and aligned one is looked for

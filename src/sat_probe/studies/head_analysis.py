@@ -14,19 +14,18 @@ from sat_probe.errors import ConfigurationError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
-from sat_probe.measures.relation_map import RelationMapAccumulator
-from sat_probe.measures.relation_result import RelationMaps
+from sat_probe.measures.relations.accumulator import RelationMapAccumulator
+from sat_probe.measures.relations.result import RelationMaps
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
-from sat_probe.phones.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.checkpoint import Checkpoint
-from sat_probe.studies.corpus_pass import CorpusPass, checkpoint_path
-from sat_probe.studies.distributed import Process, gather, share, this_process
+from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.head_pass import CorpusPass, checkpoint_path
+from sat_probe.studies.corpus_pass.processes import Process, gather, share, this_process
 from sat_probe.studies.example_utterance import example_utterance
-from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
-from sat_probe.studies.study_model import (
+from sat_probe.studies.inputs import (
     BUNDLED,
     load_model,
     model_name,
@@ -34,6 +33,7 @@ from sat_probe.studies.study_model import (
     span_limit,
     weights_digest,
 )
+from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
 
 RelationRate = Literal["upsampled", "model"]
 _ALONE = Process()

@@ -13,15 +13,15 @@ import pandas as pd
 
 from sat_probe.errors import ModelError
 from sat_probe.measures.paired_difference import paired_difference
-from sat_probe.models.attention_probe import SpanMode
+from sat_probe.models.attention.probe import SpanMode
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpus import Corpus
-from sat_probe.studies.ablation_points import MODES, AblationLab
+from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.footprint import Footprint, footprint
-from sat_probe.studies.probing_corpus import collect
-from sat_probe.studies.probing_features import Ablation
-from sat_probe.studies.probing_tasks import MissingPhones, chosen_tasks
-from sat_probe.studies.study_model import load_model
+from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
+from sat_probe.studies.inputs import load_model
+from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.prepared import collect
+from sat_probe.studies.probing.tasks import MissingPhones, chosen_tasks
 
 CAPTIONS = {
     "parameters": "parameters",

@@ -10,18 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_probe.measures.attention_features import attention_features
 from sat_probe.measures.bootstrap import PoissonBootstrap
+from sat_probe.measures.boundaries.attention_features import attention_features
+from sat_probe.measures.boundaries.kernel_gram import distances
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
-from sat_probe.measures.kernel_gram import distances
-from sat_probe.models.attention_probe import AttentionBlock
+from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.reports.example import example_of_codes
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.head_analysis import head_table
 from sat_probe.studies.provenance import versions
-from sat_probe.studies.segmentation_sources import Settings, kernel_boundaries
+from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
 from sat_probe.studies.utterance_maps import UtteranceMaps
 
 

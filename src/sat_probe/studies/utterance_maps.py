@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_probe.models.attention_probe import AttentionBlock
+from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.reports.example import map_codes
 
 

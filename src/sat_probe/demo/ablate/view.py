@@ -1,0 +1,115 @@
+"""What an ablation does, as HTML: reconstructions to see and to hear, and the change of every layer."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from sat_probe.audio import SAMPLING_RATE
+from sat_probe.demo.clips import Clip
+from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.note import note
+from sat_probe.reports.palette import REFERENCE_COLOUR, SERIES_COLOURS, SPECTROGRAM_COLOURMAP
+from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
+
+if TYPE_CHECKING:
+    from sat_probe.studies.ablation_effect import AblationEffect
+
+
+def effect_html(
+    effect: AblationEffect, sounds: Mapping[str, NDArray[np.float32]], clip: Clip, taken: str, phones: str
+) -> str:
+    """Everything there is to show of an effect.
+
+    Args:
+        effect: of the ablation.
+        sounds: (samples,) by what they are; empty where nothing is reconstructed.
+        clip: the recording.
+        taken: what was taken away, in words.
+        phones: what becomes of the phones, as HTML.
+    """
+    parts = [f"<h3>{html.escape(taken)}</h3>"]
+    errors = effect.errors()
+    if errors is None:
+        parts.append(
+            note("This model has no head of its own that reconstructs speech, so there is nothing to hear.")
+        )
+    else:
+        parts.append(
+            note(
+                f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} without these."
+            )
+        )
+        parts += [
+            '<div class="sat-sounds">',
+            *(_player(name, sound) for name, sound in sounds.items()),
+            "</div>",
+        ]
+        parts.append(
+            _figure(_spectrograms(effect, clip), f"Spectrograms of {clip.name}: {', '.join(_PANELS)}", True)
+        )
+    parts.append(phones)
+    layers = ", ".join(f"{value:.0%}" for value in effect.relative_change)
+    alt = f"Relative change of the hidden states, from the embedding to the last layer: {layers}"
+    parts.append(_figure(_layers(effect), alt, False))
+    return "".join(parts)
+
+
+_PANELS = ("what the model reads", "reconstructed by all heads", "reconstructed without these")
+
+
+def _spectrograms(effect: AblationEffect, clip: Clip) -> Figure:
+    figure = figure_of(axes_or_new(None, 8.0, 4.6))
+    figure.clear()
+    axes = figure.subplots(3, 1, sharex=True, sharey=True)
+    images = (effect.target, effect.intact, effect.changed)
+    assert effect.target is not None
+    low, high = np.quantile(effect.target, [0.02, 0.995])
+    for ax, image, title in zip(axes, images, _PANELS, strict=True):
+        assert image is not None
+        ax.imshow(
+            image.T, cmap=SPECTROGRAM_COLOURMAP, origin="lower", aspect="auto", vmin=low, vmax=high,
+            extent=(0, clip.seconds, 0, image.shape[1]), interpolation="nearest",
+        )  # fmt: skip
+        ax.set_title(title, fontsize=9, loc="left")
+        ax.set_ylabel("band", fontsize=8)
+    axes[-1].set_xlabel("time (s)")
+    return figure
+
+
+def _layers(effect: AblationEffect) -> Figure:
+    ax = tidy(axes_or_new(None, 8.0, 2.4))
+    states = np.arange(len(effect.relative_change))
+    ax.bar(
+        states - 0.2, effect.relative_change, 0.4, color=SERIES_COLOURS[0], label="relative change ‖Δh‖ / ‖h‖"
+    )
+    ax.bar(states + 0.2, 1 - effect.cosine, 0.4, color=REFERENCE_COLOUR, label="1 − cosine", hatch="//")
+    ax.set_xlabel("hidden state (0: before the first layer)")
+    ax.set_ylabel("change")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    return figure_of(ax)
+
+
+def _figure(figure: Figure, alt: str, grey: bool) -> str:
+    kind = "sat-figure sat-spectrogram" if grey else "sat-figure"
+    return f'<figure class="{kind}">{inline_figure(figure.axes[0], alt)}</figure>'
+
+
+def _player(name: str, sound: NDArray[np.float32]) -> str:
+    """The sound inside the page: no file is kept for it."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    data = base64.b64encode(file.getvalue()).decode()
+    label = html.escape(name, quote=True)
+    source = f"data:audio/wav;base64,{data}"
+    return f'<label>{label}<audio controls preload="metadata" aria-label="{label}" src="{source}"></audio></label>'

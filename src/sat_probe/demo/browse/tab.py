@@ -1,0 +1,156 @@
+"""Report: a published table of heads to browse, filter, sort and keep, with where it comes from."""
+
+from __future__ import annotations
+
+import html
+
+import gradio as gr
+
+from sat_probe.demo.browse.choice import report_choice
+from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table, select_heads
+from sat_probe.demo.browse.published import PublishedReports
+from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.settings import DemoSettings
+from sat_probe.errors import ReportError
+from sat_probe.measures.head_metrics import CATEGORIES
+from sat_probe.reports.head_report import HeadReport
+
+INTRODUCTION = (
+    "Every head of a saved report within your bounds. The CSV has these rows with every column and digit."
+)
+METRICS = (
+    "globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms", "sink_share",
+    "category_stability",
+)  # fmt: skip
+ORDERS = ("smallest first", "largest first")
+SHOWN = ("layer", "head", "category", *METRICS)
+FACTS = (
+    "model",
+    "revision",
+    "architecture",
+    "corpus",
+    "split",
+    "utterances",
+    "seconds",
+    "frame_hop_ms",
+    "date",
+    "command",
+)
+REPORT_CSS = (
+    TABLE_CSS
+    + """
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 12px; margin: 0; align-content: start; }
+dt { color: var(--sat-soft); } dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 0; min-width: 0; }
+.report { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 16px; }
+"""
+)
+
+
+def build(settings: DemoSettings, tab: gr.Tab) -> None:
+    """The tab's components and what they do; the bundled report is there when it is opened."""
+    published = PublishedReports(settings)
+    gr.Markdown(INTRODUCTION)
+    with gr.Row():
+        source, model, offered = report_choice(published, "Report")
+    about = gr.HTML(css_template=REPORT_CSS, apply_default_css=False)
+    with gr.Row():
+        categories = gr.CheckboxGroup(list(CATEGORIES), value=list(CATEGORIES), label="Kinds of heads")
+        first_layer = gr.Textbox(label="From layer", placeholder="any", max_lines=1, min_width=110)
+        last_layer = gr.Textbox(label="To layer", placeholder="any", max_lines=1, min_width=110)
+    with gr.Row():
+        metric = gr.Dropdown(list(METRICS), value="globalness", label="Only heads whose", filterable=False)
+        at_least = gr.Textbox(label="is at least", placeholder="any", max_lines=1, min_width=110)
+        at_most = gr.Textbox(label="and at most", placeholder="any", max_lines=1, min_width=110)
+        sort_by = gr.Dropdown(list(SHOWN), value="layer", label="Sort by", filterable=False)
+        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", min_width=240)
+    table = gr.HTML(css_template=REPORT_CSS, apply_default_css=False)
+    filters = [categories, first_layer, last_layer, metric, at_least, at_most, sort_by, order]
+
+    def show_report(name: str, model: str | None) -> str:
+        return str(
+            published.kept(("about", name, model or ""), lambda: shown_report(published.open(name, model)))
+        )
+
+    def show_heads(
+        name: str, model: str | None, categories: list[str], first_layer: str, last_layer: str, metric: str,
+        at_least: str, at_most: str, sort_by: str, order: str,
+    ) -> str:  # fmt: skip
+        bounds = (first_layer, last_layer, metric, at_least, at_most)
+        return shown_heads(published.open(name, model), categories, *bounds, sort_by, order)
+
+    chosen = [source, model]
+    opened = [tab.select, model.input]
+    report = {"fn": guarded(show_report), "inputs": chosen, "outputs": about}
+    heads = {
+        "fn": guarded(show_heads),
+        "inputs": [*chosen, *filters],
+        "outputs": table,
+        "show_progress": "minimal",
+    }
+    gr.on(opened, **report, api_name="report", trigger_mode="always_last")
+    changed = [control.change for control in filters]
+    gr.on([*opened, *changed], **heads, api_name="heads", trigger_mode="always_last")
+    for event in (report, heads):  # not by the change of the source itself: the model must fit first
+        offered.success(**event, api_visibility="private")
+
+
+def shown_report(report: HeadReport) -> str:
+    """Where a report comes from, and its two figures."""
+    from sat_probe.reports.plots.heads import plot_categories, plot_offsets  # not before the first view
+
+    known = {name: report.provenance.get(name) for name in FACTS}
+    facts = "".join(
+        f"<dt>{name.replace('_', ' ')}</dt><dd>{html.escape(str(value))}</dd>"
+        for name, value in known.items()
+        if value is not None
+    )
+    counts = ", ".join(f"{count} {category}" for category, count in report.counts.items())
+    title = str(known["model"] or "an unnamed model")
+    figures = inline_figure(
+        plot_categories(report.heads),
+        f"Category of every head of {title}: {counts}; layers upwards, heads across.",
+    )
+    if {"mean_offset_ms", "spread_ms"} <= set(report.heads):
+        figures += inline_figure(
+            plot_offsets(report.heads),
+            f"How far the heads of {title} look into past and future, layer by layer.",
+        )
+    return f'<div class="report"><dl>{facts}</dl><figure>{figures}</figure></div>'
+
+
+def shown_heads(
+    report: HeadReport,
+    categories: list[str],
+    first_layer: str,
+    last_layer: str,
+    metric: str,
+    at_least: str,
+    at_most: str,
+    sort_by: str,
+    order: str,
+) -> str:
+    """The table of the heads within the bounds as they were typed, and the link that saves them.
+
+    Raises:
+        ReportError: a bound is no number, or the report has no such metric.
+    """
+    layers = _bound("From layer", first_layer), _bound("To layer", last_layer)
+    values = _bound("is at least", at_least), _bound("and at most", at_most)
+    heads = select_heads(report.heads, categories, *layers, metric, *values, sort_by, order == ORDERS[1])
+    said = f"{len(heads)} of {len(report.heads)} heads"
+    model = str(report.provenance.get("model") or "report").replace("/", "__")
+    shown = heads[[column for column in SHOWN if column in heads]]
+    link = csv_link(heads, f"{model}-heads.csv", f"Save {said} as CSV")
+    return html_table(shown, said, "Heads of the report") + link
+
+
+def _bound(label: str, typed: str) -> float | None:
+    """The number that was typed; None where nothing was."""
+    if not typed.strip():
+        return None
+    try:
+        return float(typed.replace(",", ".").replace("−", "-"))
+    except ValueError:
+        raise ReportError(f"{label}: {typed.strip()[:40]!r} is no number; leave it empty for any") from None

@@ -1,0 +1,103 @@
+"""Compare: the heads of two models side by side, and head by head where both have the same ones."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from sat_probe.demo.browse.choice import report_choice
+from sat_probe.demo.browse.published import PublishedReports
+from sat_probe.demo.compare.comparison import (
+    PAIR_CSS,
+    SCALES,
+    Side,
+    named_apart,
+    shown_changes,
+    shown_figures,
+    shown_overview,
+)
+from sat_probe.demo.compare.heads_file import read_heads_file
+from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.errors import ReportError
+from sat_probe.reports.head_report import HeadReport
+
+INTRODUCTION = """Two models side by side: which kinds of heads they have, in which layers, and how far apart these are.
+Choose saved reports, or upload the `heads.parquet` of your own (`sat-probe analyze` writes it)."""
+
+Tables = dict[str, HeadReport]
+
+
+def build(settings: DemoSettings, tab: gr.Tab) -> None:
+    """The tab's components and what they do; the comparison of the first two reports is there when it is opened."""
+    published = PublishedReports(settings)
+    gr.Markdown(INTRODUCTION)
+    tables = gr.State({}, time_to_live=settings.session_seconds)  # that were uploaded, by the path they had
+    inputs: list[gr.components.Component] = []
+    with gr.Row():
+        for index, place in enumerate(("First", "Second")):
+            with gr.Column(min_width=300):
+                source, model, _ = report_choice(published, f"{place} report", first=index)
+                with gr.Accordion("or upload a table of heads", open=False):
+                    upload = gr.File(
+                        label=f"{place} table of heads (.parquet, .csv)",
+                        type="filepath",
+                        file_types=[".parquet", ".csv"],
+                        height=160,
+                    )
+                    uploads_only(upload)
+                inputs += [source, model, upload]
+    scale = gr.Radio(list(SCALES), value=SCALES[0], label="Globalness and verticality in")
+    button = gr.Button("Compare", variant="primary")
+    outputs = [gr.HTML(css_template=PAIR_CSS, apply_default_css=False) for _ in range(3)]
+
+    def compare(
+        first: str, first_model: str | None, first_file: str | None,
+        second: str, second_model: str | None, second_file: str | None, scale: str, tables: Tables,
+    ) -> tuple[str, str, str, Tables]:  # fmt: skip
+        tables = with_uploads(tables, first_file, second_file)
+
+        def side(name: str, model: str | None, upload: str | None) -> Side:
+            if upload:
+                return Side(str(tables[upload].provenance["model"]), tables[upload])
+            return Side(f"{name}, {model}" if model else name, published.open(name, model))
+
+        def shown() -> tuple[str, str, str]:
+            sides = named_apart(side(first, first_model, first_file), side(second, second_model, second_file))
+            return shown_overview(sides), shown_figures(sides, scale), shown_changes(sides)
+
+        if first_file or second_file:
+            return *shown(), tables
+        key = ("compare", first, first_model or "", second, second_model or "", scale)
+        return *published.kept(key, shown), tables
+
+    # a click while the tab still opens must not be lost: the last one counts
+    gr.on(
+        [tab.select, button.click, scale.input],
+        guarded(compare),
+        [*inputs, scale, tables],
+        [*outputs, tables],
+        api_name="compare",
+        trigger_mode="always_last",
+        show_progress_on=outputs[0],
+    )
+
+
+def with_uploads(tables: Tables, *uploads: str | None) -> Tables:
+    """The tables that a visitor sent, by path, those among `tables` already read; the files are deleted.
+
+    Where one is refused, it alone is: the other is needed again.
+
+    Raises:
+        ReportError: as `heads_file.read_heads_file`.
+    """
+    read: Tables = {}
+    for upload in filter(None, uploads):
+        try:
+            read[upload] = tables[upload] if upload in tables else read_heads_file(upload)
+        except ReportError:
+            delete_upload(upload)
+            raise
+    for upload in read:
+        delete_upload(upload)
+    return read

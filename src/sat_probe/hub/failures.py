@@ -1,0 +1,145 @@
+"""What a failed request to the Hugging Face Hub means: try again, or tell the user in one line."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from huggingface_hub import get_session
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx
+
+from sat_probe.errors import HubError
+
+ATTEMPTS = 8
+LONGEST_WAIT = 60.0  # seconds
+READ_TIMEOUT = 120.0  # seconds without a byte; the client itself would wait for ever
+
+# all that the clients raise: the large-file lanes wrap refusals in RuntimeError, ConnectionError or OSError
+# an answer that is not what a Hub says, such as the page of a proxy, is a ValueError or lacks a key
+HUB_FAILURES = (httpx.TransportError, HfHubHTTPError, OSError, RuntimeError, ValueError, KeyError)
+_GARBLED = (json.JSONDecodeError, UnicodeDecodeError, KeyError)
+
+Result = TypeVar("Result")
+
+
+def patiently(call: Callable[[], Result], repo_id: str, attempts: int = ATTEMPTS) -> Result:
+    """The result of a call that may be repeated, tried again while the Hub is out of reach.
+
+    Raises:
+        HubError: refused, or still failing after `attempts`.
+    """
+    limit_waiting()
+    for attempt in range(1, attempts + 1):
+        try:
+            return call()
+        except HUB_FAILURES as error:
+            if attempt == attempts or not is_unknown(error):
+                raise explained(error, repo_id) from error
+            time.sleep(wait(attempt, error))
+    raise AssertionError("unreachable")
+
+
+def is_unknown(error: BaseException) -> bool:
+    """Whether a failed request may have done its work, or may do it when sent again."""
+    if isinstance(error, (HubError, OfflineModeIsEnabled, LocalTokenNotFoundError)):
+        return False
+    if isinstance(error, HfHubHTTPError):
+        return status(error) in {408, 409, 412, 429} or status(error) >= 500
+    if isinstance(error, (httpx.TransportError, *_GARBLED)):
+        return True
+    if isinstance(error, RuntimeError) and isinstance(
+        error.__cause__, HfHubHTTPError
+    ):  # an upload of a large file
+        return is_unknown(error.__cause__)
+    if isinstance(error, (ConnectionError, RuntimeError)):  # the xet client tells the status in its text only
+        return re.search(r"\b(400|401|403|404)\b", str(error)) is None
+    return False
+
+
+def explained(error: BaseException, repo_id: str) -> HubError:
+    """The failure as one line: what was refused, the likely cause, what to do."""
+    if isinstance(error, HubError):
+        return error
+    wrapped = isinstance(error, RuntimeError) or isinstance(error.__cause__, HfHubHTTPError)
+    cause = error.__cause__ if wrapped and error.__cause__ else error
+    if isinstance(cause, _GARBLED):
+        return HubError(
+            f"{repo_id}: the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
+        )
+    if isinstance(cause, OfflineModeIsEnabled):
+        return HubError(f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE to reach the Hub")
+    if isinstance(cause, GatedRepoError):
+        return HubError(
+            f"{repo_id}: access is gated; ask for it on its page on the Hub, then `hf auth login`"
+        )
+    if isinstance(cause, RepositoryNotFoundError):
+        return HubError(
+            f"{repo_id}: no such repository, or it is private and this token may not see it (`hf auth login`)"
+        )
+    if isinstance(cause, RevisionNotFoundError):
+        return HubError(f"{repo_id}: has no such revision")
+    if isinstance(cause, HFValidationError):
+        return HubError(f"{repo_id!r} is not the name of a repository: use OWNER/NAME ({one_line(cause)})")
+    if (
+        isinstance(cause, LocalTokenNotFoundError)
+        or status(cause) == 401
+        or "Invalid user token" in str(cause)
+    ):
+        return HubError(f"{repo_id}: the Hub does not know this token: run `hf auth login`, or set HF_TOKEN")
+    if status(cause) == 403:
+        return HubError(
+            f"{repo_id}: no permission ({one_line(cause)}): use a token that may do this (`hf auth login`), or, "
+            "to publish, take another name or open a pull request"
+        )
+    unreachable = (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)
+    if isinstance(cause, unreachable) and status(cause) == 0:
+        return HubError(f"{repo_id}: the Hub cannot be reached ({one_line(cause)})")
+    if status(cause) == 429 or status(cause) >= 500:
+        return HubError(f"{repo_id}: the Hub is overloaded or down ({one_line(cause)}); try again later")
+    return HubError(f"{repo_id}: {one_line(cause)}")
+
+
+def limit_waiting() -> None:
+    """Give the shared client a timeout if it has none: a hung commit would hang for ever."""
+    client = get_session()
+    if client.timeout == httpx.Timeout(None):
+        client.timeout = httpx.Timeout(READ_TIMEOUT, connect=20.0)
+
+
+def wait(attempt: int, error: BaseException) -> float:
+    """Seconds before the next try: what the Hub asked for, else doubling; short after a lost race."""
+    code = status(error)
+    if code == 412:  # someone else's commit landed: there is progress, only do not collide again
+        return random.uniform(0.0, 0.5 * attempt)
+    asked = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
+    doubled = 2.0 ** (attempt - 1) * random.uniform(0.75, 1.25)
+    return min(max(float(asked), doubled) if asked.isdigit() else doubled, LONGEST_WAIT)
+
+
+def status(error: BaseException) -> int:
+    return (
+        error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else 0
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """What the Hub said, in one line and without anything that looks like a token."""
+    text = getattr(error, "server_message", None) or str(error).strip() or type(error).__name__
+    line = " ".join(str(text).split())
+    line = re.sub(r"\bhf_\w+", "hf_***", line)
+    code = status(error)
+    return (f"{code}: {line}" if code and str(code) not in line else line)[:300]

@@ -1,0 +1,1 @@
+"""Phoneme boundaries: detection and scores."""

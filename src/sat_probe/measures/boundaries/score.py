@@ -1,0 +1,227 @@
+"""How well predicted boundaries find reference boundaries, by a counting rule that is always named.
+
+Three rules are in use and none is a default here, because the choice alone moves the R-value by points:
+
+- ``"rasanen"``: each reference owns a search region of +- tolerance, regions that overlap are cut at their midpoint,
+  and a region that holds at least one prediction is one hit. Räsänen, Laine, Altosaar, "An improved speech segmentation
+  quality measure: the R-value", Interspeech 2009; the rule of Yang, Liu, Lee, Interspeech 2020, section 5.
+- ``"strict"``: the largest one-to-one matching of references and predictions no further apart than the tolerance.
+- ``"lenient"``: a reference is hit by any prediction within the tolerance, and a prediction by any reference, so one
+  prediction may serve two references.
+
+For any input, hits under rasanen <= strict <= lenient. Times are seconds, kept as whole nanoseconds, so that the
+tolerance is inclusive on any decimal grid: 0.35 and 0.33 lie within 0.02 although ``0.35 - 0.33 > 0.02`` in floating
+point. A prediction exactly between two references belongs to the earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from sat_probe.errors import AlignmentError, ConfigurationError
+from sat_probe.measures.boundaries.hits import COMPONENTS, Counting, by_utterance, count_boundaries
+
+RATES = ("precision", "recall", "f1", "over_segmentation", "r_value")
+
+
+def boundary_scores(
+    references: Sequence[Any], predictions: Sequence[Any], tolerance: float = 0.02, *, counting: Counting
+) -> BoundaryScores:
+    """Score predicted boundaries against reference boundaries, micro-averaged over utterances.
+
+    Args:
+        references: one ascending sequence of times (s) per utterance; a flat sequence of numbers is one utterance.
+        predictions: likewise, in the same order.
+        tolerance: largest distance (s) at which a prediction still finds a reference, inclusive.
+        counting: the rule of the module's docstring; required, because it changes the result.
+
+    Returns:
+        Components first (references, predictions, hits), rates computed from their sums. A rate whose denominator is
+        zero is NaN: precision without predictions; recall, over-segmentation and R-value without references; F1 without
+        either. With references but no prediction, recall and F1 are 0 and the R-value is 1 - 1 / sqrt(2).
+
+    Raises:
+        AlignmentError: boundaries that are not finite, negative, unsorted or duplicate; lists of different lengths.
+        ConfigurationError: a tolerance that is not positive and finite, or an unknown counting rule.
+            Both are ValueErrors.
+    """
+    return BoundaryScoreAccumulator(tolerance, counting=counting).update(references, predictions).compute()
+
+
+def r_value(references: Any, predictions: Any, hits: Any) -> Any:
+    """R-value of Räsänen et al. 2009 (PAPER section 5): 1 is perfect, counts may be arrays; NaN without references.
+
+    HR = hits / references, OS = predictions / references - 1, r1 = sqrt((1 - HR)^2 + OS^2),
+    r2 = (HR - 1 - OS) / sqrt(2), R = 1 - (|r1| + |r2|) / 2.
+    """
+    hit_rate = _ratio(hits, references)
+    excess = _ratio(predictions, references) - 1
+    return 1 - (np.hypot(1 - hit_rate, excess) + np.abs(hit_rate - 1 - excess) / np.sqrt(2)) / 2
+
+
+def boundary_rates(references: Any, predictions: Any, hits: Any, prediction_hits: Any) -> dict[str, Any]:
+    """The rates of :data:`RATES` from their components (numbers, or arrays of one shape); 0 / 0 is NaN."""
+    precision = _ratio(prediction_hits, predictions)
+    recall = _ratio(hits, references)
+    # the harmonic mean, in the form that is 0 and not 0 / 0 when only one side is empty
+    both_sides = np.asarray(references) * prediction_hits + np.asarray(predictions) * hits
+    f1 = np.where(both_sides > 0, _ratio(2.0 * np.asarray(hits) * prediction_hits, both_sides), 0.0)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": np.where(np.add(references, predictions) > 0, f1, np.nan),
+        "over_segmentation": _ratio(predictions, references) - 1,
+        "r_value": r_value(references, predictions, hits),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BoundaryScores:
+    """Components per utterance, and everything that follows from them. Reads as a mapping too: ``dict(scores)``."""
+
+    counting: Counting
+    tolerance: float
+    utterance_ids: tuple[str | int, ...]
+    counts: np.ndarray  # (utterances, 4) int64, columns as in COMPONENTS
+
+    references: int
+    predictions: int
+    hits: int  # references found
+    prediction_hits: int  # predictions that found one; equals hits except under "lenient"
+
+    precision: float
+    recall: float
+    f1: float
+    over_segmentation: float
+    r_value: float
+
+    def per_utterance(self) -> dict[str, Any]:
+        """Columns ``utterance``, the components and the rates, one row per utterance: ``pandas.DataFrame`` takes it."""
+        return {"utterance": list(self.utterance_ids), **_columns(self.counts)}
+
+    def interval(
+        self, rate: str = "r_value", *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
+    ) -> tuple[float, float]:
+        """Percentile bootstrap interval of a rate, utterances resampled; (NaN, NaN) for fewer than two utterances."""
+        return bootstrap_interval(self.counts, rate, confidence=confidence, replicates=replicates, seed=seed)
+
+    def keys(self) -> tuple[str, ...]:
+        return (*COMPONENTS, *RATES)
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self.keys():
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{name}={self[name]:.4f}" for name in RATES)
+        return (
+            f"BoundaryScores({rates}, hits={self.hits}, references={self.references}, predictions={self.predictions}, "
+            f"utterances={len(self.counts)}, counting={self.counting!r}, tolerance={self.tolerance} s)"
+        )
+
+
+class BoundaryScoreAccumulator:
+    """Counts boundaries as they come; merging accumulators of any split of a corpus gives the scores of the whole."""
+
+    def __init__(self, tolerance: float = 0.02, *, counting: Counting) -> None:
+        if counting not in get_args(Counting):
+            raise ConfigurationError(
+                f"unknown counting rule {counting!r}: choose one of {', '.join(get_args(Counting))}"
+            )
+        if not (isinstance(tolerance, (int, float, np.number)) and np.isfinite(tolerance) and tolerance > 0):
+            raise ConfigurationError(f"tolerance must be a positive number of seconds, got {tolerance!r}")
+        self.tolerance = float(tolerance)
+        self.counting: Counting = counting
+        self._ids: list[str | int] = []
+        self._counts: list[np.ndarray] = []
+
+    def update(
+        self,
+        references: Sequence[Any],
+        predictions: Sequence[Any],
+        utterance_ids: Sequence[str | int] | None = None,
+    ) -> BoundaryScoreAccumulator:
+        """Count a batch of utterances; arguments and errors as in :func:`boundary_scores`. Returns itself."""
+        references, predictions = by_utterance(references, predictions)
+        if len(references) != len(predictions):
+            raise AlignmentError(
+                f"{len(references)} reference utterances but {len(predictions)} predicted ones: give one list of "
+                "boundaries per utterance on both sides, empty where there is none"
+            )
+        if utterance_ids is None:
+            utterance_ids = range(len(self._ids), len(self._ids) + len(references))
+        elif len(utterance_ids) != len(references):
+            raise AlignmentError(f"{len(utterance_ids)} utterance ids for {len(references)} utterances")
+        counts = count_boundaries(references, predictions, self.tolerance, self.counting)
+        self._ids.extend(utterance_ids)
+        self._counts.append(counts)
+        return self
+
+    def merge(self, other: BoundaryScoreAccumulator) -> BoundaryScoreAccumulator:
+        """Add the counts of another accumulator of the same rule and tolerance. Returns itself."""
+        if (other.counting, other.tolerance) != (self.counting, self.tolerance):
+            raise ConfigurationError(
+                f"cannot merge counts under {other.counting!r} +- {other.tolerance} s into {self.counting!r} "
+                f"+- {self.tolerance} s"
+            )
+        self._ids.extend(other._ids)
+        self._counts.extend(other._counts)
+        return self
+
+    def compute(self) -> BoundaryScores:
+        """Scores of all that was counted so far."""
+        counts = np.concatenate([np.zeros((0, len(COMPONENTS)), np.int64), *self._counts])
+        totals = [int(total) for total in counts.sum(axis=0)]
+        rates: dict[str, Any] = {name: float(value) for name, value in boundary_rates(*totals).items()}
+        return BoundaryScores(self.counting, self.tolerance, tuple(self._ids), counts, *totals, **rates)
+
+
+def bootstrap_interval(
+    counts: np.ndarray,
+    rate: str = "r_value",
+    *,
+    confidence: float = 0.95,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """:meth:`BoundaryScores.interval` of counts (utterances, 4) as :func:`count_boundaries` gives them."""
+    if rate not in RATES:
+        raise ConfigurationError(f"no rate {rate!r}: choose one of {', '.join(RATES)}")
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    if len(counts) < 2:
+        return float("nan"), float("nan")
+    # in sorted order, so that the interval does not depend on the order of the utterances
+    counts = counts[np.lexsort(counts.T)]
+    rng = np.random.default_rng(seed)
+    chances = np.full(len(counts), 1 / len(counts))
+    sums = np.stack([rng.multinomial(len(counts), chances) @ counts for _ in range(replicates)])
+    tail = 50 * (1 - confidence)
+    values = boundary_rates(*sums.T)[rate]
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _columns(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Components and rates per row of counts (utterances, 4)."""
+    return {**dict(zip(COMPONENTS, counts.T, strict=True)), **boundary_rates(*counts.T)}
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    """Quotient, NaN where the denominator is zero."""
+    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)

@@ -1,0 +1,1 @@
+"""Relation maps: how strongly frames of one phone attend to frames of another."""

@@ -1,0 +1,122 @@
+"""The attention function that transformers calls: it shows every head's weights, and can silence heads.
+
+For one utterance and a few heads it computes the softmax of a block of queries, hands the weights to observers,
+multiplies them with the values, and forgets them (``attention_blocks.py``): the T x T maps of a layer never exist at
+once, unless ``output_attentions`` asks for them.
+
+What a forward pass shall do is an :class:`AttentionProbe`, which :func:`attach` hangs on the model's attention
+modules. A module that carries none runs transformers' own SDPA, so two models never see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from sat_probe.models.attention.blocks import attend
+from sat_probe.models.attention.probe import AttentionProbe
+
+IMPLEMENTATION = "sat_probe"  # names with "sdpa", "flash" or "/" mean something to transformers
+
+
+@dataclass(slots=True)
+class _Attachment:
+    probe: AttentionProbe
+    layers: list[int]  # several where layers share one module
+    calls: int = 0
+
+    def next_layer(self) -> int:
+        layer = self.layers[self.calls % len(self.layers)]
+        self.calls += 1
+        return layer
+
+
+@contextmanager
+def attach(modules: Sequence[nn.Module], probe: AttentionProbe) -> Iterator[AttentionProbe]:
+    """Let ``modules`` (the attention of each layer, in order) attend as ``probe`` says, until the block is left.
+
+    A module that serves several layers is listed once for each of them.
+    """
+    before = {module: module.__dict__.get("_attention_probe") for module in modules}
+    for module in before:
+        layers = [layer for layer, other in enumerate(modules) if other is module]
+        module.__dict__["_attention_probe"] = _Attachment(probe, layers)
+    try:
+        yield probe
+    finally:
+        for module, attachment in before.items():
+            if attachment is None:
+                del module.__dict__["_attention_probe"]
+            else:
+                module.__dict__["_attention_probe"] = attachment
+
+
+def attachment_of(module: nn.Module) -> _Attachment | None:
+    """What :func:`attach` hung on the module, if anything."""
+    return module.__dict__.get("_attention_probe")
+
+
+def attention_forward(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    position_bias: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """What ``attn_implementation="sat_probe"`` calls, with the signature of transformers' attention interface."""
+    attachment = attachment_of(module)
+    if attachment is None:
+        if position_bias is not None:
+            kwargs["position_bias"] = position_bias
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if key.shape[1] != query.shape[1]:
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    output, maps = attend_as_probed(
+        attachment, query * scaling, key, value, attention_mask, position_bias, dropout
+    )
+    return output.transpose(1, 2), maps
+
+
+def attend_as_probed(
+    attachment: _Attachment,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`attend` for the next layer of a module that carries a probe; families with their own attention call it.
+
+    Shapes and results are those of ``attend``; maps are kept in ``probe.maps`` too.
+    """
+    layer = attachment.next_layer()
+    output, maps = attend(attachment.probe, layer, query, key, value, mask, bias, dropout)
+    if maps is not None:
+        attachment.probe.maps[layer] = maps
+    return output, maps
+
+
+def _mask_function(*args: Any, **kwargs: Any) -> Tensor | None:
+    """SDPA's boolean mask, made explicit also where SDPA would rely on its ``is_causal`` flag."""
+    return sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
+
+
+# without the mask function transformers passes no mask at all, and padding would be attended to
+AttentionInterface.register(IMPLEMENTATION, attention_forward)
+AttentionMaskInterface.register(IMPLEMENTATION, _mask_function)

@@ -1,0 +1,84 @@
+"""Attention of a whole batch at once: differentiable, or fused by PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sat_probe.errors import ModelError
+from sat_probe.models.attention.probe import AttentionProbe
+from sat_probe.models.attention.tiles import HIDDEN
+
+
+def attend_whole(
+    probe: AttentionProbe,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    dropout: float,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of the whole batch at once, differentiable also with respect to ``gate``; shapes as in ``attend``.
+
+    Raises:
+        ModelError: if the probe has observers; they watch inference only.
+    """
+    if probe.observers:
+        raise ModelError(
+            "observers watch inference only: run the model under torch.no_grad() and in eval mode"
+        )
+    scores = query @ key.transpose(-1, -2)
+    scores = scores if scores.dtype == torch.float64 else scores.float()
+    for extra in (mask, bias):
+        if extra is not None:
+            hidden = extra.dtype == torch.bool
+            scores = scores.masked_fill(~extra, HIDDEN) if hidden else (scores + extra).clamp(min=HIDDEN)
+    frames = query.shape[2]
+    far = None
+    if probe.span is not None:
+        far = distance(slice(0, frames), slice(0, frames), scores.device) > probe.span
+        if probe.span_mode == "mask":
+            scores = scores.masked_fill(far, HIDDEN)
+    weights = scores.softmax(-1)
+    if far is not None and probe.span_mode == "zero":
+        weights = weights.masked_fill(far, 0.0)
+    if gate is not None:
+        weights = weights * gate[:, None, None]
+    weights = nn.functional.dropout(weights, dropout, training=dropout > 0).to(value.dtype)
+    return weights @ value, weights if probe.output_attentions else None
+
+
+def attend_sdpa(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """PyTorch's own fused attention, for passes that nobody watches; ``query`` is scaled already."""
+    if bias is not None:
+        if mask is not None and mask.dtype == torch.bool:
+            bias = bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
+        elif mask is not None:
+            bias = bias + mask
+        mask = bias
+    if mask is not None and mask.is_floating_point():
+        mask = mask.to(query.dtype)
+    return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+
+
+def head_gate(head_mask: Tensor, layer: int, query: Tensor) -> Tensor:
+    """(heads,) factors of one layer.
+
+    Raises:
+        ModelError: if the mask has no row for the layer, or too few heads.
+    """
+    if layer >= head_mask.shape[0] or head_mask.shape[1] < query.shape[1]:
+        raise ModelError(
+            f"head_mask of shape {tuple(head_mask.shape)} has no row for layer {layer} with its {query.shape[1]} heads"
+        )
+    return head_mask[layer, : query.shape[1]].to(device=query.device, dtype=query.dtype)
+
+
+def distance(rows: slice, columns: slice, device: torch.device) -> Tensor:
+    """(queries, keys) distance in frames."""
+    queries = torch.arange(rows.start, rows.stop, device=device)
+    return (queries[:, None] - torch.arange(columns.start, columns.stop, device=device)).abs()

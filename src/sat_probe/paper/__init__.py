@@ -1,0 +1,1 @@
+"""The study of the paper: training, measurements, claims and the page."""

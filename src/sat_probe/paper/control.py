@@ -1,0 +1,116 @@
+"""Random against trained weights: what a model's heads would look like had it learned nothing (a null distribution)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from sat_probe.measures.head_metrics import CATEGORIES
+from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.paper.files import save_tables
+from sat_probe.paper.plan import ReproductionPlan
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.head_analysis import head_table
+
+METRICS = ("globalness", "verticality", "diagonality", "max_weight", "spread_ms", "sink_share")
+
+
+def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: Path, progress: bool) -> None:
+    """Statistics of the heads of each trained model and of many untrained ones of its shape, on the same utterances.
+
+    Args:
+        plan: how many seeds and utterances.
+        models: trained ones by name; "ctc" is the other family's.
+        folder: gets the tables `control` (family, weights, seed, statistic, value) and `control_runs` (the trained
+            models: what they learned).
+        progress: show a progress bar.
+    """
+    corpus = plan.phones.load(plan.control.utterances)
+    rows: list[dict[str, Any]] = []
+    with tqdm(
+        total=len(models) * (plan.control.seeds + 1), unit="model", desc="Control", disable=not progress
+    ) as bar:
+        for name, source in models.items():
+            for weights, seed, statistics in _versions(plan, name, source, corpus):
+                rows += [
+                    {"family": name, "weights": weights, "seed": seed, "statistic": one, "value": value}
+                    for one, value in statistics.items()
+                ]
+                bar.update()
+    save_tables(
+        folder,
+        {"corpus": Path(corpus.name).name, **asdict(plan.control), "models": list(models)},
+        {"control": pd.DataFrame(rows), "control_runs": _runs(models)},
+    )
+
+
+def head_statistics(heads: pd.DataFrame) -> dict[str, float]:
+    """What one number can say about all heads of a model: shares of categories, mean and spread of each metric.
+
+    Args:
+        heads: the table of a report.
+    """
+    shares = {f"share of {name} heads": float((heads["category"] == name).mean()) for name in CATEGORIES}
+    means = {f"mean {name}": float(heads[name].mean()) for name in METRICS}
+    spreads = {f"deviation of {name} between heads": float(heads[name].std(ddof=0)) for name in METRICS}
+    offset = {"mean distance of the offset from 0 (ms)": float(heads["mean_offset_ms"].abs().mean())}
+    stability = {"mean category_stability": float(heads["category_stability"].mean())}
+    return {**shares, **means, **spreads, **offset, **stability}
+
+
+def _versions(
+    plan: ReproductionPlan, name: str, source: Path, corpus: Corpus
+) -> Iterator[tuple[str, int, dict[str, float]]]:
+    yield "trained", -1, _measured(source, corpus)
+    for seed in range(plan.control.seeds):
+        with tempfile.TemporaryDirectory(prefix="sat-probe-") as scratch:
+            _save_untrained(plan, name, source, seed, Path(scratch))
+            yield "random", seed, _measured(Path(scratch), corpus)
+
+
+def _measured(model: Path, corpus: Corpus) -> dict[str, float]:
+    from sat_probe.measures.bootstrap import PoissonBootstrap
+    from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
+    from sat_probe.models.auto import AutoProbedModel
+    from sat_probe.studies.corpus_pass.batches import AudioStream
+
+    probed = AutoProbedModel.from_pretrained(str(model))
+    seen = HeadMetricsAccumulator(probed.num_probed_layers, probed.num_probed_heads, PoissonBootstrap(200, 0))
+    for _, batches in AudioStream(probed).windows(iter(corpus)):
+        for batch in batches:
+            seen.begin([utterance.id for utterance in batch.utterances])
+            probed.encode(batch.inputs, observers=[seen])
+            seen.end()
+    return head_statistics(head_table(seen.compute(), 1000 * probed.frame_grid.hop_seconds))
+
+
+def _save_untrained(plan: ReproductionPlan, name: str, trained: Path, seed: int, folder: Path) -> None:
+    """A model of the same shape as a trained one, as it is before its first step."""
+    from sat_probe.paper.ctc import ctc_extractor, new_ctc
+    from sat_probe.studies.pretraining.model import feature_extractor, new_model
+
+    if name == "ctc":
+        new_ctc(plan.control.ctc, seed).save_pretrained(folder)
+        ctc_extractor().save_pretrained(folder)
+    else:
+        config = MockingjayConfig.from_pretrained(trained)
+        new_model(config, seed).save_pretrained(folder)
+        feature_extractor(config).save_pretrained(folder)
+
+
+def _runs(models: Mapping[str, Path]) -> pd.DataFrame:
+    """What each trained model learned, as its run.json tells."""
+    import json
+
+    wanted = ("steps", "first_loss", "loss", "held_out_loss", "character_error_rate", "parameters", "seconds")
+    rows = []
+    for name, source in models.items():
+        run = json.loads((source / "run.json").read_text(encoding="utf-8"))
+        rows.append({"family": name, **{key: run.get(key) for key in wanted}})
+    return pd.DataFrame(rows)

@@ -1,0 +1,109 @@
+"""The figures of a study, small PNG files; each is made of the published tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from sat_probe.paper.claims_ablation import TASKS, null_distances
+from sat_probe.paper.claims_boundaries import setting_words
+from sat_probe.paper.files import StudyFiles
+from sat_probe.paper.tables import best_sources
+from sat_probe.reports.palette import SERIES_COLOURS
+from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
+from sat_probe.reports.plots.heads import plot_categories, plot_offsets
+from sat_probe.reports.plots.importance import plot_importance
+from sat_probe.reports.plots.phones import plot_concentration
+
+DPI = 80
+
+
+def study_drawings(files: StudyFiles) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Name and recipe of every figure that the tables allow; nothing is drawn yet."""
+    for model in files.models:
+        if files.has(f"{model}-heads"):
+            heads = files.table(f"{model}-heads")
+            yield f"{model}-categories", partial(plot_categories, heads)
+            yield f"{model}-offsets", partial(plot_offsets, heads)
+            if files.has(f"{model}-concentration"):
+                concentration = files.table(f"{model}-concentration")
+                yield f"{model}-concentration", partial(plot_concentration, heads, concentration)
+        for corpus in files.probing:
+            if files.has(f"{model}-importance-{corpus}"):
+                yield from _curve_drawings(model, corpus, files.table(f"{model}-importance-{corpus}"))
+    yield "segmentation", partial(plot_leads, files)
+    if files.has("control"):
+        yield "control", partial(plot_control, null_distances(files.table("control")))
+
+
+def _curve_drawings(model: str, corpus: str, table: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Of every task, by probes trained anew where there are such, as the paper's."""
+    for task in TASKS:
+        modes = table[table["task"] == task]["mode"].unique()
+        if len(modes):
+            mode = "retrain" if "retrain" in modes else modes[0]
+            name = f"{model}-{task.replace('_', '-')}-{corpus}"
+            yield name, partial(plot_importance, table, "heads", task, mode)
+
+
+def save_study_figures(files: StudyFiles) -> list[str]:
+    """Draw all figures into `figures/`; their names."""
+    folder = files.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    names = []
+    for name, draw in study_drawings(files):
+        figure = figure_of(draw())
+        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None}, facecolor="white")
+        names.append(name)
+    return names
+
+
+def plot_leads(files: StudyFiles, ax: Axes | None = None) -> Axes:
+    """R-values of attention, hidden states and MFCC, by model and setting (%), with 95 % intervals."""
+    ax = tidy(axes_or_new(ax, 6.4, 3.4))
+    ticks: list[str] = []
+    for model in files.models:
+        for setting in files.settings:
+            name = f"{model}-{setting}-segmentation"
+            if not files.has(name):
+                continue
+            best = best_sources(files.table(name))
+            for index, source in enumerate(("attention", "hidden", "mfcc")):
+                value, low, high = (100 * best[source][f"r_value{end}"] for end in ("", "_low", "_high"))
+                ax.errorbar(
+                    len(ticks) + 0.2 * (index - 1), value, yerr=[[value - low], [high - value]],
+                    fmt="osD"[index], markersize=4,
+                    color=SERIES_COLOURS[index], label=source if not ticks else None,
+                )  # fmt: skip
+            words = setting_words(setting).replace(" and ", " +\n").replace(", ", "\n")
+            ticks.append(f"{model}\n{words}")
+    ax.set_xticks(range(len(ticks)), ticks, fontsize=7)
+    ax.set(ylabel="R-value (%)", title="Phone boundaries on the test speakers")
+    if ticks:
+        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def plot_control(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """How far each statistic of the trained models lies from the untrained ones, in their standard deviations.
+
+    Args:
+        table: as `null_distances` gives it.
+    """
+    names = list(dict.fromkeys(table["statistic"]))
+    ax = tidy(axes_or_new(ax, 6.8, 0.9 + 0.24 * len(names)))
+    ax.axvspan(-2, 2, color="#e6e6e6", zorder=0)
+    for index, (family, part) in enumerate(table.groupby("family", sort=False)):
+        places = [names.index(name) for name in part["statistic"]]
+        ax.plot(part["z"], places, "os"[index % 2], color=SERIES_COLOURS[index], label=family, markersize=5)
+    ax.set_xscale("symlog", linthresh=2)
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+    ax.invert_yaxis()
+    ax.set(xlabel="standard deviations from the untrained models", title="Trained against untrained weights")
+    ax.legend(frameon=False, fontsize=8)
+    return ax

@@ -1,0 +1,197 @@
+"""Forced alignment of a whole corpus: in parallel, resumable, one TextGrid per utterance in a tree like the audio's."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sat_probe.audio import SAMPLING_RATE, read_audio
+from sat_probe.errors import AlignmentError, CorpusError, SatProbeError
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.rows import Utterance
+from sat_probe.phones.forced_alignment import ForcedAligner, unknown_words_message
+from sat_probe.phones.readers.textgrid import write_textgrid
+
+
+@dataclass(slots=True)
+class AlignmentRun:
+    """What aligning a corpus came to.
+
+    Args:
+        output: the folder of TextGrids.
+        aligned: TextGrids written.
+        present: utterances whose TextGrid was there already.
+        failed: utterance id -> why it has none.
+        audio_seconds: seconds of audio aligned.
+        cpu_seconds: processor time that aligning them took, in all processes together.
+        elapsed_seconds: time from start to end.
+        num_proc: processes that worked.
+    """
+
+    output: Path
+    num_proc: int
+    aligned: int = 0
+    present: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    audio_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    elapsed_seconds: float = 0.0
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of one core per second of audio; None if nothing was aligned."""
+        return self.cpu_seconds / self.audio_seconds if self.audio_seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    utterance_id: str
+    audio: Path | bytes
+    text: str
+    output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    utterance_id: str
+    cpu_seconds: float
+    audio_seconds: float = 0.0
+    problem: str | None = None
+
+
+def align_corpus(
+    corpus: Corpus,
+    output: str | Path,
+    *,
+    lexicon: str | Path | None = None,
+    num_proc: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> AlignmentRun:
+    """Align every utterance of a corpus that has no TextGrid yet.
+
+    A TextGrid appears whole or not at all, so an interrupted run goes on where it stopped. An utterance whose text does
+    not fit its audio is reported in ``failed`` and does not stop the others.
+
+    Args:
+        corpus: utterances with text, map-style.
+        output: folder for the TextGrids, laid out like the audio: `load_corpus(..., alignments=output)` finds them.
+        lexicon: pronunciations of words that the dictionary lacks (see :class:`ForcedAligner`).
+        num_proc: processes.
+        overwrite: align again what is there.
+        progress: called with 1 for every utterance done or found done.
+
+    Raises:
+        CorpusError: if the corpus streams or has no text.
+        AlignmentError: before any work, if words are unknown; if PocketSphinx is not installed.
+    """
+    if corpus.is_streaming:
+        raise CorpusError(
+            f"{corpus.name}: load it without streaming to align it, so that its words are checked first"
+        )
+    run = AlignmentRun(Path(output), num_proc)
+    started = time.perf_counter()
+    tick = progress or (lambda count: None)
+    _check_texts(corpus, ForcedAligner(lexicon))
+    todo: list[_Task] = []
+    for utterance in corpus:
+        target = run.output / (output_name(corpus, utterance) + ".TextGrid")
+        if target.is_file() and not overwrite:
+            run.present += 1
+            tick(1)
+        elif not (utterance.text or "").strip():
+            run.failed[utterance.id] = "has no text to align"
+            tick(1)
+        else:
+            todo.append(_Task(utterance.id, utterance.audio, utterance.text or "", target))
+    for result in _results(todo, lexicon, num_proc):
+        if result.problem is None:
+            run.aligned += 1
+            run.audio_seconds += result.audio_seconds
+        else:
+            run.failed[result.utterance_id] = result.problem
+        run.cpu_seconds += result.cpu_seconds
+        tick(1)
+    run.elapsed_seconds = time.perf_counter() - started
+    return run
+
+
+def output_name(corpus: Corpus, utterance: Utterance) -> str:
+    """Path of an utterance's alignment below the output folder, without suffix: its audio's path, or its id."""
+    if corpus.folder is not None and isinstance(utterance.audio, Path):
+        return utterance.audio.relative_to(corpus.folder).with_suffix("").as_posix()
+    return utterance.id
+
+
+def _check_texts(corpus: Corpus, aligner: ForcedAligner) -> None:
+    texts = corpus.dataset["text"]
+    unknown: dict[str, None] = {}
+    spoken = False
+    for text in texts:
+        spoken = spoken or bool((text or "").strip())
+        unknown.update(dict.fromkeys(aligner.unknown_words(text or "")))
+    if not spoken:
+        raise CorpusError(f"{corpus.name}: no utterance has text; alignment needs what is said")
+    if unknown:
+        raise AlignmentError(f"{corpus.name}: {unknown_words_message(list(unknown))}")
+
+
+def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> Iterator[_Result]:
+    workers = min(num_proc, len(tasks))
+    if workers <= 1:
+        aligner = ForcedAligner(lexicon) if tasks else None
+        yield from (_align(task, aligner) for task in tasks if aligner is not None)
+        return
+    # Spawned, not forked: a fork of a process whose libraries run threads may hang.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(lexicon,))
+    try:
+        yield from executor.map(
+            _align_in_worker, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers)))
+        )
+    except BrokenProcessPool as error:
+        raise AlignmentError(
+            "a worker process died, out of memory perhaps; run the command again to go on"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+_worker: list[ForcedAligner] = []
+
+
+def _start_worker(lexicon: str | Path | None) -> None:
+    _worker.append(ForcedAligner(lexicon))
+
+
+def _align_in_worker(task: _Task) -> _Result:
+    return _align(task, _worker[0])
+
+
+def _align(task: _Task, aligner: ForcedAligner) -> _Result:
+    started = time.process_time()
+    try:
+        waveform = read_audio(task.audio, name=task.utterance_id)
+        found = aligner.align(task.utterance_id, waveform, task.text)
+    except SatProbeError as error:
+        problem = str(error).removeprefix(f"{task.utterance_id}: ")
+        return _Result(task.utterance_id, time.process_time() - started, problem=problem)
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = task.output.with_name(f".{task.output.name}.{os.getpid()}")
+    write_textgrid(unfinished, found.phones, found.words)
+    unfinished.replace(task.output)
+    return _Result(task.utterance_id, time.process_time() - started, len(waveform) / SAMPLING_RATE)
+
+
+def failures(run: AlignmentRun, most: int = 10) -> Iterable[str]:
+    """One line per utterance that failed, up to ``most`` of them."""
+    shown = list(run.failed.items())[:most]
+    yield from (f"{utterance}: {problem}" for utterance, problem in shown)
+    if len(run.failed) > most:
+        yield f"... and {len(run.failed) - most} more"

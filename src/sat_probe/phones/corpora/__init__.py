@@ -1,0 +1,1 @@
+"""Corpora: folders, Hub datasets and known layouts."""

@@ -1,0 +1,200 @@
+"""Where alignments are looked up that do not lie beside their audio: a folder tree, an archive, a CTM file, a table."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import replace
+from functools import lru_cache
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+
+from sat_probe.audio import SAMPLING_RATE
+from sat_probe.errors import AlignmentError
+from sat_probe.phones.alignment import Alignment, Gaps
+from sat_probe.phones.corpora.records import Record
+from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_ctm, read_phn
+from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.readers.textgrid import parse_textgrid, read_textgrid, textgrid_alignment
+
+_MEMBER = "::"
+_SUFFIXES = {".textgrid", ".phn"}
+
+
+def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
+    """Alignments that do not lie beside their audio.
+
+    Args:
+        place: a folder tree or a .zip of TextGrid or .phn files, a .ctm file, or a table (a .parquet file or a folder
+            of them).
+
+    Raises:
+        AlignmentError: if there is no such place, or it holds no alignments.
+    """
+    path = Path(place)
+    if not path.exists():
+        raise AlignmentError(f"{place}: no such file or folder of alignments")
+    if path.suffix.lower() == ".parquet" or (path.is_dir() and any(path.glob("**/*.parquet"))):
+        return AlignmentTable.from_parquet(path)
+    return AlignmentLookup(path)
+
+
+class AlignmentLookup:
+    """Finds the alignment file of each record in a tree, an archive or a CTM file.
+
+    A file belongs to the utterance whose audio has the same path, or the longest common tail of it, or whose id is its
+    name.
+
+    Args:
+        place: see :func:`open_alignments`.
+
+    Raises:
+        AlignmentError: if it holds no alignments.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._files: dict[
+            str, list[tuple[tuple[str, ...], str]]
+        ] = {}  # stem -> (path below the place, source)
+        self._taken: dict[str, str] = {}
+        suffix = place.suffix.lower()
+        if place.is_file() and suffix not in (".zip", ".ctm"):
+            raise AlignmentError(f"{place}: is neither a folder, nor a .zip, .ctm or .parquet file")
+        if suffix != ".ctm":
+            self._index(_archive_members(place) if suffix == ".zip" else _tree_files(place))
+            if not self._files:
+                raise AlignmentError(
+                    f"{place}: holds no alignments (.TextGrid or .phn files, or a .parquet table)"
+                )
+
+    def _index(self, files: dict[str, str]) -> None:
+        for relative, source in files.items():
+            parts = PurePosixPath(relative).with_suffix("").parts
+            self._files.setdefault(parts[-1], []).append((parts, source))
+
+    def locate(self, record: Record) -> Record:
+        """The record with the alignment that belongs to it here; without one, if there is none.
+
+        Raises:
+            AlignmentError: if several files could be meant.
+        """
+        if not self._files:
+            names = (record.id, Path(record.audio).stem)
+            there = any(
+                name in _ctm(str(self.place), self.place.stat().st_mtime_ns, "unlabelled") for name in names
+            )
+            return replace(record, alignment=str(self.place) if there else None)
+        return replace(record, alignment=self._file_of(record))
+
+    def _file_of(self, record: Record) -> str | None:
+        audio = Path(record.audio).with_suffix("").parts
+        found = self._files.get(audio[-1]) or self._files.get(PurePosixPath(record.id).name, [])
+        if not found:
+            return None
+        shared = [_common_tail(parts, audio) for parts, _ in found]
+        best = [source for (_, source), length in zip(found, shared, strict=True) if length == max(shared)]
+        if len(best) > 1:
+            raise AlignmentError(
+                f"{record.id}: {len(best)} alignments could be meant, {best[0]} and {best[1]} among them; "
+                "lay them out like the audio"
+            )
+        if self._taken.setdefault(best[0], record.audio) != record.audio:
+            raise AlignmentError(
+                f"{best[0]}: could belong to {self._taken[best[0]]} and to {record.audio}; "
+                "lay alignments out like the audio"
+            )
+        return best[0]
+
+
+def _common_tail(left: tuple[str, ...], right: tuple[str, ...]) -> int:
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _tree_files(folder: Path) -> dict[str, str]:
+    files = {}
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith("."):
+                path = Path(root, name)
+                files[path.relative_to(folder).as_posix()] = str(path)
+    return files
+
+
+def _archive_members(archive: Path) -> dict[str, str]:
+    try:
+        names = sorted(_archive(str(archive), os.getpid()).namelist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise AlignmentError(f"{archive}: is no readable zip archive ({error})") from error
+    wanted = [name for name in names if Path(name).suffix.lower() in _SUFFIXES and "__MACOSX" not in name]
+    return {name: f"{archive}{_MEMBER}{name}" for name in wanted}
+
+
+@lru_cache(maxsize=4)
+def _archive(path: str, process: int) -> zipfile.ZipFile:
+    """One open archive per process: forked ones would share its position in the file."""
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=4)
+def _ctm(path: str, written: int, gaps: Gaps) -> dict[str, Alignment]:
+    return read_ctm(path, gaps=gaps, sampling_rate=SAMPLING_RATE)
+
+
+def read_alignment(
+    record: Record, samples: int, gaps: Gaps | None, table: AlignmentTable | None
+) -> Alignment | None:
+    """Read the alignment that a record names.
+
+    Args:
+        record: the utterance.
+        samples: duration of its audio, in samples of 16 kHz.
+        gaps: what unlabelled time means; refused by default in files, silence by default in a table.
+        table: where ``record.table_row`` counts.
+
+    Returns:
+        The alignment, None if the record has none.
+
+    Raises:
+        AlignmentError: if it is malformed or does not fit the audio.
+    """
+    if table is not None:
+        row = record.table_row
+        return None if row is None else table.read(row, record.id, samples, gaps or "silence")
+    if record.alignment is None:
+        return None
+    between = gaps or "refuse"
+    archive, _, member = record.alignment.partition(_MEMBER)
+    path = Path(record.alignment)
+    match path.suffix.lower():
+        case ".phn" if not member:
+            return read_phn(path, record.id, gaps=between, sampling_rate=SAMPLING_RATE, duration=samples)
+        case ".textgrid" if not member:
+            return read_textgrid(path, record.id, gaps=between, duration=samples)
+        case ".textgrid" | ".phn":
+            text = decode_text(_archive(archive, os.getpid()).read(member), record.alignment)
+            if path.suffix.lower() == ".phn":
+                return parse_phn(text, record.alignment, record.id, SAMPLING_RATE, samples, between)
+            grid = parse_textgrid(text, record.alignment)
+            return textgrid_alignment(
+                grid, record.id, tier="phones", gaps=between, sampling_rate=SAMPLING_RATE, duration=samples
+            )
+        case ".ctm":
+            return _from_ctm(path, record, samples, between)
+        case other:
+            raise AlignmentError(
+                f"{record.alignment}: no reader for alignments that end in {other or 'nothing'} there"
+            )
+
+
+def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment:
+    alignments = _ctm(str(path), path.stat().st_mtime_ns, gaps)
+    name = next((name for name in (record.id, Path(record.audio).stem) if name in alignments), None)
+    if name is None:
+        raise AlignmentError(
+            f"{path}: has no segment of {record.id}; it names {', '.join(list(alignments)[:3])}"
+        )
+    found = alignments[name]
+    return Alignment(record.id, found.starts, found.ends, found.labels, found.sampling_rate, samples)

@@ -1,0 +1,158 @@
+"""Alignment files of one line per segment: TIMIT's .phn (and .wrd), and NIST CTM."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import numpy as np
+
+from sat_probe.errors import AlignmentError
+from sat_probe.phones.alignment import Alignment, Gaps
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its byte order mark, as Praat writes what is not ASCII.
+
+    Raises:
+        AlignmentError: if it is missing, or in another encoding.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise AlignmentError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return decode_text(content, str(path))
+
+
+def decode_text(content: bytes, name: str) -> str:
+    """Decode UTF-8 or marked UTF-16, refusing everything else by name (see :func:`read_text`)."""
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise AlignmentError(f"{name}: is damaged or cut off UTF-16 text") from error
+    if b"\0" in content[:80]:
+        raise AlignmentError(f"{name}: is no text, or UTF-16 without its mark; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise AlignmentError(f"{name}, line {line}: is not UTF-8 text; save it as UTF-8") from error
+
+
+def read_phn(
+    path: str | Path,
+    utterance_id: str | None = None,
+    *,
+    gaps: Gaps = "refuse",
+    sampling_rate: int = 16_000,
+    duration: int | None = None,
+) -> Alignment:
+    """Read TIMIT's ``start end label`` lines; times are samples.
+
+    Args:
+        path: the .phn file.
+        utterance_id: how errors call the utterance; the file by default.
+        gaps: what time between two segments means; see :meth:`Alignment.from_seconds`.
+        sampling_rate: of the audio whose samples it counts.
+        duration: samples of audio, if known.
+
+    Raises:
+        AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
+    """
+    text = read_text(Path(path))
+    return parse_phn(text, str(path), utterance_id or str(path), sampling_rate, duration, gaps)
+
+
+def parse_phn(
+    text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None, gaps: Gaps = "refuse"
+) -> Alignment:
+    """Parse the text of a .phn file; ``name`` stands for it in errors (see :func:`read_phn`)."""
+    starts: list[int] = []
+    ends: list[int] = []
+    labels: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{name}, line {number}"
+        fields = line.split()
+        if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
+            raise AlignmentError(
+                f"{where}: expected 'start end label' with times in samples, found {line.strip()!r}"
+            )
+        start, end = int(fields[0]), int(fields[1])
+        if end <= start:
+            raise AlignmentError(
+                f"{where}: {fields[2]!r} ends at sample {end}, not after its start at {start}"
+            )
+        if ends and (start < ends[-1] or (start > ends[-1] and gaps == "refuse")):
+            problem = "overlap" if start < ends[-1] else "leave a gap"
+            raise AlignmentError(
+                f"{where}: {fields[2]!r} starts at sample {start}, but {labels[-1]!r} ends at {ends[-1]}: "
+                f"the segments {problem}"
+            )
+        starts.append(start)
+        ends.append(end)
+        labels.append(fields[2])
+    alignment = Alignment(
+        utterance_id, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration
+    )
+    return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
+
+
+def write_phn(alignment: Alignment, path: str | Path) -> None:
+    """Write ``start end label`` lines with times in samples, as TIMIT does."""
+    rows = zip(alignment.starts, alignment.ends, alignment.labels, strict=True)
+    Path(path).write_text("".join(f"{start} {end} {label}\n" for start, end, label in rows), encoding="utf-8")
+
+
+def read_words(path: str | Path) -> str:
+    """The transcript of a TIMIT .wrd file: its words, which may leave gaps."""
+    return " ".join(line.split()[2] for line in read_text(Path(path)).splitlines() if len(line.split()) == 3)
+
+
+def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16_000) -> dict[str, Alignment]:
+    """Read a CTM file: ``utterance channel start duration label [confidence]`` lines, times in seconds.
+
+    Segments of an utterance may be anywhere in the file, in order; ``;;`` starts a comment.
+
+    Returns:
+        utterance id -> alignment, in the file's order.
+
+    Raises:
+        AlignmentError: with file and line, for a malformed line or an overlap; for a gap with ``gaps="refuse"``.
+    """
+    path = Path(path)
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith(";;"):
+            continue
+        where = f"{path}, line {number}"
+        fields = line.split()
+        try:
+            utterance, _, start_field, duration_field, label = fields[:5]
+            start, duration = float(start_field), float(duration_field)
+        except ValueError as error:
+            raise AlignmentError(
+                f"{where}: expected 'utterance channel start duration label' with times in seconds, "
+                f"found {line.strip()!r}"
+            ) from error
+        if not (start >= 0 and 0 < duration < float("inf")):
+            raise AlignmentError(f"{where}: {label!r} starts at {start_field} s and lasts {duration_field} s")
+        rows = found.setdefault(utterance, [])
+        if rows and start < rows[-1][1] - 1e-3:
+            raise AlignmentError(
+                f"{where}: {label!r} starts at {start:.4f} s, before the end of {rows[-1][2]!r} at "
+                f"{rows[-1][1]:.4f} s: the segments of {utterance} overlap"
+            )
+        rows.append((start, start + duration, label))
+    alignments = {}
+    for utterance, rows in found.items():
+        starts, ends, labels = zip(*rows, strict=True)
+        try:
+            alignments[utterance] = Alignment.from_seconds(
+                utterance, starts, ends, labels, gaps=gaps, sampling_rate=sampling_rate
+            )
+        except AlignmentError as error:
+            raise AlignmentError(f"{path}: {error}") from error
+    return alignments

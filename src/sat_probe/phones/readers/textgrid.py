@@ -1,0 +1,236 @@
+"""Praat TextGrids as the Montreal Forced Aligner writes them: read in the long and short text format, written long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sat_probe.errors import AlignmentError
+from sat_probe.phones.alignment import DURATION_TOLERANCE, Alignment, Gaps
+from sat_probe.phones.readers.phn_ctm import read_text
+from sat_probe.phones.readers.praat_text import PraatData
+
+_SAME_MOMENT = 1e-3  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalTier:
+    """One interval tier as the file has it.
+
+    Args:
+        name: "words", "phones", "speaker - phones", ...
+        starts: (intervals,) seconds.
+        ends: (intervals,) seconds.
+        labels: (intervals,) text, "" for an empty interval.
+        lines: (intervals,) where each interval stands in the file, from 1.
+    """
+
+    name: str
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    labels: tuple[str, ...]
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextGrid:
+    """A parsed TextGrid: its interval tiers, the names of its point tiers, and the time it spans (seconds)."""
+
+    name: str
+    start: float
+    end: float
+    interval_tiers: tuple[IntervalTier, ...]
+    point_tiers: tuple[str, ...]
+
+    def tier(self, name: str) -> IntervalTier:
+        """The interval tier called ``name``, or ``<speaker> - <name>`` if there is exactly one.
+
+        Raises:
+            AlignmentError: if there is none, or several, or it is a point tier.
+        """
+        found = [tier for tier in self.interval_tiers if tier.name == name]
+        found = found or [tier for tier in self.interval_tiers if tier.name.endswith(f" - {name}")]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AlignmentError(
+                f"{self.name}: has {len(found)} tiers called {name!r}; one speaker per file is needed"
+            )
+        if any(point == name or point.endswith(f" - {name}") for point in self.point_tiers):
+            raise AlignmentError(f"{self.name}: its tier {name!r} holds points, not intervals")
+        names = [tier.name for tier in self.interval_tiers] + [
+            f"{point} (points)" for point in self.point_tiers
+        ]
+        raise AlignmentError(f"{self.name}: has no tier {name!r}; its tiers: {', '.join(names) or 'none'}")
+
+
+def read_textgrid(
+    path: str | Path,
+    utterance_id: str | None = None,
+    *,
+    tier: str = "phones",
+    gaps: Gaps = "refuse",
+    sampling_rate: int = 16_000,
+    duration: int | None = None,
+) -> Alignment:
+    """Read one tier of a TextGrid file (UTF-8).
+
+    An empty interval is a segment with the label "", which ARPAbet phone sets fold into silence, or with
+    ``gaps="unlabelled"`` no segment at all.
+
+    Args:
+        path: the TextGrid.
+        utterance_id: how errors call the utterance; the file by default.
+        tier: which tier.
+        gaps: what time between two intervals means that the file leaves out against Praat's rules; see
+            :meth:`Alignment.from_seconds`.
+        sampling_rate: samples per second that the alignment counts.
+        duration: samples of the audio; the TextGrid's own end by default.
+
+    Raises:
+        AlignmentError: with file and line, if it is no TextGrid, lacks the tier, or has overlapping or gappy
+            intervals; if it spans a time that differs from the audio's by more than 0.1 s.
+    """
+    grid = parse_textgrid(read_text(Path(path)), str(path))
+    return textgrid_alignment(
+        grid, utterance_id or str(path), tier=tier, gaps=gaps, sampling_rate=sampling_rate, duration=duration
+    )
+
+
+def textgrid_alignment(
+    grid: TextGrid, utterance_id: str, *, tier: str, gaps: Gaps, sampling_rate: int, duration: int | None
+) -> Alignment:
+    """The alignment of one tier of a parsed TextGrid (see :func:`read_textgrid`)."""
+    if duration is not None and abs(grid.end - duration / sampling_rate) > DURATION_TOLERANCE:
+        raise AlignmentError(
+            f"{grid.name}: ends at {grid.end:.3f} s, but the audio of {utterance_id} is "
+            f"{duration / sampling_rate:.3f} s long; the TextGrid probably belongs to another file"
+        )
+    chosen = grid.tier(tier)
+    _check_intervals(grid, chosen, gaps)
+    kept = [i for i, label in enumerate(chosen.labels) if label.strip() or gaps != "unlabelled"]
+    if not kept:
+        raise AlignmentError(f"{grid.name}: its tier {tier!r} has no labelled interval")
+    return Alignment.from_seconds(
+        utterance_id,
+        [chosen.starts[i] for i in kept],
+        [chosen.ends[i] for i in kept],
+        [chosen.labels[i] for i in kept],
+        gaps=gaps,
+        sampling_rate=sampling_rate,
+        duration=round(grid.end * sampling_rate) if duration is None else duration,
+    )
+
+
+def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
+    position = None
+    for start, end, label, line in zip(tier.starts, tier.ends, tier.labels, tier.lines, strict=True):
+        where = f"{grid.name}, line {line} (tier {tier.name!r})"
+        if end <= start:
+            raise AlignmentError(f"{where}: {label!r} ends at {end:g} s, not after its start at {start:g} s")
+        if start < grid.start - _SAME_MOMENT or end > grid.end + _SAME_MOMENT:
+            raise AlignmentError(
+                f"{where}: {label!r} spans {start:g} to {end:g} s, but the file {grid.start:g} to {grid.end:g} s"
+            )
+        late = 0.0 if position is None else start - position
+        if late < -_SAME_MOMENT or (late > _SAME_MOMENT and gaps == "refuse"):
+            raise AlignmentError(
+                f"{where}: {label!r} starts at {start:g} s, but the interval before it ends at {position:g} s: "
+                f"they {'overlap' if late < 0 else 'leave a gap'}"
+            )
+        position = end
+
+
+def parse_textgrid(text: str, name: str) -> TextGrid:
+    """Parse the text of a TextGrid, long or short; ``name`` stands for it in errors.
+
+    Raises:
+        AlignmentError: with the line, where the text is no TextGrid.
+    """
+    data = PraatData(text, name)
+    if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
+        raise AlignmentError(
+            f"{name}: is no TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
+        )
+    start, end = data.number("the start"), data.number("the end")
+    if data.flag() == "<absent>":
+        return TextGrid(name, start, end, (), ())
+    tiers: list[IntervalTier] = []
+    points: list[str] = []
+    for _ in range(data.count("the number of tiers")):
+        kind = data.text("a tier's class")
+        if kind not in ("IntervalTier", "TextTier"):
+            raise data.error(f"tier class {kind!r} is neither IntervalTier nor TextTier")
+        tier_name = data.text("a tier's name")
+        data.number("a tier's start"), data.number("a tier's end")
+        rows = range(data.count(f"the number of entries of tier {tier_name!r}"))
+        if kind == "IntervalTier":
+            read = [data.interval() for _ in rows]
+            starts, ends, labels, lines = zip(*read, strict=True) if read else ((), (), (), ())
+            tiers.append(IntervalTier(tier_name, starts, ends, labels, lines))
+        else:
+            for _ in rows:
+                data.number("a point's time"), data.text("a point's mark")
+            points.append(tier_name)
+    return TextGrid(name, start, end, tuple(tiers), tuple(points))
+
+
+def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None = None) -> None:
+    """Write a TextGrid with the tiers ``words`` (if given) and ``phones``, UTF-8, in Praat's long format.
+
+    Times are written with as many digits as it takes to read back the same sample. Time that an alignment leaves out
+    becomes an empty interval, as a tier must be filled.
+
+    Args:
+        path: where to; the folder must exist.
+        phones: the phones; its duration, or its end, is the TextGrid's.
+        words: the words, on the same time axis.
+
+    Raises:
+        AlignmentError: if words count other samples, or end after the phones' audio.
+    """
+    end = max(phones.duration or 0, int(phones.ends[-1]))
+    if words is not None and (words.sampling_rate != phones.sampling_rate or words.ends[-1] > end):
+        raise AlignmentError(f"{phones.utterance_id}: words and phones do not span the same time")
+    named = [(name, tier) for name, tier in (("words", words), ("phones", phones)) if tier is not None]
+    header = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0",
+        f"xmax = {end / phones.sampling_rate!r}",
+    ]
+    lines = [*header, "tiers? <exists>", f"size = {len(named)}", "item []:"]
+    for number, (name, tier) in enumerate(named, start=1):
+        lines += [f"    item [{number}]:", *(f"        {line}" for line in _tier_lines(name, tier, end))]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _tier_lines(name: str, tier: Alignment, end: int) -> Sequence[str]:
+    rows: list[tuple[int, int, str]] = []
+    position = 0
+    for start, stop, label in zip(tier.starts.tolist(), tier.ends.tolist(), tier.labels, strict=True):
+        if start > position:
+            rows.append((position, start, ""))
+        rows.append((start, stop, label))
+        position = stop
+    if position < end:
+        rows.append((position, end, ""))
+    rate = tier.sampling_rate
+    lines = [
+        'class = "IntervalTier"',
+        f'name = "{name}"',
+        "xmin = 0",
+        f"xmax = {end / rate!r}",
+        f"intervals: size = {len(rows)}",
+    ]
+    for number, (start, stop, label) in enumerate(rows, start=1):
+        text = label.replace('"', '""')
+        lines += [
+            f"intervals [{number}]:",
+            f"    xmin = {start / rate!r}",
+            f"    xmax = {stop / rate!r}",
+            f'    text = "{text}"',
+        ]
+    return lines

@@ -1,0 +1,1 @@
+"""Reports on the Hugging Face Hub."""

@@ -1,0 +1,181 @@
+"""The cards of published reports, and results for the card of the model they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from huggingface_hub import DatasetCardData, EvalResultEntry, eval_result_entries_to_yaml
+
+from sat_probe.errors import ReportError
+from sat_probe.hub.cards import render_card
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sat_probe.reports.head_report import HeadReport
+    from sat_probe.reports.hub.layout import Entry
+
+LICENSE = "cc-by-4.0"
+METRICS = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
+MEANINGS = {
+    "heads": "one row per head: category, metrics, intervals, ranks.",
+    "relation_maps": "which phones a head attends to from which phones (eq. 5).",
+    "concentration": "how much of a head's attention each phone collects.",
+    "operations": "how well a head matches named operations on phones.",
+    "segmentation": "how well the attention of a head finds phone boundaries.",
+    "segmentation_curve": "precision and recall of the boundaries over thresholds.",
+    "importance": "what is lost when heads are removed, or see only near frames.",
+    "importance_counts": "the same per test utterance, so that ablations can be compared in pairs.",
+}
+TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
+_FACTS = {
+    "model": "model",
+    "revision": "revision",
+    "architecture": "architecture",
+    "corpus": "corpus",
+    "split": "split",
+    "phone set": "phone_set",
+    "utterances": "utterances",
+    "skipped": "skipped",
+    "without alignment": "unaligned",
+    "seconds of audio": "seconds",
+    "frame hop (ms)": "frame_hop_ms",
+    "dtype, device": ("dtype", "device"),
+    "seed": "seed",
+    "bootstrap replicates": "bootstrap_replicates",
+    "date": "date",
+    "versions": "versions",
+    "command": "command",
+}
+
+
+def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
+    """The card of a dataset repository: its models, its tables as configurations, method, limits and citation."""
+    from sat_probe.reports.hub.layout import table_features
+
+    tables = table_features(entries)
+    data = DatasetCardData(
+        pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
+        license=LICENSE,
+        tags=TAGS,
+        configs=[_config(table, default=table == "heads") for table in tables],
+        dataset_info=[
+            {"config_name": table, "features": [_feature(name, kind) for name, kind in columns.items()]}
+            for table, columns in tables.items()
+        ],
+    )
+    return render_card(
+        "head_reports",
+        data,
+        meanings=MEANINGS,
+        license=LICENSE,
+        repo_id=repo_id,
+        pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
+        entries=entries,
+        tables=tables,
+        facts={entry.path: _facts(entry.provenance) for entry in entries},
+    )
+
+
+def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
+    """The card of one report: what was measured, on what, how, with versions, licence and limits.
+
+    Args:
+        figures: pictures to show, by path from the card.
+    """
+    provenance, heads = report.provenance, report.heads
+    model = str(provenance.get("model") or "a speech model")
+    data = DatasetCardData(pretty_name=f"Attention heads of {model}", license=LICENSE, tags=TAGS)
+    counts = heads["category"].astype(str).value_counts()
+    return render_card(
+        "head_report",
+        data,
+        meanings=MEANINGS,
+        license=LICENSE,
+        model=model,
+        heads=len(heads),
+        facts=_facts(provenance),
+        counts=", ".join(f"{counts.get(name, 0)} {name}" for name in METRICS) + " heads.",
+        strongest={name: _strongest(heads, name, METRICS[name]) for name in METRICS},
+        columns=METRICS,
+        figures=list(figures),
+        tables={name: list(table.columns) for name, table in {"heads": heads, **report.tables}.items()},
+    )
+
+
+def evaluation_results(report: HeadReport, repo_id: str, commit: str) -> str:
+    """The content of `.eval_results/sat-probe.yaml` for the repository of the model: its heads of each category.
+
+    Args:
+        repo_id: dataset repository the report was published in.
+        commit: the commit it was published with.
+
+    Raises:
+        ReportError: if the report is not about a model on the Hub.
+    """
+    model = str(report.provenance.get("model") or "")
+    if model.count("/") != 1:
+        raise ReportError(
+            f"the report is about {model or 'an unnamed model'}, which is not a repository on the Hub"
+        )
+    counts = report.heads["category"].astype(str).value_counts()
+    where = " ".join(str(report.provenance[key]) for key in ("corpus", "split") if report.provenance.get(key))
+    revision = report.provenance.get("revision")
+    entries = [
+        EvalResultEntry(
+            dataset_id=repo_id,
+            task_id=f"{name}_heads",
+            value=int(counts.get(name, 0)),
+            dataset_revision=commit,
+            date=str(report.provenance.get("date") or "") or None,
+            source_url=f"https://huggingface.co/datasets/{repo_id}",
+            source_name="sat-probe head report",
+            notes=f"of {len(report.heads)} heads; model revision {revision}; measured on {where}",
+        )
+        for name in METRICS
+    ]
+    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
+
+
+def _config(table: str, default: bool) -> dict[str, Any]:
+    files = [{"split": "train", "path": f"reports/*/*/{table}.parquet"}]
+    config: dict[str, Any] = {"config_name": table, "data_files": files}
+    return {**config, "default": True} if default else config
+
+
+def _feature(name: str, kind: Any) -> dict[str, Any]:
+    return {"name": name, **(kind if isinstance(kind, dict) else {"dtype": kind})}
+
+
+def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
+    facts = {}
+    for shown, keys in _FACTS.items():
+        values = [provenance.get(key) for key in ((keys,) if isinstance(keys, str) else keys)]
+        if any(value is not None for value in values):
+            facts[shown] = ", ".join(_plain(value) for value in values if value is not None)
+    return facts
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e5 else str(value)
+
+
+def _strongest(heads: pd.DataFrame, category: str, metric: str, count: int = 5) -> list[dict[str, Any]]:
+    """The heads of a category with the highest value of its metric."""
+    if metric not in heads:
+        return []
+    rows = heads[heads["category"].astype(str) == category].nlargest(count, metric)
+    bounds = [f"{metric}_low", f"{metric}_high"]
+    return [
+        {
+            "layer": int(row["layer"]),
+            "head": int(row["head"]),
+            "value": f"{row[metric]:.4g}",
+            "interval": f"{row[bounds[0]]:.4g} to {row[bounds[1]]:.4g}" if set(bounds) <= set(heads) else "",
+        }
+        for _, row in rows.iterrows()
+    ]

@@ -1,0 +1,156 @@
+"""What the page of a report shows, as plain JSON values and packed bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+
+from sat_probe.reports.example_boundaries import segment_example
+from sat_probe.reports.page.maps import packed_maps
+from sat_probe.reports.spectrogram import log_spectrogram
+
+if TYPE_CHECKING:
+    from sat_probe.reports.head_report import HeadReport
+
+INTERVAL_HEADS = 200  # models with more heads show relation maps without intervals, to keep the page small
+RELATION_TABLES = {
+    "relation_maps": "phones",
+    "relation_maps_by_class": "natural classes",
+    "relation_maps_by_voicing": "voicing",
+}
+
+
+def head_records(report: HeadReport) -> list[dict[str, Any]]:
+    """One object per head for table and detail; segmentation and operations join their head."""
+    heads = report.heads.sort_values(["layer", "head"])
+    records: list[dict[str, Any]] = [
+        {str(name): _plain(value) for name, value in row.items()} for row in heads.to_dict("records")
+    ]
+    operations, scores = report.tables.get("operations"), report.tables.get("segmentation")
+    for record in records:
+        record["operations"] = []
+        if operations is not None:
+            own = operations[
+                (operations["layer"] == record["layer"]) & (operations["head"] == record["head"])
+            ]
+            record["operations"] = [str(name) for name in own["operation"]]
+        if scores is not None and {"layer", "head", "r_value"} <= set(scores):
+            own = scores[(scores["layer"] == record["layer"]) & (scores["head"] == record["head"])]
+            record["r_value"] = _plain(own["r_value"].max()) if len(own) else None
+    return records
+
+
+def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, Any] | None:
+    """Times, phones and scales of the example; its maps, spectrogram and sound go to `blobs`, packed."""
+    example = report.examples
+    if not example:
+        return None
+    layers, heads, frames = example["maps"].shape[:3]
+    blobs["maps"], scale, factor = packed_maps(example)
+    waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
+    waveform = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
+    seconds, hertz, level = log_spectrogram(waveform, rate)
+    kept = slice(None, None, 2)  # a window every 10 ms is enough on a screen
+    shades = np.rint(255 * (level - level.min()) / max(float(np.ptp(level)), 1e-9)).astype(np.uint8)[
+        kept, kept
+    ]
+    blobs["spectrogram"] = gzip.compress(np.ascontiguousarray(shades).tobytes(), 9, mtime=0)
+    times = np.asarray(example["times"], dtype=float)
+    starts = np.arange(0, frames, factor)
+    sound = io.BytesIO()  # browsers seek in WAV to the sample, in FLAC without a seek table not at all
+    soundfile.write(sound, waveform, rate, format="WAV", subtype="PCM_16")
+    blobs["audio"] = gzip.compress(sound.getvalue(), 9, mtime=0)
+    return {
+        "id": example["id"],
+        "duration": len(waveform) / rate,
+        "times": [round(float(times[first : first + factor].mean()), 5) for first in starts],
+        "averaged": factor,
+        "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example["phones"]],
+        "shape": [layers, heads, math.ceil(frames / factor)],
+        "boundaries": _predicted_boundaries(report),
+        "scale": [[float(f"{value:.4g}") for value in row] for row in scale],
+        "spectrogram": {
+            "seconds": [round(float(value), 4) for value in seconds[kept]],
+            "kilohertz": [round(float(value) / 1000, 3) for value in hertz[kept]],
+        },
+    }
+
+
+def _predicted_boundaries(report: HeadReport) -> dict[str, list[float]] | None:
+    """Phone boundaries (s) that each head predicts in the example, by its tuned settings; by "layer.head"."""
+    table, described = report.tables.get("segmentation"), report.provenance.get("segmentation", {})
+    if table is None or not {"layer", "head", "alpha", "beta"} <= set(table):
+        return None
+    table = table[table["source"] == "attention"] if "source" in table else table
+    found = {}
+    for row in table.to_dict("records"):
+        layer, head = int(row["layer"]), int(row["head"])
+        segmented = segment_example(report.examples, layer, head, row["alpha"], row["beta"], described)
+        found[f"{layer}.{head}"] = [round(float(moment), 4) for moment in segmented.predictions]
+    return found
+
+
+def relation_content(report: HeadReport, name: str, title: str, blobs: dict[str, bytes]) -> dict[str, Any]:
+    """A table of relation maps; their numbers go to `blobs` as thousandths in 16 bits, -32768 is undefined."""
+    cells = report.tables[name]
+    phones = list(dict.fromkeys(cells["query_phone"].astype(str)))
+    order = {phone: index for index, phone in enumerate(phones)}
+    layers, heads = int(report.heads["layer"].max()) + 1, int(report.heads["head"].max()) + 1
+    place = (
+        cells["layer"].to_numpy(),
+        cells["head"].to_numpy(),
+        cells["query_phone"].astype(str).map(order).to_numpy(dtype=int),
+        cells["key_phone"].astype(str).map(order).to_numpy(dtype=int),
+    )
+
+    def cube(column: str) -> np.ndarray:
+        values = np.full((layers, heads, len(phones), len(phones)), np.nan)
+        values[place] = cells[column].to_numpy(dtype=float)
+        return values
+
+    intervals = layers * heads <= INTERVAL_HEADS and "low" in cells
+    numbers = np.stack(
+        [cube(column) for column in (["relation", "low", "high"] if intervals else ["relation"])]
+    )
+    codes = np.where(
+        np.isnan(numbers), -32768, np.clip(np.rint(1000 * np.nan_to_num(numbers)), -32767, 32767)
+    )
+    blobs[name] = gzip.compress(codes.astype("<i2").tobytes(), 9, mtime=0)
+    evidence = None
+    if "utterances" in cells:  # the same for every head
+        evidence = np.nan_to_num(cube("utterances")[place[0][0], place[1][0]]).astype(int).tolist()
+    return {
+        "name": name,
+        "title": title,
+        "phones": phones,
+        "shape": [layers, heads],
+        "planes": len(numbers),
+        "utterances": evidence,
+    }
+
+
+def concentration_content(report: HeadReport) -> list[list[Any]] | None:
+    """Rows of layer, head, phone, concentration, low, high."""
+    table = report.tables.get("concentration")
+    if table is None or table.empty:
+        return None
+    return [
+        [int(row["layer"]), int(row["head"]), str(row["phone"])]
+        + [_plain(row.get(name)) for name in ("concentration", "low", "high")]
+        for row in table.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: numbers short, NaN as null."""
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    number = float(value)
+    return float(f"{number:.5g}") if math.isfinite(number) else None

@@ -1,0 +1,1 @@
+"""Head importance: ranking, removal, cost."""

@@ -1,0 +1,166 @@
+"""Orders in which heads are removed, the first to go first (section 7 of the paper, and Michel et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from sat_probe.errors import ConfigurationError
+from sat_probe.models.inputs_outputs import ModelInputs
+from sat_probe.models.probed import ProbedModel
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.probing.features import Layer, stacked_states
+from sat_probe.studies.probing.prepared import ProbingCorpus
+from sat_probe.studies.probing.probe import Probe
+from sat_probe.studies.probing.tasks import MissingPhones, Task, task_rows
+
+Head = tuple[int, int]
+Metric = Callable[[HeadReport], ArrayLike]  # one number per row of report.heads; the highest is removed first
+
+METRICS = ("globalness", "verticality", "diagonality")  # highest first
+RANKINGS = (*METRICS, "weight", "gradient", "leave_one_out", "random")
+
+
+def metric_order(report: HeadReport, ranking: str | Metric) -> list[Head]:
+    """Heads by a metric of the report, highest first; ``weight`` is the largest attention weight, lowest first.
+
+    Args:
+        report: of the intact model.
+        ranking: one of METRICS, ``weight``, or a function of the report that gives a number per head.
+
+    Raises:
+        ConfigurationError: if the function gives something else.
+    """
+    heads = report.heads
+    if callable(ranking):
+        values = np.asarray(ranking(report), dtype=float)
+        if values.shape != (len(heads),) or not np.isfinite(values).all():
+            raise ConfigurationError(
+                f"a metric must give one finite number for each of the {len(heads)} rows of report.heads; "
+                f"{getattr(ranking, '__name__', 'it')!s} gave an array of shape {values.shape}"
+            )
+    elif ranking == "weight":
+        values = -heads["max_weight"].to_numpy(dtype=float)
+    else:
+        values = heads[ranking].to_numpy(dtype=float)
+    order = np.argsort(-values, kind="stable")
+    return [(int(heads["layer"].iloc[row]), int(heads["head"].iloc[row])) for row in order]
+
+
+def value_order(values: NDArray[np.float64], present: Sequence[Sequence[int]]) -> list[Head]:
+    """Heads by a (layers, heads) importance, the least important first."""
+    heads = [(layer, head) for layer, own in enumerate(present) for head in own]
+    return sorted(heads, key=lambda head: values[head])
+
+
+def random_order(present: Sequence[Sequence[int]], seed: int) -> list[Head]:
+    """Heads in an order that means nothing."""
+    heads = [(layer, head) for layer, own in enumerate(present) for head in own]
+    return [heads[index] for index in np.random.default_rng(seed).permutation(len(heads))]
+
+
+def gradient_importance(
+    model: ProbedModel,
+    corpus: ProbingCorpus,
+    task: Task,
+    probe: Probe,
+    layer: Layer = -1,
+    missing_phones: MissingPhones = "refuse",
+    normalize: bool = True,
+) -> NDArray[np.float64]:
+    """I_h = E |dL/dg_h| (Michel et al. 2019, eq. 2): how much the loss would change with the gate on a head's output.
+
+    The expectation is over the utterances of dev; L is the mean loss of the probe over an utterance.
+
+    Args:
+        model: the intact model.
+        corpus: prepared for it.
+        task: what the probe tells.
+        probe: trained on the intact model.
+        layer: which hidden state it reads.
+        missing_phones: as when training the probe.
+        normalize: divide by the 2-norm over the heads of each layer, as the authors do.
+
+    Returns:
+        (layers, heads).
+    """
+    total = np.zeros((model.num_probed_layers, model.num_probed_heads))
+    count = 0
+    for loss_of, gate in utterance_losses(model, corpus, task, probe, layer, missing_phones):
+        (gradient,) = torch.autograd.grad(loss_of(gate), gate)
+        total += gradient.abs().double().cpu().numpy()
+        count += 1
+    importance = total / max(1, count)
+    if normalize:
+        norm = np.linalg.norm(importance, axis=1, keepdims=True)
+        importance = importance / np.where(norm > 0, norm, 1.0)
+    return importance
+
+
+def utterance_losses(
+    model: ProbedModel,
+    corpus: ProbingCorpus,
+    task: Task,
+    probe: Probe,
+    layer: Layer = -1,
+    missing_phones: MissingPhones = "refuse",
+) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
+    """For each utterance of dev: a function from a head mask to the probe's loss, and a mask of ones to start from."""
+    rows = task_rows(task, corpus, "dev", missing_phones)
+    edges = corpus.first_frames
+    wanted = set(rows.utterances.tolist())
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    probe = probe.to(model.device)
+    try:
+        for parameter in trainable:  # only the gates are differentiated
+            parameter.requires_grad_(False)
+        for first, inputs in corpus.inputs():
+            for offset, length in enumerate(inputs.lengths):
+                index = first + offset
+                if index not in wanted:
+                    continue
+                own = rows.utterances == index
+                labels = torch.from_numpy(rows.labels[own]).to(model.device)
+                places = rows.rows[own] - (edges[index] if task.level == "frame" else 0)
+                tensors = {
+                    name: tensor[offset : offset + 1].to(model.device)
+                    for name, tensor in inputs.tensors.items()
+                }
+
+                def loss_of(
+                    mask: Tensor,
+                    tensors: dict[str, Tensor] = tensors,
+                    length: int = length,
+                    places: Any = places,
+                    labels: Tensor = labels,
+                ) -> Tensor:
+                    # as the features were made: in evaluation mode, with states at the rate of the attention
+                    output = model.encode(
+                        [ModelInputs(tensors, (length,))],
+                        head_mask=mask,
+                        output_hidden_states=True,
+                        gradients=True,
+                    )
+                    assert output.hidden_states is not None
+                    states = stacked_states(output.hidden_states, layer)[0, :length]
+                    chosen = states[places] if task.level == "frame" else states.mean(0, keepdim=True)
+                    return nn.functional.cross_entropy(probe(chosen), labels)
+
+                yield (
+                    loss_of,
+                    torch.ones(
+                        model.num_probed_layers,
+                        model.num_probed_heads,
+                        device=model.device,
+                        requires_grad=True,
+                    ),
+                )
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        probe.to("cpu")

@@ -1,0 +1,167 @@
+"""Batches of pre-training: each is a function of the seed and its number alone, so that runs resume exactly."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import pad
+
+from sat_probe.studies.pretraining.features import FeatureStore
+from sat_probe.studies.pretraining.masking import mask_rows
+
+Batch = dict[str, torch.Tensor]
+
+_ORDER, _MASKS = 0, 1  # streams of chance that must not share numbers
+
+
+class LengthBuckets:
+    """Utterances of similar length together, equally many frames (padding included) in every batch.
+
+    Every epoch shuffles lengths a little, so that the same utterances do not always meet, and the order of the batches.
+
+    Args:
+        lengths: (utterances,) frames of each.
+        batch_frames: at most this many frames per batch, padding included; a longer utterance is a batch of its own.
+        seed: of the order.
+        jitter: share of its length by which an utterance may move in the sorted order.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], batch_frames: int, seed: int, jitter: float = 0.05
+    ) -> None:
+        self.lengths = lengths
+        self.batch_frames = batch_frames
+        self.seed = seed
+        self.jitter = jitter
+        self._epoch_starts = [0]
+        self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
+
+    def epoch(self, number: int) -> list[NDArray[np.int64]]:
+        """The batches of one pass over the corpus: arrays of utterance indices."""
+        if self._epoch[0] != number:
+            generator = np.random.default_rng([self.seed, _ORDER, number])
+            shaken = self.lengths * generator.uniform(1 - self.jitter, 1 + self.jitter, len(self.lengths))
+            batches = self._cut(np.argsort(shaken, kind="stable"))
+            generator.shuffle(batches)
+            self._epoch = (number, batches)
+        return self._epoch[1]
+
+    def __getitem__(self, number: int) -> NDArray[np.int64]:
+        """Utterances of the batch with this number, counted over all epochs."""
+        while self._epoch_starts[-1] <= number:
+            self._epoch_starts.append(self._epoch_starts[-1] + len(self.epoch(len(self._epoch_starts) - 1)))
+        epoch = bisect_right(self._epoch_starts, number) - 1
+        return self.epoch(epoch)[number - self._epoch_starts[epoch]]
+
+    def _cut(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        batches: list[NDArray[np.int64]] = []
+        first, longest = 0, 0
+        for position, utterance in enumerate(order):
+            longest = max(longest, int(self.lengths[utterance]))
+            if position > first and longest * (position - first + 1) > self.batch_frames:
+                batches.append(order[first:position])
+                first, longest = position, int(self.lengths[utterance])
+        batches.append(order[first:])
+        return batches
+
+
+class MaskedBatches(torch.utils.data.Dataset[Batch]):
+    """Numbered batches of masked utterances, ready for `MockingjayForPreTraining`.
+
+    Args:
+        store: features of the corpus.
+        utterances: which of them to use.
+        batch_frames: at most this many frames per batch.
+        width: rows per masked block, C_num / R.
+        downsample_rate: R.
+        seed: of order, crops and masks.
+        count: how many batches; None for one epoch.
+        longest_frames: longer utterances are cropped at random.
+        random_phase: leave out up to R - 1 frames at the start, so that a stacked row may begin at any frame.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        utterances: Sequence[int] | NDArray[np.int64],
+        *,
+        batch_frames: int,
+        width: int,
+        downsample_rate: int,
+        seed: int,
+        count: int | None = None,
+        longest_frames: int = 1500,
+        random_phase: bool = False,
+    ) -> None:
+        self.store = store
+        self.utterances = np.asarray(utterances, dtype=np.int64)
+        self.width = width
+        self.rate = downsample_rate
+        self.seed = seed
+        self.longest = longest_frames // downsample_rate * downsample_rate
+        self.random_phase = random_phase
+        lengths = np.minimum(store.lengths[self.utterances], self.longest)
+        self.buckets = LengthBuckets(lengths, batch_frames, seed)
+        self.count = len(self.buckets.epoch(0)) if count is None else count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        generator = np.random.default_rng([self.seed, _MASKS, number])
+        chosen = self.buckets[number]
+        frames = int(self.buckets.lengths[chosen].max())
+        inputs = np.zeros((len(chosen), frames, self.store.size), np.float32)
+        labels = np.zeros((len(chosen), frames, self.store.target_size), np.float32)
+        attention_mask = np.zeros((len(chosen), frames), np.int64)
+        selected = np.zeros((len(chosen), frames // self.rate), np.bool_)
+        for place, utterance in enumerate(self.utterances[chosen]):
+            start, stop = self._crop(int(self.store.lengths[utterance]), generator)
+            length, rows = stop - start, (stop - start) // self.rate
+            inputs[place, :length] = self.store.inputs(utterance)[start:stop]
+            labels[place, :length] = self.store.targets(utterance)[start:stop]
+            attention_mask[place, :length] = 1
+            stacked = inputs[place, :length].reshape(rows, -1)  # a view: masking changes `inputs`
+            selected[place, :rows] = mask_rows(stacked, self.width, generator)
+        batch = {"input_features": inputs, "mask_positions": selected, "labels": labels}
+        if not attention_mask.all():
+            batch["attention_mask"] = attention_mask
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    def frames(self, number: int) -> int:
+        """True frames of one batch (a random phase may still drop up to R of each utterance)."""
+        return int(self.buckets.lengths[self.buckets[number]].sum())
+
+    def _crop(self, length: int, generator: np.random.Generator) -> tuple[int, int]:
+        """First frame and end of what is used of an utterance; a multiple of R frames."""
+        if length > self.longest:
+            start = int(generator.integers(length - self.longest + 1))
+            return start, start + self.longest
+        if not self.random_phase or length <= self.rate:
+            return 0, length
+        start = int(generator.integers(self.rate))
+        return start, start + (length - start) // self.rate * self.rate
+
+
+def join_batches(batches: Sequence[Batch]) -> Batch:
+    """Batches of one step (several only on several devices in one process) as one, padded to the longest."""
+    if len(batches) == 1:
+        return batches[0]
+    joined = {}
+    for batch in batches:
+        batch.setdefault("attention_mask", torch.ones(batch["input_features"].shape[:2], dtype=torch.int64))
+    for name in batches[0]:
+        longest = max(batch[name].shape[1] for batch in batches)
+        joined[name] = torch.cat(
+            [
+                pad(batch[name], (0, 0) * (batch[name].ndim - 2) + (0, longest - batch[name].shape[1]))
+                for batch in batches
+            ]
+        )
+    return joined

@@ -1,0 +1,149 @@
+"""What a finished pre-training run leaves: weights, run.json, the loss figure and a model card made of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sat_probe.studies.pretraining.recipe import DataCredits
+
+_CARD = """---
+library_name: transformers
+license: apache-2.0
+{language}tags:
+- audio
+- mockingjay
+- self-supervised
+- sat-probe
+---
+
+# {title}
+
+A Mockingjay (Liu et al. 2020): a transformer of {num_hidden_layers} layers x {num_attention_heads} heads, hidden
+size {hidden_size}, {parameters:,} parameters, pre-trained to reconstruct masked rows of {feature_size}-dimensional
+{feature_kind} frames. R = {downsample_rate} frames are stacked into one row; C_num = {c_num} consecutive frames are
+masked together. It is meant for looking at attention heads, not for downstream accuracy.
+
+```python
+from sat_probe import AutoProbedModel
+
+model = AutoProbedModel.from_pretrained("path of this folder")
+```
+
+## Data
+
+{data}
+
+| | |
+|---|---|
+| corpus | {corpus} |
+| utterances | {utterances:,}, {held_out_utterances} of them held out |
+| hours | {hours:.2f} |
+| frames | {frames:,} |
+| files skipped | {skipped} |
+
+## Loss
+
+Masked L1 (mean absolute error over the masked rows, features normalised to variance 1 per utterance):
+
+| | first point | last point |
+|---|---|---|
+| training | {first_loss:.4f} | {loss:.4f} |
+| held out | {first_held_out_loss} | {held_out_loss} |
+
+![loss curve](loss.png)
+
+The curve is kept in loss.csv.
+
+## Recipe
+
+{steps:,} steps, {seconds:,.0f} s in the last session on {threads} of {device},
+{frames_per_second:,.0f} frames per second. Commit of the configuration: {configuration_commit}.
+
+| | |
+|---|---|
+{recipe}
+
+Versions: {versions}. Finished {finished}.
+"""
+
+
+def save_run(folder: Path, model: Any, extractor: Any, run: Mapping[str, Any]) -> None:
+    """Write model, feature extractor, run.json, loss.png and the card; each file appears whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as partial:
+        model.save_pretrained(partial)
+        extractor.save_pretrained(partial)
+        Path(partial, "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        plot_curve(folder / "loss.csv", Path(partial, "loss.png"))
+        Path(partial, "README.md").write_text(model_card(run), encoding="utf-8")
+        for path in sorted(Path(partial).iterdir()):
+            path.replace(folder / path.name)
+
+
+def model_card(run: Mapping[str, Any]) -> str:
+    """The model card of a finished run, made of its run.json."""
+    recipe = dict(run["recipe"])
+    shape, credits = recipe.pop("model"), recipe.pop("data")
+    own = run.get("of_credited_speech", True)
+    numbers = {**shape, **run["data"], **run}
+    numbers |= {
+        "title": f"Mockingjay, C_num = {run['c_num']}",
+        "language": f"language: {credits['language']}\n" if credits and own else "",
+        "data": _whose_speech(credits, own),
+        "skipped": len(run["data"]["skipped"]),
+        "threads": "1 thread" if run["threads"] == 1 else f"{run['threads']} threads",
+        "first_held_out_loss": _shown(run["first_held_out_loss"]),
+        "held_out_loss": _shown(run["held_out_loss"]),
+        "configuration_commit": run["configuration_commit"] or "not under version control",
+        "recipe": "\n".join(f"| {name} | {value} |" for name, value in {**shape, **recipe}.items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+    }
+    return _CARD.format(**numbers)
+
+
+def names_speech(credits: DataCredits | None, corpus: Any) -> bool:
+    """Whether a corpus, by its name or where it lies, is the one that a configuration credits."""
+    if credits is None:
+        return False
+    first_word = re.split(r"[\s,]", credits.name.strip())[0].lower()
+    folder = getattr(corpus, "folder", None)
+    return first_word in f"{corpus.name} {folder.resolve() if folder else ''}".lower()
+
+
+def _whose_speech(credits: Mapping[str, str] | None, own: bool) -> str:
+    if not credits:
+        return "The configuration does not say whose speech this is."
+    if not own:
+        return (
+            f"The configuration is meant for other speech than this ({credits['name']}). Say here whose speech the "
+            "model learned from, and under which licence."
+        )
+    return "{name} ({source}). {attribution} Licence of the data: {licence}.".format(**credits)
+
+
+def plot_curve(curve: Path, path: Path) -> None:
+    """Draw a loss.csv: training and held-out loss over the steps."""
+    from matplotlib.figure import Figure
+
+    with curve.open(encoding="utf-8") as file:
+        points = list(csv.DictReader(file))
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name, label, style in (("loss", "training", "-"), ("held_out_loss", "held out", "o-")):
+        known = [(int(point["step"]), float(point[name])) for point in points if point[name]]
+        if known:
+            axes.plot(*zip(*known, strict=True), style, label=label, markersize=3, linewidth=1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("masked L1")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def _shown(loss: float | None) -> str:
+    return "-" if loss is None else f"{loss:.4f}"

@@ -1,0 +1,1 @@
+"""Probes: what the hidden states of a model tell about phones and speakers."""

@@ -1,0 +1,148 @@
+"""The probing tasks of section 7 of the paper: which rows of a corpus they learn from, and what their labels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat_probe.errors import ConfigurationError, CorpusError
+from sat_probe.studies.probing.prepared import PARTS, Part, ProbingCorpus
+
+MissingPhones = Literal["refuse", "ignore"]
+HIDDEN_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A classification that a probe learns.
+
+    Attributes:
+        name: as tables have it.
+        target: what is to be told.
+        level: from each frame, or from the mean over an utterance's frames.
+        hidden: size of the probe's hidden layer; None for a linear probe.
+    """
+
+    name: str
+    target: Literal["phones", "speakers"]
+    level: Literal["frame", "utterance"]
+    hidden: int | None = None
+
+
+CLASSIFICATIONS = {
+    task.name: task
+    for task in (
+        Task("phones_linear", "phones", "frame"),
+        Task("phones_hidden", "phones", "frame", HIDDEN_SIZE),
+        Task("speakers_frame", "speakers", "frame", HIDDEN_SIZE),
+        Task("speakers_utterance", "speakers", "utterance"),
+    )
+}
+RECONSTRUCTION = "reconstruction"  # not learned: the pre-training head, or a frozen stand-in
+TASKS = (RECONSTRUCTION, *CLASSIFICATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Examples of one task in one part of a corpus.
+
+    Attributes:
+        rows: (examples,) positions among all frames, or among all utterances.
+        labels: (examples,) classes 0, 1, ...
+        utterances: (examples,) whose they are.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    utterances: NDArray[np.int64]
+
+
+def check_tasks(names: Sequence[str] | None) -> None:
+    """Raise a ConfigurationError for a task that does not exist."""
+    unknown = [name for name in names or () if name not in TASKS]
+    if unknown:
+        raise ConfigurationError(f"there is no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+
+
+def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str]:
+    """The named tasks; without names all that the corpus has labels for.
+
+    Raises:
+        ConfigurationError: for an unknown name.
+        CorpusError: if a named task cannot be learned from the corpus, if one of its parts has no alignment while
+            others have, or there is one speaker only.
+    """
+    check_tasks(names)
+    chosen = list(dict.fromkeys(TASKS if names is None else names))
+    if not (corpus.phones >= 0).any():
+        if names is not None and any(name.startswith("phones") for name in names):
+            raise CorpusError(
+                "phones cannot be probed: the corpus has no alignments; make them with sat-probe align"
+            )
+        chosen = [name for name in chosen if not name.startswith("phones")]
+    elif any(name.startswith("phones") for name in chosen):
+        _require_phones(corpus)
+    if not corpus.speaker_names and names is None:
+        chosen = [name for name in chosen if not name.startswith("speakers")]
+    elif any(name.startswith("speakers") for name in chosen):
+        _require_speakers(corpus)
+    return chosen
+
+
+def _require_phones(corpus: ProbingCorpus) -> None:
+    for part in PARTS:
+        # without labels on dev no epoch is better than the first, on test there is nothing to score
+        if not (corpus.phones[corpus.in_part(part)[corpus.frame_utterances]] >= 0).any():
+            without = ", ".join(name for name in TASKS if not name.startswith("phones"))
+            raise CorpusError(
+                f"phones cannot be probed: none of the {corpus.in_part(part).sum()} utterances of {part} has an "
+                f"alignment; make them with sat-probe align, or choose tasks without phones ({without})"
+            )
+
+
+def _require_speakers(corpus: ProbingCorpus) -> None:
+    tested = {int(code) for code in corpus.speakers[corpus.in_part("test")] if code >= 0}
+    if len(tested) >= 2:
+        return
+    there = (
+        "the corpus has one speaker only"
+        if len(corpus.speaker_names) == 1
+        else f"of its {len(corpus.speaker_names)} speakers {len(tested)} have the three utterances that it takes"
+    )
+    without = ", ".join(name for name in TASKS if not name.startswith("speakers"))
+    raise CorpusError(f"speakers cannot be probed: {there}; choose tasks without them ({without})")
+
+
+def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: MissingPhones) -> Rows:
+    """The examples of a task.
+
+    Raises:
+        CorpusError: if a phone of this part never occurs in train, unless such frames are to be ignored.
+    """
+    inside = corpus.in_part(part)
+    if task.target == "phones":
+        utterances = corpus.frame_utterances
+        labels = corpus.phones
+        known = np.unique(labels[corpus.in_part("train")[utterances] & (labels >= 0)])
+        use = inside[utterances] & (labels >= 0)
+        strange = np.setdiff1d(labels[use], known)
+        if strange.size and missing_phones == "refuse":
+            names = ", ".join(corpus.phone_names[code] for code in strange)
+            raise CorpusError(
+                f"no utterance to learn from has the phones {names}, which occur in {part}; take more utterances, or "
+                "leave the frames of these phones out (missing_phones='ignore', --missing-phones ignore)"
+            )
+        use &= np.isin(labels, known)
+        rows = np.flatnonzero(use)
+        return Rows(rows, np.searchsorted(known, labels[rows]), utterances[rows])
+    tested = np.unique(corpus.speakers[corpus.in_part("test")])
+    tested = tested[tested >= 0]
+    chosen = inside & np.isin(corpus.speakers, tested)
+    utterances = np.arange(len(corpus.ids)) if task.level == "utterance" else corpus.frame_utterances
+    rows = np.flatnonzero(chosen[utterances])
+    owners = utterances[rows]
+    return Rows(rows, np.searchsorted(tested, corpus.speakers[owners]), owners)

@@ -1,0 +1,1 @@
+"""Phoneme segmentation from attention."""
