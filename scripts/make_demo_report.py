@@ -46,7 +46,7 @@ def main() -> None:
     folder = parser.parse_args().output
     model, corpus = load_model(None, device="cpu"), load_corpus("bundled")
     report = analyze_model(None, corpus, device="cpu")
-    report.provenance["command"] = "python scripts/make_demo_report.py"
+    report.provenance = report.provenance.replace(command="python scripts/make_demo_report.py")
     shortest = min(range(len(corpus)), key=lambda index: audio_duration(corpus[index].audio))
     example = example_utterance(model, corpus.shard(shortest, len(corpus)))
     tables = {name: slim(table) for name, table in report.tables.items()}

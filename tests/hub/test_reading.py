@@ -75,7 +75,7 @@ def test_audio_of_unknown_licence_stays_here(
     pickled_model: str, tmp_path: Path, example: bool | None, there: bool
 ) -> None:
     report = analyze_model("org/pickled", allow_pickle=True, limit=1, replicates=10, progress=False)
-    report.provenance["corpus"] = "my recordings"
+    report.provenance = report.provenance.replace(corpus="my recordings")
     push(report.save(tmp_path / "out", pictures=False), "me/heads", example=example)
     published = HeadReport.from_hub("me/heads")
     assert bool(published.examples) is there

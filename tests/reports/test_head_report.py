@@ -95,7 +95,7 @@ def test_table_names_are_safe_file_names(report, name):
 
 
 def test_what_is_saved_is_loaded(report, tmp_path):
-    report.provenance["when"] = np.float64("nan")
+    report.provenance = report.provenance.replace(other={"when": np.float64("nan")})
     report.examples = make_example(
         "u1", np.zeros(1600), 16_000, np.arange(4) / 50, np.full((2, 3, 4, 4), 0.25), [(0.0, 0.1, "s")]
     )

@@ -73,7 +73,9 @@ def segmented_report():
     heads = head_table()[["layer", "head"]].astype("Int64")
     scores = heads.assign(source="attention", alpha=0.5, beta=1.2, r_value=[0.5, 0.8, 0.3, 0.2, 0.6, 0.1])
     report.tables["segmentation"] = pd.concat([scores, pd.DataFrame([{"source": "mfcc", "r_value": 0.7}])])
-    report.provenance["segmentation"] = {"upsampling_factor": 1, "attention_features": "rows"}
+    report.provenance = report.provenance.replace(
+        segmentation={"upsampling_factor": 1, "attention_features": "rows"}
+    )
     return report
 
 
@@ -90,7 +92,9 @@ def test_segmentation_joins_its_head():
 def test_the_provenance_of_a_study_is_words_and_repeats_nothing():
     report = segmented_report()
     settings = {"speakers": {"test": [f"s{n}" for n in range(40)]}, "split": None, "r_value": 0.61127064951}
-    report.provenance["segmentation"] = {**settings, "model": report.provenance["model"]}
+    report.provenance = report.provenance.replace(
+        segmentation={**settings, "model": report.provenance["model"]}
+    )
     shown = content_of(render_page(report))["provenance"]["segmentation"]
     assert shown == (
         "speakers (test [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, ... 40 in all]), r_value 0.6113"

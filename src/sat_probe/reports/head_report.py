@@ -13,6 +13,7 @@ from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports import report_folder
 from sat_probe.reports.example import load_example, save_example
+from sat_probe.reports.provenance import Provenance
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,11 +42,12 @@ class HeadReport:
     """
 
     heads: pd.DataFrame
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     examples: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.provenance = Provenance.from_mapping(self.provenance)
         missing = [column for column in _REQUIRED if column not in self.heads]
         if missing:
             raise ReportError(f"the table of heads lacks the column {missing[0]!r}")

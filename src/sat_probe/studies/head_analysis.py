@@ -17,23 +17,15 @@ from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.measures.relations.result import RelationMaps
 from sat_probe.models.probed import ProbedModel
-from sat_probe.models.waveform_encoder import base_class
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.head_pass import CorpusPass, checkpoint_path
-from sat_probe.studies.corpus_pass.processes import Process, gather, share, this_process
+from sat_probe.studies.corpus_pass.processes import Process, gather, share
 from sat_probe.studies.example_utterance import example_utterance
-from sat_probe.studies.inputs import (
-    BUNDLED,
-    load_model,
-    model_name,
-    require_intact,
-    span_limit,
-    weights_digest,
-)
-from sat_probe.studies.provenance import command_line, model_revision, shown_name, versions
+from sat_probe.studies.inputs import CorpusChoice, ModelChoice, open_inputs, require_intact
+from sat_probe.studies.provenance import command_line, versions
 
 RelationRate = Literal["upsampled", "model"]
 _ALONE = Process()
@@ -102,27 +94,20 @@ def analyze_model(
         )
     if replicates < 1:
         raise ConfigurationError(f"replicates must be 1 or more, got {replicates}")
-    process = this_process()
-    probed = load_model(
-        model,
-        revision=revision,
-        device=process.device if device is None else device,
-        allow_pickle=allow_pickle,
-    )
-    require_intact(probed)
-    corpus = (
-        dataset
-        if isinstance(dataset, Corpus)
-        else load_corpus(
-            dataset or BUNDLED,
+    inputs = open_inputs(
+        ModelChoice(model, revision, allow_pickle, device),
+        CorpusChoice(
+            dataset,
             data_dir=data_dir,
             split=split,
             limit=limit,
             alignments=alignments,
             streaming=streaming,
             phone_set=phone_set,
-        )
+        ),
     )
+    probed, corpus, process = inputs.model, inputs.corpus, inputs.process
+    require_intact(probed)
     layers, heads = probed.num_probed_layers, probed.num_probed_heads
     seen = CorpusPass(
         probed,
@@ -138,40 +123,29 @@ def analyze_model(
         process,
         strict,
     )
-    hop_ms = 1000 * probed.frame_grid.hop_seconds
-    provenance: dict[str, Any] = {
-        "model": model_name(model, probed),
-        "revision": model_revision(model, revision),
-        "architecture": base_class(type(probed)).__name__,
-        "corpus": shown_name(corpus.name),
-        "split": corpus.split,
-        "phone_set": corpus.phone_set.name,
+    options = {
         "relation_rate": relation_rate,
         "leave_out_own_segment": leave_out_own_segment,
-        "frame_hop_ms": hop_ms,
-        "dtype": str(probed.dtype).removeprefix("torch."),
-        "device": str(probed.device),
         "seed": seed,
         "bootstrap_replicates": replicates,
     }
     checkpoint = None
     if output is not None:
-        identity = {**provenance, "limit": limit, "weights": weights_digest(probed), **span_limit(probed)}
-        checkpoint = Checkpoint(checkpoint_path(output, process), identity)
+        checkpoint = Checkpoint(checkpoint_path(output, process), {**inputs.identity, **options})
     seen.run(checkpoint, resume, progress)
-    provenance |= {
-        "utterances": seen.heads.utterances,
-        "skipped": len(seen.skipped),
-        "skipped_files": [f"{name}: {reason}" for name, reason in seen.skipped[:20]],
-        "unaligned": seen.relations.unlabelled,
-        "seconds": round(seen.seconds, 3),
-        "processes": process.count,
-        "versions": versions(),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": command_line(),
-    }
+    provenance = inputs.provenance.replace(
+        **options,
+        utterances=seen.heads.utterances,
+        skipped=len(seen.skipped),
+        skipped_files=[f"{name}: {reason}" for name, reason in seen.skipped[:20]],
+        unaligned=seen.relations.unlabelled,
+        seconds=round(seen.seconds, 3),
+        versions=versions(),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=command_line(),
+    )
     report = HeadReport(
-        heads=head_table(seen.heads.compute(), hop_ms),
+        heads=head_table(seen.heads.compute(), 1000 * probed.frame_grid.hop_seconds),
         provenance=provenance,
         tables=relation_tables(seen.relations, corpus.phone_set, process),
         examples=example_utterance(probed, corpus) if process.is_main else {},

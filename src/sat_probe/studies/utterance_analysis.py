@@ -19,6 +19,7 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.reports.example import example_of_codes
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.head_analysis import head_table
 from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
@@ -91,7 +92,9 @@ def analyze_utterance(
         maps.scale,
         [(start, min(end, seconds), label) for start, end, label in phones if start < seconds],
     )
-    report = HeadReport(head_table(metrics.compute(), hop_ms), provenance, examples=example)
+    report = HeadReport(
+        head_table(metrics.compute(), hop_ms), Provenance.from_mapping(provenance), examples=example
+    )
     return UtteranceAnalysis(report, maps.clearest, maps.clearest_map)
 
 

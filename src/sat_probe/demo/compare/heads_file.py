@@ -14,6 +14,7 @@ from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import RANKED
 from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.provenance import Provenance
 
 MOST_BYTES = 4 * 2**20
 MOST_HEADS = 4096
@@ -40,7 +41,7 @@ def read_heads_file(path: str | Path) -> HeadReport:
         heads = _read_parquet(path, name) if _is_parquet(path) else _read_csv(path, name)
         model = _only_model(heads, name)
         heads = _checked(heads, name)
-        return HeadReport(heads, {"model": model or name, "corpus": "an uploaded table"})
+        return HeadReport(heads, Provenance(model=model or name, corpus="an uploaded table"))
     except ReportError as error:
         text = str(error)
         raise ReportError(text if text.startswith(name) else f"{name}: {text}") from None

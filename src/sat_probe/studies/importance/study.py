@@ -143,8 +143,7 @@ def head_importance(
         _measure(lab, curves, options, points, progress)
         report.tables["importance"] = curve_table(curves, points.results)
         report.tables["importance_counts"] = counts_table(curves, points.results, lab.tested)
-        report.provenance["model"] = model_name(model, probed)
-        report.provenance["importance"] = {
+        described = {
             "tasks": tasks,
             "layer": options.layer,
             "modes": list(options.modes),
@@ -152,6 +151,7 @@ def head_importance(
             "speakers": len(prepared.speaker_names),
             "missing_phones": options.missing_phones,
         }
+        report.provenance = report.provenance.replace(model=model_name(model, probed), importance=described)
         if output is not None:
             report.save(output)
             points.path.unlink(missing_ok=True)

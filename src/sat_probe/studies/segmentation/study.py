@@ -71,10 +71,8 @@ class Segmentation:
     def added_to(self, report: HeadReport) -> HeadReport:
         """The report with the tables ``segmentation`` and ``segmentation_curve``, and where they come from."""
         tables = {**report.tables, "segmentation": self.table, "segmentation_curve": self.curve}
-        provenance = {
-            **report.provenance,
-            "segmentation": {**self.provenance, "label_free": _plain(self.label_free)},
-        }
+        described = {**self.provenance, "label_free": _plain(self.label_free)}
+        provenance = report.provenance.replace(segmentation=described)
         return replace(report, tables=tables, provenance=provenance)
 
     def as_dict(self) -> dict[str, Any]:
