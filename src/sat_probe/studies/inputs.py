@@ -17,91 +17,12 @@ from sat_probe.models.refined import SPAN, SPAN_MODE
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.provenance import Provenance
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
 from sat_probe.studies.corpus_pass.processes import Process, this_process
 from sat_probe.studies.hub_reach import require_hub
 from sat_probe.studies.provenance import model_revision, shown_name
 
 BUNDLED = "bundled"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """Which model, and where it computes.
-
-    Attributes:
-        model: name on the Hub, folder, "bundled" or None (the Mockingjay that comes with sat-probe), or a model in
-            memory.
-        revision: branch, tag or commit of a model on the Hub.
-        allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
-        device: where to compute; by default the launcher's device, else a GPU if there is one.
-        dtype: type of the weights; by default float32.
-    """
-
-    model: Any = None
-    revision: str | None = None
-    allow_pickle: bool = False
-    device: str | torch.device | None = None
-    dtype: str | torch.dtype | None = None
-
-    def open(self) -> ProbedModel:
-        """Load the model.
-
-        Raises:
-            ModelError: if it cannot be loaded, the device does not exist, or a revision is given for a model that is
-                not on the Hub.
-        """
-        return load_model(
-            self.model, revision=self.revision, device=self.device, allow_pickle=self.allow_pickle
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusChoice:
-    """Which corpus, as `load_corpus` takes it.
-
-    Attributes:
-        dataset: name, folder, id on the Hub, or a corpus in memory; None is the bundled speech.
-        configuration: of a dataset on the Hub that has several.
-        data_dir: directory of a named corpus.
-        split: part of the corpus.
-        limit: only the first so many utterances.
-        alignments: where phone alignments are; next to the audio by default.
-        streaming: read utterances as they come.
-        phone_set: fold phones into this set.
-        tier: TextGrid tier that holds the phones.
-        gaps: what unlabelled time between two segments means.
-        sampling_rate: of bare arrays (Hz).
-    """
-
-    dataset: Any = None
-    configuration: str | None = None
-    data_dir: str | Path | None = None
-    split: str | None = None
-    limit: int | None = None
-    alignments: str | Path | None = None
-    streaming: bool = False
-    phone_set: str | None = None
-    tier: str | None = None
-    gaps: str | None = None
-    sampling_rate: int | None = None
-
-    def open(self) -> Corpus:
-        """Load the corpus.
-
-        Raises:
-            CorpusError: if it cannot be found or read.
-        """
-        if isinstance(self.dataset, Corpus):
-            return self.dataset
-        return load_corpus(
-            BUNDLED if self.dataset is None else self.dataset,
-            data_dir=self.data_dir,
-            split=self.split,
-            limit=self.limit,
-            alignments=self.alignments,
-            streaming=self.streaming,
-            phone_set=self.phone_set,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +48,11 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
     """Open a model and a corpus.
 
     Raises:
-        ModelError: as `ModelChoice.open`.
-        CorpusError: as `CorpusChoice.open`.
+        ModelError: as `open_model`.
+        CorpusError: as `open_corpus`.
     """
     process = this_process()
-    probed, opened = model.open(), corpus.open()
+    probed, opened = open_model(model), open_corpus(corpus)
     digest = weights_digest(probed)
     provenance = Provenance(
         model=model_name(model.model, probed),
@@ -157,6 +78,37 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
         "alignments": None if corpus.alignments is None else str(corpus.alignments),
     }
     return Inputs(probed, opened, provenance, identity, process)
+
+
+def open_model(choice: ModelChoice) -> ProbedModel:
+    """Load the model.
+
+    Raises:
+        ModelError: if it cannot be loaded, the device does not exist, or a revision is given for a model that is not
+            on the Hub.
+    """
+    return load_model(
+        choice.model, revision=choice.revision, device=choice.device, allow_pickle=choice.allow_pickle
+    )
+
+
+def open_corpus(choice: CorpusChoice) -> Corpus:
+    """Load the corpus.
+
+    Raises:
+        CorpusError: if it cannot be found or read.
+    """
+    if isinstance(choice.dataset, Corpus):
+        return choice.dataset
+    return load_corpus(
+        BUNDLED if choice.dataset is None else choice.dataset,
+        data_dir=choice.data_dir,
+        split=choice.split,
+        limit=choice.limit,
+        alignments=choice.alignments,
+        streaming=choice.streaming,
+        phone_set=choice.phone_set,
+    )
 
 
 def load_model(
