@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sat_probe.errors import ModelError
 from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
-from sat_probe.measures.head_metrics import METRICS, categories, ranks
+from sat_probe.measures.head_metrics import CATEGORIES, METRICS, RANKED, categories, ranks
 from tests.reference import diagonal_sums_slowly, head_metrics_slowly
 
 
@@ -21,10 +22,10 @@ def random_maps(heads: int, length: int, seed: int, sharpness: float = 3.0) -> t
     return (sharpness * torch.randn(heads, length, length, generator=generator)).softmax(-1)
 
 
-def show(accumulator, utterance, layer, maps, queries_at_once):
+def show(accumulator, utterance, layer, maps, queries_at_once, present=None):
     """Show maps to an accumulator as a model would: some heads at a time, some queries at a time."""
     heads, length, _ = maps.shape
-    for head in range(heads):
+    for head in range(heads) if present is None else present:
         for first in range(0, length, queries_at_once):
             weights = maps[head : head + 1, first : first + queries_at_once]
             accumulator.observe(
@@ -42,12 +43,12 @@ def show(accumulator, utterance, layer, maps, queries_at_once):
             )
 
 
-def accumulate(corpus, queries_at_once=4, replicates=20):
+def accumulate(corpus, queries_at_once=4, replicates=20, present=(None, None)):
     accumulator = HeadMetricsAccumulator(2, 3, PoissonBootstrap(replicates))
     for name, layers in corpus.items():
         accumulator.begin([name])
         for layer, maps in enumerate(layers):
-            show(accumulator, 0, layer, maps, queries_at_once)
+            show(accumulator, 0, layer, maps, queries_at_once, present[layer])
         accumulator.end()
     return accumulator
 
@@ -86,20 +87,58 @@ def test_known_heads():
     np.testing.assert_allclose(found["mean_offset"][2], (37 * 3 - 3 * 37) / length, atol=1e-9)
     np.testing.assert_allclose(found["sink_share"], [0, 1, 0])
     np.testing.assert_allclose(found["max_weight"], [1 / length, 1, 1], atol=1e-7)
-    assert accumulator.compute().category.tolist() == [[0, 1, 2]]
+    assert accumulator.compute().category.tolist() == [["global", "vertical", "diagonal"]]
 
 
+ABSENT = pytest.mark.parametrize(
+    "present", [((0, 2), (1,)), ((), (0, 1, 2)), ((1,), ())], ids=["some heads", "first layer", "last layer"]
+)
+
+
+def ranks_slowly(values, here):
+    """Rank of each present head by counting the present heads above it; NaN elsewhere."""
+    found = np.full(values.shape, np.nan)
+    for head in zip(*np.nonzero(here), strict=True):
+        found[head] = 1 + sum(values[other] > values[head] for other in zip(*np.nonzero(here), strict=True))
+    return found
+
+
+@ABSENT
+def test_absent_heads_have_no_value_no_rank_and_no_category(present):
+    whole, result = accumulate(CORPUS).compute(), accumulate(CORPUS, present=present).compute()
+    here = np.array([[head in layer for head in range(3)] for layer in present])
+    np.testing.assert_array_equal(result.present, here)
+    assert result.utterances == 5
+    for name in METRICS:
+        for found, expected in (
+            (result.values, whole.values),
+            (result.low, whole.low),
+            (result.high, whole.high),
+        ):
+            np.testing.assert_array_equal(found[name], np.where(here, expected[name], np.nan))
+    standing = {name: ranks_slowly(whole.values[name], here) for name in RANKED}
+    for name in RANKED:
+        np.testing.assert_array_equal(result.ranks[name], standing[name])
+    for head in np.ndindex(2, 3):
+        best = min(range(3), key=lambda metric: standing[RANKED[metric]][head])
+        assert result.category[head] == (CATEGORIES[best] if here[head] else "")
+    np.testing.assert_array_equal(np.isnan(result.category_stability), ~here)
+
+
+@pytest.mark.parametrize("present", [(None, None), ((0, 2), (1,)), ((), (0, 2))])
 @given(st.lists(st.booleans(), min_size=5, max_size=5))
 @settings(max_examples=15, deadline=None)
-def test_any_split_merged_equals_the_whole(left):
+def test_any_split_merged_equals_the_whole(present, left):
     halves = [
         accumulate(
-            {name: maps for (name, maps), here in zip(CORPUS.items(), left, strict=True) if here is side}
+            {name: maps for (name, maps), here in zip(CORPUS.items(), left, strict=True) if here is side},
+            present=present,
         )
         for side in (True, False)
     ]
     halves[0].merge(halves[1])
-    merged, whole = halves[0].compute(), accumulate(CORPUS).compute()
+    merged, whole = halves[0].compute(), accumulate(CORPUS, present=present).compute()
+    np.testing.assert_array_equal(merged.present, whole.present)
     for name in METRICS:
         np.testing.assert_allclose(merged.values[name], whole.values[name], rtol=1e-12)
         np.testing.assert_allclose(merged.low[name], whole.low[name], rtol=1e-9)
@@ -138,7 +177,7 @@ def test_ranks_share_the_better_rank_and_ties_go_to_the_first_metric():
     assert ranks(values).tolist() == [[1, 4], [1, 3]]
     assert ranks(np.stack([values, -values])).tolist() == [[[1, 4], [1, 3]], [[3, 1], [3, 2]]]
     metrics = np.array([[[3.0, 1.0]], [[1.0, 3.0]], [[3.0, 3.0]]])
-    assert categories(metrics).tolist() == [[0, 1]]
+    assert categories(metrics).tolist() == [["global", "vertical"]]
 
 
 def test_one_utterance_has_no_interval():
@@ -183,5 +222,13 @@ def test_misuse_is_refused():
         HeadMetricsAccumulator(1, 1).compute()
     with pytest.raises(ValueError, match="same model"):
         HeadMetricsAccumulator(1, 1).merge(HeadMetricsAccumulator(1, 2))
-    with pytest.raises(ValueError, match="do not fit: 'sums'"):
+    with pytest.raises(ValueError, match="do not fit: 'seen'"):
         HeadMetricsAccumulator(1, 1).load_state_dict(HeadMetricsAccumulator(1, 2).state_dict())
+
+
+def test_sums_of_models_with_different_heads_are_refused():
+    names = list(CORPUS)
+    mixed = accumulate({name: CORPUS[name] for name in names[:2]})
+    mixed.merge(accumulate({name: CORPUS[name] for name in names[2:]}, present=((0, 2), (0, 1, 2))))
+    with pytest.raises(ModelError, match="head 1 of layer 0 was observed in 2 of 5 utterances"):
+        mixed.compute()

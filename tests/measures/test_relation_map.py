@@ -16,12 +16,12 @@ from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.measures.relations.formulas import (
     concentration,
     frame_membership,
-    joint_distribution,
     relation,
     segment_runs,
     uniform_distribution,
 )
-from sat_probe.measures.relations.result import MINIMUM_UTTERANCES, RelationMaps
+from sat_probe.measures.relations.result import RelationMaps
+from sat_probe.measures.relations.tables import concentration_frame, operations_frame, relation_frame
 from tests.reference import relation_map_slow
 
 PHONES = ("sil", "aa", "s", "t", "zh")
@@ -42,12 +42,17 @@ def random_attention(rng: np.random.Generator, layers: int, heads: int, frames: 
     return scores.softmax(-1).float()
 
 
-def feed(accumulator, attention: list[torch.Tensor], names: list[str], labels, block: int = 7) -> None:
+def feed(
+    accumulator, attention: list[torch.Tensor], names: list[str], labels, block: int = 7, present=None
+) -> None:
     """One batch, in blocks of queries and of heads, as the attention function streams it."""
     accumulator.begin(names, labels)
     for layer in range(accumulator.layers):
+        parts = [slice(0, 1), slice(1, accumulator.heads)]
+        if present is not None:
+            parts = [slice(head, head + 1) for head in present[layer]]
         for index, maps in enumerate(attention):
-            for heads in (slice(0, 1), slice(1, accumulator.heads)):
+            for heads in parts:
                 for first in range(0, maps.shape[-1], block):
                     weights = maps[layer, heads, first : first + block]
                     accumulator.observe(
@@ -135,6 +140,48 @@ def test_any_split_merges_to_the_whole(seed, cut):
     assert resumed.utterances == whole.utterances == 6
 
 
+ABSENT = pytest.mark.parametrize(
+    "present", [((0, 2), (1,)), ((), (0, 1, 2)), ((1,), ())], ids=["some heads", "first layer", "last layer"]
+)
+
+
+@ABSENT
+def test_absent_heads_have_no_relations_and_no_rows(present):
+    attention, names, labels = corpus(11, 6)
+    whole, part = (RelationMapAccumulator(2, 3, PHONES) for _ in range(2))
+    feed(whole, attention, names, labels)
+    feed(part, attention, names, labels, present=present)
+    here = np.array([[head in layer for head in range(3)] for layer in present])
+    found, expected = part.compute(replicates=20), whole.compute(replicates=20)
+    np.testing.assert_array_equal(found.present, here)
+    for name in ("joint", "relation", "low", "concentration", "concentration_high", "identity"):
+        values = getattr(found, name)
+        assert np.isnan(values[~here]).all(), name
+        np.testing.assert_allclose(values[here], getattr(expected, name)[here], atol=1e-6, err_msg=name)
+    for table in (relation_frame, concentration_frame, operations_frame):
+        rows = table(expected)
+        kept = rows[here[rows["layer"], rows["head"]]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(table(found), kept, rtol=1e-5)
+
+
+@ABSENT
+def test_absent_heads_stay_absent_in_parts_of_a_corpus_and_of_a_model(present):
+    attention, names, labels = corpus(12, 6)
+    whole, left, right = (RelationMapAccumulator(2, 3, PHONES, groups=4) for _ in range(3))
+    feed(whole, attention, names, labels, present=present)
+    feed(left, attention[:2], names[:2], labels[:2], present=present)
+    feed(right, attention[2:], names[2:], labels[2:], present=present)
+    left.merge(right)
+    expected = whole.compute(replicates=20)
+    layers = [left.of_layers(slice(layer, layer + 1)).compute(replicates=20) for layer in range(2)]
+    for found in (left.compute(replicates=20), RelationMaps.of_parts(layers)):
+        for name in ("present", "joint", "relation", "low", "concentration", "identity_low"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-5, err_msg=name)
+    feed(left, attention[:1], ["another"], labels[:1], present=((0, 1, 2), (0, 1, 2)))
+    with pytest.raises(ModelError, match="observed in 1 of 7 utterances"):
+        left.compute()
+
+
 def test_layers_resampled_apart_are_the_layers_of_the_whole():
     attention, names, labels = corpus(3, 6)
     whole = RelationMapAccumulator(2, 3, PHONES)
@@ -142,14 +189,17 @@ def test_layers_resampled_apart_are_the_layers_of_the_whole():
     parts = [whole.of_layers(slice(layer, layer + 1)) for layer in range(2)]
     joined = RelationMaps.of_parts([part.compute(replicates=20) for part in parts])
     expected = whole.compute(replicates=20)
-    for name in ("relation_frame", "concentration_frame", "operations_frame"):
-        pd.testing.assert_frame_equal(getattr(joined, name)(), getattr(expected, name)())
+    for table in (relation_frame, concentration_frame, operations_frame):
+        pd.testing.assert_frame_equal(table(joined), table(expected))
 
 
 def test_formulas_equal_the_accumulator():
     attention, names, labels = corpus(3, 1, 3)
     membership = frame_membership(labels[0], len(PHONES), 3)
-    joint = joint_distribution(attention[0], torch.from_numpy(membership).float()).double().numpy()
+    joint = (
+        membership.T @ attention[0].double().numpy() @ membership
+    )  # eq. 4, with one T (the authors' erratum)
+    joint /= joint.sum(axis=(-2, -1), keepdims=True)
     accumulator = RelationMapAccumulator(2, 3, PHONES, upsampling_factor=3)
     feed(accumulator, attention, names, labels)
     maps = accumulator.compute(replicates=2)
@@ -194,7 +244,7 @@ def test_operations_are_named():
     attention = [torch.stack([attending_head(found, kind) for kind in kinds])[None] for found in labels]
     accumulator = RelationMapAccumulator(1, len(kinds), PHONES[:4])
     feed(accumulator, attention, [f"u{index}" for index in range(40)], labels, block=60)
-    named = accumulator.compute().operations_frame()
+    named = operations_frame(accumulator.compute())
     strongest = named.groupby("head")["operation"].first()
     assert [strongest.get(head, "nothing") for head in range(len(kinds))] == kinds
 
@@ -217,15 +267,13 @@ def test_tables_have_one_row_per_cell():
     accumulator = RelationMapAccumulator(2, 3, PHONES)
     feed(accumulator, attention, names, labels)
     maps: RelationMaps = accumulator.compute(replicates=5)
-    table = maps.relation_frame()
+    table = relation_frame(maps)
     assert len(table) == 2 * 3 * 25
     row = table[
         (table.layer == 1) & (table["head"] == 2) & (table.query_phone == "aa") & (table.key_phone == "s")
     ]
     assert row["relation"].item() == maps.relation[1, 2, 1, 2]
-    assert len(maps.concentration_frame()) == 2 * 3 * 5
-    assert (maps.reliable == (maps.utterances >= MINIMUM_UTTERANCES)).all()
-    assert not maps.reliable.any()
+    assert len(concentration_frame(maps)) == 2 * 3 * 5
 
 
 def test_utterances_without_alignment_are_counted_and_left_out():

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
+from sat_probe.measures.relations.tables import concentration_frame, operations_frame, relation_frame
 from sat_probe.reports.example import make_example
 from sat_probe.reports.head_report import HeadReport
 
@@ -71,9 +72,9 @@ def report_to_draw(
         phones if aligned else (),
     )
     tables = {
-        "relation_maps": maps.relation_frame(),
-        "concentration": maps.concentration_frame(),
-        "operations": maps.operations_frame(),
+        "relation_maps": relation_frame(maps),
+        "concentration": concentration_frame(maps),
+        "operations": operations_frame(maps),
     }
     provenance = {
         "model": "org/<b>model</b> & {{data}}",

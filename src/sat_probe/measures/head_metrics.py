@@ -1,14 +1,15 @@
-"""What kind of head is it? Globalness, verticality, diagonality (Yang et al. 2020, section 4), and categories by rank.
+"""Head metrics (globalness, verticality, diagonality; Yang et al. 2020, section 4) and head categories by rank.
 
-Formulas on sums over the queries of one utterance; every metric is computed per utterance and then averaged over
-utterances,
-as the paper does. The accumulator that makes the sums is in ``head_accumulator.py``.
+The formulas take sums over the queries of one utterance. Every metric is computed per utterance and then averaged over
+utterances, as in the paper. ``head_accumulator`` collects the sums.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sat_probe.errors import ModelError
 
 CATEGORIES = ("global", "vertical", "diagonal")
 RANKED = ("globalness", "verticality", "diagonality")  # the metric behind each category
@@ -21,9 +22,8 @@ METRICS = (
     "verticality_per_log_length",
     "sink_share",
 )
-SINK_THRESHOLD = (
-    0.3  # a key that draws more than this share of all attention is an attention sink (Gu et al. 2025)
-)
+# A key that receives more than this share of all attention is an attention sink (Gu et al. 2025).
+SINK_THRESHOLD = 0.3
 
 
 def globalness(row_entropy_sum: NDArray[np.float64], length: int) -> NDArray[np.float64]:
@@ -62,27 +62,45 @@ def sink_share(column_sums: NDArray[np.float64], length: int) -> NDArray[np.floa
     return (column_sums.max(-1) / length > SINK_THRESHOLD).astype(np.float64)
 
 
-def ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rank of each head among all heads of the model, 1 = highest; equal values share the better rank.
 
     Args:
-        values: (..., layers, heads).
+        values: (..., layers, heads), NaN for heads without a value: they have no rank (NaN), and take none from others.
     """
-    flat = values.reshape(*values.shape[:-2], -1)
-    ordered = np.sort(-flat, axis=-1)
-    if flat.ndim == 1:
-        return (np.searchsorted(ordered, -flat) + 1).reshape(values.shape)
-    each = [np.searchsorted(one, -row) + 1 for one, row in zip(ordered, flat, strict=True)]
-    return np.stack(each).reshape(values.shape)
+    rows = values.reshape(-1, values.shape[-2] * values.shape[-1])
+    places = np.stack([np.searchsorted(np.sort(-row), -row) + 1.0 for row in rows])  # NaN sorts last
+    return np.where(np.isnan(values), np.nan, places.reshape(values.shape))
 
 
-def categories(metrics: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index into CATEGORIES of the metric in whose list each head stands highest; the first of them on a tie.
+def categories(metrics: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Name in CATEGORIES of the metric in which each head ranks highest, the first of them on a tie; "" without a rank.
 
     Args:
         metrics: (3, ..., layers, heads) globalness, verticality, diagonality.
     """
-    return np.stack([ranks(metric) for metric in metrics]).argmin(axis=0)
+    places = np.stack([ranks(metric) for metric in metrics])
+    return np.where(np.isnan(places).any(axis=0), "", np.array(CATEGORIES)[places.argmin(axis=0)])
+
+
+def present_heads(seen: NDArray[np.int64], utterances: int) -> NDArray[np.bool_]:
+    """(layers, heads) whether the model has the head.
+
+    Args:
+        seen: (layers, heads) in how many utterances the head was observed.
+        utterances: in how many it could be.
+
+    Raises:
+        ModelError: if a head was observed in some of them only.
+    """
+    partly = np.argwhere((seen > 0) & (seen < utterances))
+    if len(partly):
+        layer, head = partly[0]
+        raise ModelError(
+            f"head {head} of layer {layer} was observed in {seen[layer, head]} of {utterances} utterances; "
+            "add up models that have the same heads only"
+        )
+    return seen > 0
 
 
 def _offsets(length: int) -> NDArray[np.float64]:

@@ -13,9 +13,10 @@ import torch
 from sat_probe.errors import ConfigurationError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetrics, HeadMetricsAccumulator
-from sat_probe.measures.head_metrics import CATEGORIES, RANKED
+from sat_probe.measures.head_metrics import RANKED
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.measures.relations.result import RelationMaps
+from sat_probe.measures.relations.tables import concentration_frame, operations_frame, relation_frame
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.phone_set import PhoneSet
@@ -158,28 +159,28 @@ def analyze_model(
 
 
 def head_table(metrics: HeadMetrics, hop_ms: float) -> pd.DataFrame:
-    """One row per head, as ``HeadReport.heads`` has it: category, metrics with intervals and ranks; offsets in ms.
+    """Return one row per head that the model has: category, metrics with intervals and ranks; offsets in ms.
 
     Args:
         metrics: computed by the accumulator, offsets in frames.
         hop_ms: milliseconds per frame.
     """
-    layers, heads = metrics.category.shape
-    layer, head = np.indices((layers, heads))
+    here = metrics.present
+    layer, head = np.nonzero(here)
     columns: dict[str, Any] = {
-        "layer": layer.ravel(),
-        "head": head.ravel(),
-        "category": np.array(CATEGORIES)[metrics.category.ravel()],
-        "category_stability": metrics.category_stability.ravel(),
+        "layer": layer,
+        "head": head,
+        "category": metrics.category[here],
+        "category_stability": metrics.category_stability[here],
     }
     for name, values in metrics.values.items():
         scale = hop_ms if name in _MILLISECONDS else 1.0
         shown = _MILLISECONDS.get(name, name)
-        columns[shown] = scale * values.ravel()
-        columns[f"{shown}_low"] = scale * metrics.low[name].ravel()
-        columns[f"{shown}_high"] = scale * metrics.high[name].ravel()
+        columns[shown] = scale * values[here]
+        columns[f"{shown}_low"] = scale * metrics.low[name][here]
+        columns[f"{shown}_high"] = scale * metrics.high[name][here]
         if name in RANKED:
-            columns[f"{name}_rank"] = metrics.ranks[name].ravel()
+            columns[f"{name}_rank"] = metrics.ranks[name][here].astype(int)
     return pd.DataFrame(columns)
 
 
@@ -203,9 +204,9 @@ def relation_tables(
     voicing = {phone: "voiced" if phones.is_voiced(phone) else "voiceless" for phone in phones.phones}
     voicing |= {phone: manner[phone] for phone in phones.phones if manner[phone] == "silence"}
     return {
-        "relation_maps": maps.relation_frame(),
-        "concentration": maps.concentration_frame(),
-        "operations": maps.operations_frame(),
-        "relation_maps_by_class": relations.compute(manner).relation_frame(),
-        "relation_maps_by_voicing": relations.compute(voicing).relation_frame(),
+        "relation_maps": relation_frame(maps),
+        "concentration": concentration_frame(maps),
+        "operations": operations_frame(maps),
+        "relation_maps_by_class": relation_frame(relations.compute(manner)),
+        "relation_maps_by_voicing": relation_frame(relations.compute(voicing)),
     }

@@ -1,6 +1,6 @@
-"""Phoneme relation maps, streamed: eq. 4-6 of Yang, Liu, Lee 2020 in the same pass as the head metrics.
+"""Sums of phoneme relation maps (Yang, Liu, Lee 2020, eq. 4-6), collected in the same pass as the head metrics.
 
-The formulas are in `relation_formulas`; here they are summed block by block, so no attention map is kept.
+Attention is summed block by block and no attention map is kept; the formulas are in `relations.formulas`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from sat_probe.errors import AlignmentError, ConfigurationError, ModelError
+from sat_probe.measures.head_metrics import present_heads
 from sat_probe.measures.relations.labels import LabelledUtterance, prepare_labels
 from sat_probe.measures.relations.result import RelationMaps, fold_sums
 
 
 class Block(Protocol):
-    """What `observe` reads of an attention block: `models.attention.AttentionBlock` has it."""
+    """The part of `models.attention.blocks.AttentionBlock` that `observe` reads."""
 
     @property
     def utterance(self) -> int: ...
@@ -34,18 +35,23 @@ class Block(Protocol):
 
 
 class RelationMapAccumulator:
-    """Sums eq. 4 over utterances for every head while attention streams by; merging any split gives the whole.
+    """Sums of eq. 4 over utterances for every head; the merged parts of a corpus equal the whole.
 
-    Utterances are dealt to `groups` by a stable hash of their id, and sums are kept per group: bootstrap intervals
-    resample the groups, so they too are the same for any split of a corpus.
+    A stable hash of its id assigns each utterance to one of `groups` groups, and sums are kept per group. Bootstrap
+    intervals resample the groups, so they too are the same for any split of a corpus. Heads that the model has lost are
+    never observed and count as absent.
 
     Args:
-        layers, heads: shape of the model.
+        layers, heads: shape of the intact model.
         phones: names of the classes that labels index.
         upsampling_factor: labels come at this multiple of the model's frame rate (supplement 1); 1 for its own rate.
         leave_out_own_segment: drop pairs whose query and key lie in the same run of equal labels, from the head's
             map and from the uniform map alike (Shim et al. 2022); without it, neighbours dominate the diagonal.
         groups: how many groups of utterances sums are kept for.
+
+    Attributes:
+        utterances: with labels; unlabelled: without.
+        seen: (layers, heads) in how many labelled utterances a head was observed: in all, or in none if it is absent.
     """
 
     def __init__(
@@ -68,12 +74,12 @@ class RelationMapAccumulator:
         classes = len(self.phones)
         self.joint = np.zeros((groups, layers, heads, classes, classes))
         self.uniform = np.zeros((groups, classes, classes))
-        self.frames = np.zeros(
-            (classes, classes)
-        )  # frames of the rarer phone of a cell, over utterances that have both
+        # frames of the rarer phone of a cell, over utterances that have both
+        self.frames = np.zeros((classes, classes))
         self.cell_utterances = np.zeros((classes, classes), dtype=np.int64)
+        self.seen = np.zeros((layers, heads), dtype=np.int64)
         self.utterances = 0
-        self.unlabelled = 0  # utterances without an alignment
+        self.unlabelled = 0
         self._batch: list[LabelledUtterance | None] = []
         self._pending: dict[Hashable, list[Any]] = {}
         self._flows: list[tuple[int, int, slice, torch.Tensor]] = []
@@ -120,16 +126,15 @@ class RelationMapAccumulator:
             pending[1].index_add_(1, phones, flow)
             if self.leave_out_own_segment:
                 pending[2].index_add_(1, phones, (flow * utterance.queries[segments]).sum(-1))
-        if (
-            pending[0] == length
-        ):  # all queries of these heads seen: fold keys into phones, let the (phones, T) sums go
+        if pending[0] == length:
+            # all queries of these heads were seen: fold keys into phones and drop the (phones, T) sums
             del self._pending[key]
             folded = pending[1] @ utterance.keys
             folded.diagonal(dim1=-2, dim2=-1).sub_(pending[2])
             self._flows.append((block.utterance, block.layer, block.heads, folded))
 
     def end(self) -> None:
-        """Close the batch: each utterance's maps become distributions and join the sums of its group."""
+        """Close the batch: normalise each utterance's maps and add them to the sums of its group."""
         if self._pending:
             index, layer, _ = next(iter(self._pending))
             raise ModelError(
@@ -138,6 +143,7 @@ class RelationMapAccumulator:
         for index, layer, heads, flow in self._flows:
             utterance = self._batch[index]
             assert utterance is not None
+            self.seen[layer, heads] += 1
             pairs = flow.cpu().double().clamp_(min=0).numpy()
             mass = pairs.sum(axis=(-2, -1), keepdims=True)
             self.joint[utterance.group, layer, heads] += np.divide(
@@ -173,7 +179,7 @@ class RelationMapAccumulator:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def of_layers(self, layers: slice) -> RelationMapAccumulator:
-        """The sums of some layers alone."""
+        """The sums of some layers."""
         part = RelationMapAccumulator(
             len(range(*layers.indices(self.layers))),
             self.heads,
@@ -182,7 +188,7 @@ class RelationMapAccumulator:
             leave_out_own_segment=self.leave_out_own_segment,
             groups=len(self.joint),
         )
-        part.load_state_dict({**self.state_dict(), "joint": self.joint[:, layers]})
+        part.load_state_dict({**self.state_dict(), "joint": self.joint[:, layers], "seen": self.seen[layers]})
         return part
 
     def state_dict(self) -> dict[str, Any]:
@@ -190,7 +196,7 @@ class RelationMapAccumulator:
         return {name: getattr(self, name) for name in _SUMS}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the sums of `state_dict`; the accumulator must have been made with the same arguments."""
+        """Continue from the sums of `state_dict`; the accumulator must have been made with the same arguments."""
         if np.shape(state["joint"]) != self.joint.shape:
             raise ConfigurationError(
                 f"saved relation maps have shape {np.shape(state['joint'])}, this run needs {self.joint.shape}"
@@ -206,13 +212,15 @@ class RelationMapAccumulator:
 
         Raises:
             AlignmentError: if no utterance with labels was seen.
+            ModelError: if a head was observed in some utterances only.
         """
         if not self.utterances:
             raise AlignmentError("no relation map: no utterance had an alignment with two labelled segments")
         sums = self.phones, self.joint, self.uniform, self.frames, self.cell_utterances
         if classes is not None:
             sums = fold_sums(*sums, classes=classes)
-        return RelationMaps.from_sums(*sums, replicates=replicates, seed=seed)
+        present = present_heads(self.seen, self.utterances)
+        return RelationMaps.from_sums(present, *sums, replicates=replicates, seed=seed)
 
 
-_SUMS = ("joint", "uniform", "frames", "cell_utterances", "utterances", "unlabelled")
+_SUMS = ("joint", "uniform", "frames", "cell_utterances", "seen", "utterances", "unlabelled")

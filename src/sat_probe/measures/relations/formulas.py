@@ -10,29 +10,10 @@ plain map weighted by the share of each stacked frame that a phone covers, so no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
-
 Array = NDArray[np.float64]
-
-
-def joint_distribution(attention: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
-    """P' of one utterance (eq. 4 with the authors' erratum: one T, so that it sums to 1).
-
-    Args:
-        attention: (..., T, T), rows are queries and sum to 1.
-        membership: (T, phones), the share of each frame that a phone covers (0 or 1 at the model's frame rate).
-
-    Returns:
-        (..., phones, phones): how much of the attention flows from query phone m to key phone n.
-    """
-    flow = membership.T @ attention @ membership
-    return flow / flow.sum(dim=(-2, -1), keepdim=True)
 
 
 def uniform_distribution(

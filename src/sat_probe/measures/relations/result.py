@@ -1,10 +1,10 @@
-"""Relation maps of all heads with their bootstrap intervals, concentration, and the operations they show."""
+"""Relation maps and concentration of all heads, with bootstrap intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,15 @@ from numpy.typing import NDArray
 from sat_probe.errors import ConfigurationError
 from sat_probe.measures.relations.formulas import Array, concentration, relation
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MINIMUM_UTTERANCES = 5  # a cell seen in fewer utterances is marked: one speaker's habit would colour it
-ATTENDS = 1.0  # at least twice the attention that uniform attention would give
-AVOIDS = -0.5  # at most half of it
+MINIMUM_UTTERANCES = 5  # views mark a cell with fewer utterances: one speaker could decide it
 
 
 @dataclass(frozen=True, slots=True)
 class RelationMaps:
-    """What every head relates; computed by `RelationMapAccumulator.compute`.
+    """Relation maps of all heads, from `RelationMapAccumulator.compute`.
 
     Attributes:
+        present: (layers, heads) whether the model has the head. All values of an absent head are NaN.
         phones: names along both axes.
         joint: (layers, heads, phones, phones) P' (eq. 4), query phone by key phone, sums to 1.
         uniform: (phones, phones) P_U, sums to 1.
@@ -35,6 +31,7 @@ class RelationMaps:
         utterances: (phones, phones) evidence: utterances that have both.
     """
 
+    present: NDArray[np.bool_]
     phones: tuple[str, ...]
     joint: Array
     uniform: Array
@@ -53,6 +50,7 @@ class RelationMaps:
     @classmethod
     def from_sums(
         cls,
+        present: NDArray[np.bool_],
         phones: tuple[str, ...],
         joint: Array,
         uniform: Array,
@@ -83,7 +81,7 @@ class RelationMaps:
             np.stack(part).reshape(layers, heads, *part[0].shape) for part in zip(*bounds, strict=True)
         )
         return cls(
-            tuple(phones), maps, expected, values, low, high,
+            present, tuple(phones), maps, expected, values, low, high,
             concentration(values), focus_low, focus_high,
             identity_contrast(values), same_low, same_high,
             frames, utterances,
@@ -98,74 +96,6 @@ class RelationMaps:
             if field.name not in ("phones", "uniform", "frames", "utterances")  # the same for all layers
         }
         return replace(parts[0], **joined)
-
-    @property
-    def reliable(self) -> NDArray[np.bool_]:
-        """(phones, phones) whether enough utterances have both phones; other cells are marked, not coloured."""
-        return self.utterances >= MINIMUM_UTTERANCES
-
-    def relation_frame(self) -> pd.DataFrame:
-        """One row per head and cell: the table `relation_maps` of a report."""
-        layers, heads, *_ = self.relation.shape
-        frame = _index_frame(layers, heads, self.phones, ("query_phone", "key_phone"))
-        frame["joint"] = self.joint.ravel()
-        frame["uniform"] = np.tile(self.uniform.ravel(), layers * heads)
-        frame["relation"], frame["low"], frame["high"] = (
-            self.relation.ravel(),
-            self.low.ravel(),
-            self.high.ravel(),
-        )
-        frame["frames"] = np.tile(self.frames.ravel(), layers * heads)
-        frame["utterances"] = np.tile(self.utterances.ravel(), layers * heads)
-        return frame
-
-    def concentration_frame(self) -> pd.DataFrame:
-        """One row per head and key phone: the table `concentration` of a report."""
-        layers, heads, _ = self.concentration.shape
-        frame = _index_frame(layers, heads, self.phones, ("phone",))
-        frame["concentration"] = self.concentration.ravel()
-        frame["low"], frame["high"] = self.concentration_low.ravel(), self.concentration_high.ravel()
-        return frame
-
-    def operations_frame(self, attends: float = ATTENDS, avoids: float = AVOIDS) -> pd.DataFrame:
-        """What each head does, named (section 6): the table `operations` of a report, strongest first per head.
-
-        A head attends "to X" when X's concentration is at least `attends` (+1: twice what uniform attention would
-        give it), and "not to X" when it is at most `avoids` (-0.5: half of it). X must also stand that far from the
-        head's median phone: a head that only looks at silence gives little to every other phone, and avoids none.
-        "identity" and "not identity" apply the thresholds to the contrast between a phone's own cell and the rest of
-        its column. The 95 % interval must lie on that side of 0 too, so that no rare phone or single speaker decides.
-        """
-        import pandas as pd
-
-        named = [f"to {phone}" for phone in self.phones] + ["identity"]
-        score = np.concatenate([self.concentration, self.identity[..., None]], axis=-1)
-        low = np.concatenate([self.concentration_low, self.identity_low[..., None]], axis=-1)
-        high = np.concatenate([self.concentration_high, self.identity_high[..., None]], axis=-1)
-        filled = np.where(np.isnan(self.concentration), np.inf, self.concentration)
-        count = np.maximum((~np.isnan(self.concentration)).sum(axis=-1), 1)
-        middle = np.take_along_axis(np.sort(filled, axis=-1), (count // 2)[..., None], axis=-1)
-        typical = np.repeat(
-            1 + middle, len(named), axis=-1
-        )  # the median phone's attention, as a ratio to uniform
-        typical[..., -1] = 1.0
-        with np.errstate(invalid="ignore"):
-            attended = (score >= attends) & (low > 0) & (1 + score >= (1 + attends) * typical)
-            avoided = (score <= avoids) & (high < 0) & (1 + score <= (1 + avoids) * typical)
-        rows = [
-            (
-                layer,
-                head,
-                named[what] if attended[layer, head, what] else f"not {named[what]}",
-                score[layer, head, what],
-            )
-            for layer, head, what in np.argwhere(attended | avoided)
-        ]
-        frame = pd.DataFrame(rows, columns=["layer", "head", "operation", "score"])
-        # what a head attends to comes first: looking at X leaves less for all others, so avoiding them may follow
-        scores = frame["score"].to_numpy(dtype=float)
-        order = np.lexsort((-np.abs(scores), scores < 0, frame["head"], frame["layer"]))
-        return frame.iloc[order].reset_index(drop=True)
 
 
 def identity_contrast(relation_map: Array) -> Array:
@@ -235,16 +165,3 @@ def _interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
         value = np.take_along_axis(ordered, position[None], axis=0)[0]
         bounds.append(np.where(count >= 0.95 * len(ordered), value, np.nan))
     return bounds[0], bounds[1]
-
-
-def _index_frame(layers: int, heads: int, phones: tuple[str, ...], columns: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    names = pd.Categorical(phones, categories=list(phones))
-    parts = np.meshgrid(
-        np.arange(layers), np.arange(heads), *[np.arange(len(phones))] * len(columns), indexing="ij"
-    )
-    frame = pd.DataFrame({"layer": parts[0].ravel(), "head": parts[1].ravel()})
-    for column, codes in zip(columns, parts[2:], strict=True):
-        frame[column] = names.take(codes.ravel())
-    return frame
