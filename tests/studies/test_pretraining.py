@@ -22,7 +22,7 @@ from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayFo
 from sat_probe.studies.pretraining import run as pretraining
 from sat_probe.studies.pretraining.batches import MaskedBatches
 from sat_probe.studies.pretraining.card import model_card, names_speech
-from sat_probe.studies.pretraining.model import feature_extractor, model_config
+from sat_probe.studies.pretraining.recipe import feature_extractor, model_config
 from sat_probe.studies.pretraining.recipe import (
     DataCredits,
     ModelShape,

@@ -93,7 +93,7 @@ def _measured(model: Path, corpus: Corpus) -> dict[str, float]:
 def _save_untrained(plan: ReproductionPlan, name: str, trained: Path, seed: int, folder: Path) -> None:
     """A model of the same shape as a trained one, as it is before its first step."""
     from sat_probe.paper.ctc import ctc_extractor, new_ctc
-    from sat_probe.studies.pretraining.model import feature_extractor, new_model
+    from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
 
     if name == "ctc":
         new_ctc(plan.control.ctc, seed).save_pretrained(folder)

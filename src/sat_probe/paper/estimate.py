@@ -64,7 +64,7 @@ def measure_unit_costs(plan: ReproductionPlan) -> UnitCosts:
     from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
     from sat_probe.paper.ctc import new_ctc
     from sat_probe.studies.inputs import load_model
-    from sat_probe.studies.pretraining.model import feature_extractor, model_config, new_model
+    from sat_probe.studies.pretraining.recipe import feature_extractor, model_config, new_model
     from sat_probe.studies.segmentation.sources import Settings, model_boundaries
 
     recipe = plan.pretraining.recipe()

@@ -1,4 +1,4 @@
-"""What a pre-training configuration (hub_configs/pretraining/*.yaml) may say."""
+"""Pre-training recipes (hub_configs/pretraining/*.yaml), and the network and features that one describes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from huggingface_hub.errors import StrictDataclassError
+from transformers import set_seed
+
 from sat_probe.configs import config_folder, load_config
 from sat_probe.errors import ConfigurationError
+from sat_probe.models.mockingjay import MockingjayConfig, MockingjayFeatureExtractor, MockingjayForPreTraining
 
 
 @dataclass(frozen=True)
 class ModelShape:
     """The network; names and meanings are those of `MockingjayConfig`.
 
-    hop_length (samples between two frames) may differ from the feature kind's own; None keeps that.
+    `hop_length` (samples from one frame to the next) overrides the hop of the feature kind; None keeps it.
     """
 
     hidden_size: int = 768
@@ -36,7 +40,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class DataCredits:
-    """Whose speech a model is trained on: name, language (code), licence, attribution and where it comes from."""
+    """The speech a model is trained on: name, language code, licence, attribution and address."""
 
     name: str
     language: str
@@ -47,26 +51,26 @@ class DataCredits:
 
 @dataclass(frozen=True)
 class PretrainingRecipe:
-    """Everything about a run except C_num, the data and the folder.
+    """All settings of a run except C_num, the data and the output folder.
 
     Attributes:
         model: the network.
-        steps: optimiser steps.
-        batch_frames: frames per step and process, padding included (before stacking).
+        steps: number of optimiser steps.
+        batch_frames: frames per step and process, counted with padding and before stacking.
         learning_rate: peak of the linear warm-up and decay.
-        warmup_share: of the steps.
-        weight_decay: of AdamW, on all but biases and layer norms.
-        beta1, beta2, epsilon: of AdamW.
+        warmup_share: share of the steps spent on the warm-up.
+        weight_decay: AdamW's, applied to everything except biases and layer norms.
+        beta1, beta2, epsilon: AdamW's.
         clip_norm: largest norm of the gradient.
         accumulation: batches per optimiser step.
-        longest_frames: longer utterances are cropped at random.
-        random_phase: let a stacked row begin at any frame, not only at multiples of R.
-        held_out_share: of the utterances, never trained on; their loss is followed beside the training loss.
-        precision: float32, or mixed precision on a device that has it.
-        log_steps: every so many steps a point of the curve.
-        checkpoint_steps: every so many steps a checkpoint; a multiple of log_steps.
-        seed: of weights, order, crops, masks and dropout.
-        data: whose speech it is meant for; the model card repeats it.
+        longest_frames: longer utterances are cropped at a random place.
+        random_phase: start stacked rows at any frame, not only at multiples of R.
+        held_out_share: share of the utterances that is never trained on and whose loss is logged too.
+        precision: float32, or mixed precision on a device that supports it.
+        log_steps: steps between two points of the loss curve.
+        checkpoint_steps: steps between two checkpoints; a multiple of log_steps.
+        seed: random seed for weights, order, crops, masks and dropout.
+        data: credits of the speech the recipe is meant for, repeated on the model card.
     """
 
     model: ModelShape
@@ -122,12 +126,12 @@ class PretrainingRecipe:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Nested plain values, as in the YAML file."""
+        """Return nested plain values, as in the YAML file."""
         return asdict(self)
 
 
 def load_recipe(name_or_path: str | Path) -> PretrainingRecipe:
-    """A configuration of the package ("small") or a user's own YAML file.
+    """Return a recipe of the package ("small", "large") or of a YAML file.
 
     Raises:
         ConfigurationError: unknown name, unreadable file, unknown or missing key, wrong type or value.
@@ -136,7 +140,7 @@ def load_recipe(name_or_path: str | Path) -> PretrainingRecipe:
 
 
 def recipe_commit(name_or_path: str | Path) -> str | None:
-    """The git commit that last changed a configuration file; None if git does not know the file as it is."""
+    """Return the git commit that last changed a recipe's file; None if the file has uncommitted changes."""
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         path = config_folder("pretraining") / f"{name_or_path}.yaml"
@@ -154,7 +158,7 @@ def recipe_commit(name_or_path: str | Path) -> str | None:
 
 
 def block_width(c_num: int, downsample_rate: int) -> int:
-    """Rows per masked block, C_num / R.
+    """Return the rows per masked block, C_num / R.
 
     Raises:
         ConfigurationError: C_num is not a positive multiple of R.
@@ -165,3 +169,37 @@ def block_width(c_num: int, downsample_rate: int) -> int:
             "are stacked into one row and rows are masked whole"
         )
     return c_num // downsample_rate
+
+
+def model_config(shape: ModelShape) -> MockingjayConfig:
+    """Return the transformers configuration of a network.
+
+    Raises:
+        ConfigurationError: its sizes do not fit together.
+    """
+    try:
+        return MockingjayConfig(**asdict(shape))
+    except (ValueError, StrictDataclassError) as error:
+        raise ConfigurationError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def feature_extractor(config: MockingjayConfig) -> MockingjayFeatureExtractor:
+    """Return the feature extractor that fits a configuration.
+
+    Raises:
+        ConfigurationError: no known features have its sizes.
+    """
+    try:
+        extractor = MockingjayFeatureExtractor.for_config(config)
+        for recipe in (extractor.recipe, extractor.target_recipe):
+            if recipe is not None:
+                recipe["hop_length"] = config.hop_length
+        return extractor
+    except ValueError as error:
+        raise ConfigurationError(f"model: {error}") from error
+
+
+def new_model(config: MockingjayConfig, seed: int) -> MockingjayForPreTraining:
+    """Return an untrained network whose weights depend on the seed alone."""
+    set_seed(seed)
+    return MockingjayForPreTraining(config)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sat_probe.errors import ConfigurationError
 from sat_probe.studies.pretraining.batches import MaskedBatches
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
-from sat_probe.studies.pretraining.model import feature_extractor, model_config, new_model
+from sat_probe.studies.pretraining.recipe import feature_extractor, model_config, new_model
 from sat_probe.studies.pretraining.recipe import PretrainingRecipe, block_width
 
 if TYPE_CHECKING:
