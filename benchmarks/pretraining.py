@@ -26,8 +26,13 @@ from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.studies.pretraining.batches import MaskedBatches
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
 from sat_probe.studies.pretraining.masking import mask_rows
-from sat_probe.studies.pretraining.recipe import feature_extractor, model_config, new_model
-from sat_probe.studies.pretraining.recipe import PretrainingRecipe, load_recipe
+from sat_probe.studies.pretraining.recipe import (
+    PretrainingRecipe,
+    feature_extractor,
+    load_recipe,
+    model_config,
+    new_model,
+)
 from sat_probe.studies.pretraining.trainer import build_trainer
 
 

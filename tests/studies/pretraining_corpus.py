@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.studies.pretraining.recipe import ModelShape, PretrainingRecipe
 
 TINY = PretrainingRecipe(
@@ -36,28 +37,7 @@ def tiny(**changes: object) -> PretrainingRecipe:
     return replace(TINY, **changes)
 
 
-@dataclass(frozen=True)
-class ToyUtterance:
-    id: str
-    audio: Path
-
-
-class ToyCorpus:
-    """As much of a corpus as pre-training reads: a name, a length, utterances with audio."""
-
-    name = "toy"
-
-    def __init__(self, folder: Path) -> None:
-        self.utterances = [ToyUtterance(path.stem, path) for path in sorted(folder.glob("*.wav"))]
-
-    def __len__(self) -> int:
-        return len(self.utterances)
-
-    def __iter__(self):
-        return iter(self.utterances)
-
-
-def write_toy_corpus(folder: Path, count: int = 20) -> ToyCorpus:
+def write_toy_corpus(folder: Path, count: int = 20) -> Corpus:
     """Write `count` files of 0.5 to 1.5 s."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
@@ -66,4 +46,4 @@ def write_toy_corpus(folder: Path, count: int = 20) -> ToyCorpus:
         level = 10.0 ** np.linspace(-4, -1, samples)
         noise = level * generator.normal(size=samples).clip(-3, 3)
         soundfile.write(folder / f"{number:02d}.wav", noise.astype(np.float32), 16_000)
-    return ToyCorpus(folder)
+    return load_corpus(folder)

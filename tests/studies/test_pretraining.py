@@ -19,30 +19,32 @@ from safetensors.torch import load_file
 from sat_probe.cli import run as run_command
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor, MockingjayForPreTraining
+from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.pretraining import run as pretraining
 from sat_probe.studies.pretraining.batches import MaskedBatches
 from sat_probe.studies.pretraining.card import model_card, names_speech
-from sat_probe.studies.pretraining.recipe import feature_extractor, model_config
 from sat_probe.studies.pretraining.recipe import (
     DataCredits,
     ModelShape,
     block_width,
+    feature_extractor,
     load_recipe,
+    model_config,
     recipe_commit,
 )
 from sat_probe.studies.pretraining.run import PretrainingResult, pretrain
 from sat_probe.studies.pretraining.trainer import newest_checkpoint
 
-from .pretraining_corpus import TINY, ToyCorpus, tiny, write_toy_corpus
+from .pretraining_corpus import TINY, tiny, write_toy_corpus
 
 _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from sat_probe.studies.pretraining import pretrain
-from sat_probe.studies.pretraining_batches import MaskedBatches
-from tests.studies.pretraining_corpus import TINY, ToyCorpus
+from sat_probe.studies.pretraining.batches import MaskedBatches
+from sat_probe.studies.pretraining.run import pretrain
+from tests.studies.pretraining_corpus import TINY
 
 audio, output, cache, last = sys.argv[1:]
 plain = MaskedBatches.__getitem__
@@ -53,12 +55,12 @@ def deadly(batches, number):
     return plain(batches, number)
 
 MaskedBatches.__getitem__ = deadly
-pretrain(ToyCorpus(Path(audio)), TINY, 3, Path(output), cache=Path(cache))
+pretrain(audio, TINY, 3, Path(output), cache=Path(cache))
 """
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> ToyCorpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return write_toy_corpus(tmp_path_factory.mktemp("toy"))
 
 
@@ -68,7 +70,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(corpus: ToyCorpus, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(corpus: Corpus, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pretrain(corpus, TINY, 3, tmp_path_factory.mktemp("runs") / "unbroken", cache=cache).folder
 
 
@@ -80,10 +82,10 @@ def curve(folder: Path) -> list[list[float | None]]:
 
 
 def test_a_killed_run_resumes_to_the_same_curve_and_weights(
-    corpus: ToyCorpus, cache: Path, unbroken: Path, tmp_path: Path
+    corpus: Corpus, cache: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     last = 15  # between two checkpoints, and between two points of the curve
-    audio = corpus.utterances[0].audio.parent
+    audio = corpus[0].audio.parent
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED_RUN, str(audio), str(tmp_path / "run"), str(cache), str(last)],
         cwd=Path(__file__).parents[2],
@@ -106,7 +108,7 @@ def test_a_killed_run_resumes_to_the_same_curve_and_weights(
         torch.testing.assert_close(weights, expected[name], atol=1e-6, rtol=0, msg=name)
 
 
-def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus: ToyCorpus) -> None:
+def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus: Corpus) -> None:
     model = MockingjayForPreTraining.from_pretrained(unbroken)
     assert model.config.feature_size == 20
     extractor = MockingjayFeatureExtractor.from_pretrained(unbroken)
@@ -157,7 +159,7 @@ def test_speech_is_known_by_its_name_or_its_folder(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_both_losses_and_how_to_go_on(
-    corpus: ToyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def cut_off(*arguments: object, **options: object) -> None:
         (tmp_path / "out").mkdir()
@@ -174,7 +176,7 @@ def test_the_command_tells_both_losses_and_how_to_go_on(
     assert "goes on with --resume" in capsys.readouterr().err
 
 
-def test_the_loss_goes_down(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+def test_the_loss_goes_down(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     recipe = tiny(steps=100, learning_rate=5e-3, log_steps=10, checkpoint_steps=50)
     pretrain(corpus, recipe, 3, tmp_path / "run", cache=cache)
     points = curve(tmp_path / "run")
@@ -185,7 +187,7 @@ def test_the_loss_goes_down(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> N
 
 
 def test_a_larger_c_num_masks_wider_blocks(
-    corpus: ToyCorpus, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths = []
     plain = MaskedBatches.__init__
@@ -199,7 +201,7 @@ def test_a_larger_c_num_masks_wider_blocks(
 
 
 def test_training_starts_from_the_seed_alone(
-    corpus: ToyCorpus, cache: Path, tmp_path: Path, unbroken: Path
+    corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path
 ) -> None:
     torch.manual_seed(99)
     again = pretrain(corpus, TINY, 3, tmp_path / "again", cache=cache)
@@ -208,7 +210,7 @@ def test_training_starts_from_the_seed_alone(
     assert curve(other.folder) != curve(unbroken)
 
 
-def test_a_folder_is_never_mixed_up(corpus: ToyCorpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
+def test_a_folder_is_never_mixed_up(corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
     with pytest.raises(
         ConfigurationError, match="already holds a pre-training run; continue it with --resume"
     ):
@@ -225,7 +227,7 @@ def test_a_folder_is_never_mixed_up(corpus: ToyCorpus, cache: Path, tmp_path: Pa
         pretrain(corpus, tiny(learning_rate=1e-3), 6, tmp_path, resume=True, cache=cache)
 
 
-def test_another_model_is_never_replaced(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+def test_another_model_is_never_replaced(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_text("years of work")
     with pytest.raises(ConfigurationError, match=r"holds 'model.safetensors' and no pre-training run"):
         pretrain(corpus, TINY, 3, tmp_path, cache=cache)
@@ -234,7 +236,7 @@ def test_another_model_is_never_replaced(corpus: ToyCorpus, cache: Path, tmp_pat
         pretrain(corpus, TINY, 3, tmp_path / "model.safetensors", cache=cache)
 
 
-def test_a_diverged_run_says_so(corpus: ToyCorpus, cache: Path, tmp_path: Path) -> None:
+def test_a_diverged_run_says_so(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     recipe = tiny(learning_rate=1e30, clip_norm=1e30, warmup_share=0.0)
     with pytest.raises(ModelError, match=r"the training has diverged; lower learning_rate or clip_norm"):
         pretrain(corpus, recipe, 3, tmp_path / "run", cache=cache)
@@ -264,7 +266,7 @@ def test_impossible_recipes(changes: dict[str, object], message: str) -> None:
         (ModelShape(feature_size=40, target_size=80), "target_kind must be set"),
     ],
 )
-def test_impossible_models(shape: ModelShape, message: str, corpus: ToyCorpus, tmp_path: Path) -> None:
+def test_impossible_models(shape: ModelShape, message: str, corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=message):
         pretrain(corpus, tiny(model=shape), 3, tmp_path / "run", cache=tmp_path)
     assert not (tmp_path / "run").exists()

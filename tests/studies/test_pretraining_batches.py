@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +12,23 @@ import torch
 from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from sat_probe.studies.pretraining.batches import LengthBuckets, MaskedBatches, join_batches
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
 
-from .pretraining_corpus import ToyCorpus, write_toy_corpus
+from .pretraining_corpus import write_toy_corpus
 
 EXTRACTOR = MockingjayFeatureExtractor(recipe={"mel_bins": 20}, downsample_rate=3)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> ToyCorpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return write_toy_corpus(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
-def store(corpus: ToyCorpus, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+def store(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     return feature_store(corpus, EXTRACTOR, tmp_path_factory.mktemp("cache"))
 
 
@@ -34,7 +37,7 @@ def batches(store: FeatureStore, **changes: object) -> MaskedBatches:
     return MaskedBatches(store, np.arange(len(store)), **settings)
 
 
-def test_store_holds_what_the_extractor_gives(store: FeatureStore, corpus: ToyCorpus) -> None:
+def test_store_holds_what_the_extractor_gives(store: FeatureStore, corpus: Corpus) -> None:
     for index, utterance in enumerate(corpus):
         expected = EXTRACTOR.extract(read_audio(utterance.audio))
         np.testing.assert_array_equal(store.inputs(index), expected)
@@ -43,17 +46,17 @@ def test_store_holds_what_the_extractor_gives(store: FeatureStore, corpus: ToyCo
         assert store.ids[index] == utterance.id
 
 
-def test_store_keeps_other_targets(corpus: ToyCorpus, tmp_path: Path) -> None:
+def test_store_keeps_other_targets(corpus: Corpus, tmp_path: Path) -> None:
     extractor = MockingjayFeatureExtractor(target_kind="online_log_linear", downsample_rate=3)
     store = feature_store(corpus, extractor, tmp_path)
     assert store.size == 80
     assert store.target_size == 201
     np.testing.assert_array_equal(
-        store.targets(5), extractor.extract(read_audio(corpus.utterances[5].audio), target=True)
+        store.targets(5), extractor.extract(read_audio(corpus[5].audio), target=True)
     )
 
 
-def test_features_are_computed_once_per_setting(corpus: ToyCorpus, tmp_path: Path) -> None:
+def test_features_are_computed_once_per_setting(corpus: Corpus, tmp_path: Path) -> None:
     def computed(extractor: MockingjayFeatureExtractor) -> int:
         calls: list[int] = []
         feature_store(corpus, extractor, tmp_path, on_progress=calls.append)
@@ -66,7 +69,7 @@ def test_features_are_computed_once_per_setting(corpus: ToyCorpus, tmp_path: Pat
 
 def test_bad_files_are_skipped_and_counted(tmp_path: Path) -> None:
     corpus = write_toy_corpus(tmp_path / "audio", 3)
-    corpus.utterances[1].audio.write_bytes(b"no audio")
+    corpus[1].audio.write_bytes(b"no audio")
     store = feature_store(corpus, EXTRACTOR, tmp_path / "cache")
     assert store.ids == ("00", "02")
     assert len(store.skipped) == 1
@@ -78,9 +81,31 @@ def test_bad_files_are_skipped_and_counted(tmp_path: Path) -> None:
 
 def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
     corpus = write_toy_corpus(tmp_path / "audio", 1)
-    corpus.utterances[0].audio.write_bytes(b"no audio")
+    corpus[0].audio.write_bytes(b"no audio")
     with pytest.raises(CorpusError, match="none of the 1 audio files can be used"):
         feature_store(corpus, EXTRACTOR, tmp_path / "cache")
+
+
+def test_a_streamed_corpus_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    streamed = Corpus("toy", None, corpus.dataset.to_iterable_dataset(), corpus.phone_set)
+    with pytest.raises(
+        CorpusError, match="toy: pre-training needs the whole corpus; load it without streaming"
+    ):
+        feature_store(streamed, EXTRACTOR, tmp_path)
+
+
+def test_a_file_that_kills_the_decoder_is_skipped(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed = (
+        "import os, signal; from sat_probe.studies.corpus_pass import decoder_process as d; read = d.read_audio; "
+        "d.read_audio = lambda audio, rate, name: os.kill(os.getpid(), signal.SIGKILL) if name == '01' else "
+        "read(audio, rate, name); d.serve()"
+    )
+    monkeypatch.setattr(AudioDecoder, "command", (sys.executable, "-c", doomed))
+    store = feature_store(corpus.limit(3), EXTRACTOR, tmp_path)
+    assert store.ids == ("00", "02")
+    assert "died while it read this file (SIGKILL" in store.skipped[0]
 
 
 def test_an_epoch_uses_each_utterance_once_within_the_budget() -> None:

@@ -1,4 +1,4 @@
-"""Batches of pre-training: each is a function of the seed and its number alone, so that runs resume exactly."""
+"""Numbered batches for pre-training: each depends on the seed and its number alone, so that runs resume exactly."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from sat_probe.studies.pretraining.masking import mask_rows
 
 Batch = dict[str, torch.Tensor]
 
-_ORDER, _MASKS = 0, 1  # streams of chance that must not share numbers
+_ORDER, _MASKS = 0, 1  # independent random streams
 
 
 class LengthBuckets:
-    """Utterances of similar length together, equally many frames (padding included) in every batch.
+    """Batches of utterances of similar length, each with about the same number of frames (padding included).
 
-    Every epoch shuffles lengths a little, so that the same utterances do not always meet, and the order of the batches.
+    Every epoch jitters the lengths before sorting, so that the same utterances do not always meet, and shuffles the
+    batches.
 
     Args:
-        lengths: (utterances,) frames of each.
-        batch_frames: at most this many frames per batch, padding included; a longer utterance is a batch of its own.
-        seed: of the order.
-        jitter: share of its length by which an utterance may move in the sorted order.
+        lengths: (utterances,) frames per utterance.
+        batch_frames: largest number of frames per batch, padding included; a longer utterance gets its own batch.
+        seed: random seed of the order.
+        jitter: largest relative change of a length before sorting.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class LengthBuckets:
         self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
     def epoch(self, number: int) -> list[NDArray[np.int64]]:
-        """The batches of one pass over the corpus: arrays of utterance indices."""
+        """Return the batches of one pass over the corpus: arrays of utterance indices."""
         if self._epoch[0] != number:
             generator = np.random.default_rng([self.seed, _ORDER, number])
             shaken = self.lengths * generator.uniform(1 - self.jitter, 1 + self.jitter, len(self.lengths))
@@ -51,7 +52,7 @@ class LengthBuckets:
         return self._epoch[1]
 
     def __getitem__(self, number: int) -> NDArray[np.int64]:
-        """Utterances of the batch with this number, counted over all epochs."""
+        """Return the utterances of a batch; batches are numbered across epochs."""
         while self._epoch_starts[-1] <= number:
             self._epoch_starts.append(self._epoch_starts[-1] + len(self.epoch(len(self._epoch_starts) - 1)))
         epoch = bisect_right(self._epoch_starts, number) - 1
@@ -74,14 +75,14 @@ class MaskedBatches(torch.utils.data.Dataset[Batch]):
 
     Args:
         store: features of the corpus.
-        utterances: which of them to use.
-        batch_frames: at most this many frames per batch.
+        utterances: indices of the utterances to use.
+        batch_frames: largest number of frames per batch.
         width: rows per masked block, C_num / R.
         downsample_rate: R.
-        seed: of order, crops and masks.
-        count: how many batches; None for one epoch.
-        longest_frames: longer utterances are cropped at random.
-        random_phase: leave out up to R - 1 frames at the start, so that a stacked row may begin at any frame.
+        seed: random seed for order, crops and masks.
+        count: number of batches; None for one epoch.
+        longest_frames: longer utterances are cropped at a random place.
+        random_phase: skip up to R - 1 frames at the start, so that a stacked row may begin at any frame.
     """
 
     def __init__(
@@ -135,11 +136,11 @@ class MaskedBatches(torch.utils.data.Dataset[Batch]):
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
     def frames(self, number: int) -> int:
-        """True frames of one batch (a random phase may still drop up to R of each utterance)."""
+        """Return the frames of one batch without padding (a random phase may drop up to R more per utterance)."""
         return int(self.buckets.lengths[self.buckets[number]].sum())
 
     def _crop(self, length: int, generator: np.random.Generator) -> tuple[int, int]:
-        """First frame and end of what is used of an utterance; a multiple of R frames."""
+        """Return the first and last frame (exclusive) of the part of an utterance to use; a multiple of R frames."""
         if length > self.longest:
             start = int(generator.integers(length - self.longest + 1))
             return start, start + self.longest
@@ -150,7 +151,7 @@ class MaskedBatches(torch.utils.data.Dataset[Batch]):
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:
-    """Batches of one step (several only on several devices in one process) as one, padded to the longest."""
+    """Join the batches of one step, padded to the longest; there are several only with several devices per process."""
     if len(batches) == 1:
         return batches[0]
     joined = {}

@@ -1,4 +1,4 @@
-"""What a finished pre-training run leaves: weights, run.json, the loss figure and a model card made of them."""
+"""Output of a finished pre-training run: weights, run.json, loss figure and model card."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from sat_probe.studies.pretraining.recipe import DataCredits
 
@@ -74,7 +76,7 @@ Versions: {versions}. Finished {finished}.
 
 
 def save_run(folder: Path, model: Any, extractor: Any, run: Mapping[str, Any]) -> None:
-    """Write model, feature extractor, run.json, loss.png and the card; each file appears whole or not at all."""
+    """Write the model, feature extractor, run.json, loss.png and card; each file appears complete or not at all."""
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as partial:
         model.save_pretrained(partial)
         extractor.save_pretrained(partial)
@@ -86,7 +88,7 @@ def save_run(folder: Path, model: Any, extractor: Any, run: Mapping[str, Any]) -
 
 
 def model_card(run: Mapping[str, Any]) -> str:
-    """The model card of a finished run, made of its run.json."""
+    """Return the model card of a finished run, made from its run.json."""
     recipe = dict(run["recipe"])
     shape, credits = recipe.pop("model"), recipe.pop("data")
     own = run.get("of_credited_speech", True)
@@ -107,7 +109,7 @@ def model_card(run: Mapping[str, Any]) -> str:
 
 
 def names_speech(credits: DataCredits | None, corpus: Any) -> bool:
-    """Whether a corpus, by its name or where it lies, is the one that a configuration credits."""
+    """Return whether a corpus, judged by its name or folder, is the one that a recipe credits."""
     if credits is None:
         return False
     first_word = re.split(r"[\s,]", credits.name.strip())[0].lower()
@@ -127,9 +129,7 @@ def _whose_speech(credits: Mapping[str, str] | None, own: bool) -> str:
 
 
 def plot_curve(curve: Path, path: Path) -> None:
-    """Draw a loss.csv: training and held-out loss over the steps."""
-    from matplotlib.figure import Figure
-
+    """Plot a loss.csv: training and held-out loss over the steps."""
     with curve.open(encoding="utf-8") as file:
         points = list(csv.DictReader(file))
     figure = Figure(figsize=(6, 3.5), layout="constrained")

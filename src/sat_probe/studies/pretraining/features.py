@@ -1,37 +1,29 @@
-"""Features of a corpus, computed once and kept in a memory-mapped Arrow file."""
+"""Feature cache: the features of a corpus, computed once and kept in a memory-mapped Arrow file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, List, Value
+from datasets.arrow_writer import ArrowWriter
 from numpy.typing import NDArray
 
-from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, CorpusError
+from sat_probe.models.mockingjay import MockingjayFeatureExtractor
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from sat_probe.models.mockingjay import MockingjayFeatureExtractor
-    from sat_probe.phones.corpora.corpus import Utterance
-
-STORE_VERSION = 1  # counts up when the columns change, so that an older file is not read
+STORE_VERSION = 1  # raised when the columns change, so that older files are not read
 _ROWS_IN_MEMORY = 64
-
-
-class Utterances(Protocol):
-    """What is read of a corpus: any sized iterable of utterances."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Utterance]: ...
 
 
 @dataclass(frozen=True)
@@ -40,10 +32,10 @@ class FeatureStore:
 
     Attributes:
         ids: utterance ids, in the order of the corpus.
-        lengths: (utterances,) int64, frames of each.
-        size: values per frame of the inputs.
+        lengths: (utterances,) int64, frames per utterance.
+        size: values per input frame.
         target_size: values per frame of the reconstruction targets.
-        seconds: duration of all audio.
+        seconds: total duration of the audio.
         skipped: one message for each file that could not be used.
     """
 
@@ -60,51 +52,51 @@ class FeatureStore:
         return len(self.ids)
 
     def inputs(self, index: int) -> NDArray[np.float32]:
-        """Features of one utterance, (frames, size) float32; read-only."""
+        """Return the features of one utterance, (frames, size) float32; read-only."""
         return _view(self._inputs, index).reshape(-1, self.size)
 
     def targets(self, index: int) -> NDArray[np.float32]:
-        """What is to be reconstructed, (frames, target_size) float32; read-only."""
+        """Return the reconstruction targets of one utterance, (frames, target_size) float32; read-only."""
         targets = _view(self._targets, index)
         return targets.reshape(-1, self.target_size) if len(targets) else self.inputs(index)
 
 
 def cache_root() -> Path:
-    """Where features are kept unless a folder is named: $SAT_PROBE_CACHE, else the user's cache folder."""
+    """Return the default cache folder: $SAT_PROBE_CACHE, else ~/.cache/sat_probe."""
     chosen = os.environ.get("SAT_PROBE_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "sat_probe"
 
 
 def feature_store(
-    utterances: Utterances,
+    corpus: Corpus,
     extractor: MockingjayFeatureExtractor,
     cache: Path | None = None,
     strict: bool = False,
     on_progress: Callable[[int], object] = lambda count: None,
 ) -> FeatureStore:
-    """Open the features of these utterances, computing them if this is the first time.
+    """Open the features of a corpus, computing them the first time.
 
-    The file's name is a hash of the audio files (path, size, time of change), of the extractor's settings and of the
-    versions that computed it; it appears only when it is complete.
+    The file is named after a hash of the audio files (path, size, modification time), the extractor's settings and the
+    versions of sat-probe and NumPy; it appears only once it is complete.
 
     Args:
-        utterances: what to featurise.
-        extractor: how.
-        cache: folder of the files, `cache_root()` by default.
+        corpus: utterances to compute features of.
+        extractor: computes them.
+        cache: folder of the cache, `cache_root()` by default.
         strict: raise at the first bad file instead of skipping it.
         on_progress: called with 1 after each utterance.
 
     Raises:
         AudioError: a file cannot be used and `strict` is set.
-        CorpusError: none can.
+        CorpusError: no file can be used, or the corpus is streamed.
     """
-    from datasets import Dataset
-
+    if corpus.is_streaming:
+        raise CorpusError(f"{corpus.name}: pre-training needs the whole corpus; load it without streaming")
     folder = (cache or cache_root()) / "features"
-    path = folder / f"{_key(utterances, extractor)}.arrow"
+    path = folder / f"{_key(corpus, extractor)}.arrow"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(path, utterances, extractor, strict, on_progress)
+        _write(path, corpus, extractor, strict, on_progress)
     facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     table = Dataset.from_file(str(path)).data
     return FeatureStore(
@@ -119,18 +111,16 @@ def feature_store(
     )
 
 
-def _key(utterances: Utterances, extractor: MockingjayFeatureExtractor) -> str:
-    from sat_probe import __version__
-
+def _key(corpus: Corpus, extractor: MockingjayFeatureExtractor) -> str:
     digest = hashlib.sha256()
     settings = {
         "extractor": extractor.to_dict(),
         "store": STORE_VERSION,
-        "sat_probe": __version__,
+        "sat_probe": version("sat-probe"),
         "numpy": np.__version__,
     }
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for utterance in utterances:
+    for utterance in corpus:
         if isinstance(utterance.audio, bytes):
             digest.update(hashlib.sha256(utterance.audio).digest())
         else:
@@ -143,24 +133,22 @@ def _key(utterances: Utterances, extractor: MockingjayFeatureExtractor) -> str:
 
 def _write(
     path: Path,
-    utterances: Utterances,
+    corpus: Corpus,
     extractor: MockingjayFeatureExtractor,
     strict: bool,
     on_progress: Callable[[int], object],
 ) -> None:
-    from datasets import Features, List, Value
-    from datasets.arrow_writer import ArrowWriter
-
     values = List(Value("float32"))
     columns = Features({"id": Value("string"), "frames": Value("int64"), "inputs": values, "targets": values})
     seconds, skipped, target_size = 0.0, [], extractor.feature_size
-    # named by the process, so that two runs that start together do not write into one file
+    decoder = AudioDecoder()
+    # the process id keeps two runs that start together from writing into one file
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         with ArrowWriter(path=str(partial), features=columns, writer_batch_size=_ROWS_IN_MEMORY) as writer:
-            for utterance in utterances:
+            for utterance in corpus:
                 try:
-                    samples = read_audio(utterance.audio, extractor.sampling_rate, utterance.id)
+                    samples = decoder.read(utterance.audio, extractor.sampling_rate, utterance.id)
                     row = _row(utterance.id, samples, extractor)
                 except ValueError as error:  # AudioError is one
                     if strict:
@@ -171,7 +159,7 @@ def _write(
                     target_size = len(row["targets"]) // row["frames"] or target_size
                     writer.write(row)
                 on_progress(1)
-            if len(skipped) == len(utterances):
+            if len(skipped) == len(corpus):
                 raise CorpusError(
                     f"none of the {len(skipped)} audio files can be used; the first: {skipped[0]}"
                 )

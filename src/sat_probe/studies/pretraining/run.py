@@ -1,7 +1,7 @@
-"""Pre-train a Mockingjay on a folder of audio with transformers' Trainer.
+"""Pre-training of a Mockingjay on a folder of audio, with transformers' Trainer.
 
-Liu et al., "Mockingjay", ICASSP 2020: masked rows of stacked frames are reconstructed, L1. C_num consecutive frames are
-masked together (Yang et al. 2020 call the models of C_num 3, 6, 9 M3, M6, M9).
+Liu et al., "Mockingjay", ICASSP 2020: masked rows of stacked frames are reconstructed with an L1 loss. C_num
+consecutive frames are masked together (Yang et al. 2020 call the models with C_num 3, 6 and 9 M3, M6 and M9).
 """
 
 from __future__ import annotations
@@ -12,21 +12,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from accelerate import PartialState
 from numpy.typing import NDArray
+from transformers import Trainer
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.studies.choices import CorpusChoice
+from sat_probe.studies.inputs import open_corpus
 from sat_probe.studies.pretraining.batches import MaskedBatches
+from sat_probe.studies.pretraining.card import names_speech, save_run
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
-from sat_probe.studies.pretraining.recipe import feature_extractor, model_config, new_model
-from sat_probe.studies.pretraining.recipe import PretrainingRecipe, block_width
-
-if TYPE_CHECKING:
-    from transformers import Trainer
-
-    from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.pretraining.recipe import (
+    PretrainingRecipe,
+    block_width,
+    feature_extractor,
+    load_recipe,
+    model_config,
+    new_model,
+    recipe_commit,
+)
+from sat_probe.studies.pretraining.trainer import build_trainer, newest_checkpoint
+from sat_probe.studies.provenance import versions
 
 RUN_FILE, CURVE_FILE, CHECKPOINTS = "run.json", "loss.csv", "checkpoints"
 PARTIAL_RUN_FILE = "run.partial"  # what a run killed at its very start leaves
@@ -34,14 +44,14 @@ PARTIAL_RUN_FILE = "run.partial"  # what a run killed at its very start leaves
 
 @dataclass(frozen=True)
 class PretrainingResult:
-    """What a run left.
+    """The outcome of a finished run.
 
     Attributes:
-        folder: model, feature extractor, model card, loss.csv, loss.png and run.json.
+        folder: holds the model, feature extractor, model card, loss.csv, loss.png and run.json.
         steps: optimiser steps of the whole run, before and after resuming.
-        loss: masked L1 at the last point of the curve.
-        held_out_loss: the same on utterances never trained on; None if none were held out.
-        frames_per_second: frames trained on in this session per second of it.
+        loss: masked L1 at the last point of the loss curve.
+        held_out_loss: the same on held-out utterances; None if there are none.
+        frames_per_second: training speed in this session.
     """
 
     folder: Path
@@ -52,51 +62,68 @@ class PretrainingResult:
 
 
 def pretrain(
-    corpus: Corpus,
-    recipe: PretrainingRecipe,
+    dataset: Any,
+    recipe: PretrainingRecipe | str | Path,
     c_num: int,
-    output: Path,
+    output: str | Path,
     *,
+    data_dir: str | Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
     resume: bool = False,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     strict: bool = False,
     commit: str | None = None,
     on_features: Callable[[int], object] = lambda count: None,
     progress: bool = False,
 ) -> PretrainingResult:
-    """Pre-train one model and save it as a folder that `AutoProbedModel` loads.
+    """Pre-train a Mockingjay (Liu et al. 2020) and save it as a folder that `AutoProbedModel` loads.
 
-    A run killed at any moment continues with `resume=True` from its last checkpoint and ends with the loss curve and
-    the weights of an unbroken one: each batch and its masks depend on the seed and the step alone.
+    A run killed at any moment and continued with ``resume=True`` gives the same loss curve and weights as an
+    uninterrupted one: each batch and its masks depend on the seed and the step alone.
 
     Args:
-        corpus: utterances to train on; labels are not read.
-        recipe: network, optimiser and schedule.
-        c_num: frames masked together, a multiple of R.
-        output: folder to write.
-        resume: continue the run in that folder, which must be of the same recipe, C_num and data.
-        cache: folder of the cached features.
+        dataset: speech to train on: whatever :func:`~sat_probe.load_corpus` takes; labels are not read.
+        recipe: network, optimiser and schedule: "small", "large", a YAML file like them, or a recipe object.
+        c_num: frames masked together, a multiple of the recipe's R (3): 3, 6 and 9 give the paper's M3, M6 and M9.
+        output: new or empty folder for the model.
+        data_dir: directory of a named corpus.
+        split: part of the corpus.
+        limit: use only the first so many utterances.
+        resume: continue the run in ``output``, which must have the same recipe, C_num and data.
+        cache: folder of cached features; $SAT_PROBE_CACHE or ~/.cache/sat_probe by default.
         strict: raise at the first bad audio file instead of skipping it.
-        commit: of the file the recipe was read from, for the model card.
-        on_features: called with 1 after each utterance whose features are computed.
-        progress: show a bar on standard error.
+        commit: git commit of the file that a recipe object was read from, for the model card.
+        on_features: called with 1 after the features of each utterance are computed.
+        progress: show a progress bar on standard error.
 
     Raises:
-        ConfigurationError: the recipe does not fit, or the folder holds something else, another run, or one and
-            `resume` is not set.
-        AudioError, CorpusError: as `feature_store`.
+        ConfigurationError: the recipe does not fit, ``output`` holds something else or another run, or it holds this
+            run and ``resume`` is not set.
+        CorpusError: the corpus cannot be found, or none of its audio can be used.
+        AudioError: at the first bad file, if strict.
+        ModelError: the loss is no longer finite.
+
+    Example:
+        >>> import tempfile
+        >>> from dataclasses import replace
+        >>> from sat_probe.studies.pretraining.recipe import load_recipe
+        >>> short = replace(load_recipe("small"), steps=2, log_steps=1, checkpoint_steps=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = pretrain("bundled", short, c_num=3, output=folder, limit=4, cache=folder + "-cache")
+        >>> result.steps
+        2
     """
-    import torch
-    from accelerate import PartialState
-
-    from sat_probe.studies.pretraining.card import names_speech, save_run
-    from sat_probe.studies.pretraining.trainer import build_trainer, newest_checkpoint
-
+    if not isinstance(recipe, PretrainingRecipe):
+        commit = commit or recipe_commit(recipe)
+        recipe = load_recipe(recipe)
+    output, cache = Path(output), None if cache is None else Path(cache)
+    corpus = open_corpus(CorpusChoice(dataset, data_dir=data_dir, split=split, limit=limit))
     width = block_width(c_num, recipe.model.downsample_rate)
     config = model_config(recipe.model)
     extractor = feature_extractor(config)
     processes = PartialState(cpu=not torch.accelerator.is_available())
-    # of several processes the first one writes features and run.json, the others then find them
+    # the first of several processes writes features and run.json; the others wait and find them
     with processes.main_process_first():
         if processes.is_main_process:
             _check_folder(output, resume)
@@ -154,7 +181,7 @@ def pretrain(
 def split_utterances(
     store: FeatureStore, share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the utterances to train on and of those held out, both in the order of the corpus."""
+    """Return the indices of training and held-out utterances, both in the order of the corpus."""
     count = round(share * len(store))
     order = np.random.default_rng(seed).permutation(len(store))
     return np.sort(order[count:]), np.sort(order[:count])
@@ -172,14 +199,14 @@ def _check_folder(output: Path, resume: bool) -> None:
         if not output.is_dir():
             raise ConfigurationError(f"{output} is a file, not a folder; choose another --output")
         foreign = sorted(path.name for path in output.iterdir() if path.name != PARTIAL_RUN_FILE)
-        if foreign:  # another model, perhaps, which this one would replace
+        if foreign:  # perhaps another model, which this one would replace
             raise ConfigurationError(
                 f"{output} holds {foreign[0]!r} and no pre-training run; choose a new or empty folder for --output"
             )
 
 
 def _open_run(output: Path, run: Mapping[str, Any]) -> None:
-    """Write down what the run is, or, if that is known already, check that it is the same."""
+    """Write run.json for a new run; for a resumed one check that it is the same run."""
     path = output / RUN_FILE
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -202,18 +229,14 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for one run to continue another; how a recipe words its data may change at any time."""
+    """Return the settings that a resumed run must share; the wording of the recipe's credits is not one of them."""
     recipe = {f"recipe.{name}": value for name, value in run["recipe"].items() if name != "data"}
     data = {f"data.{name}": run["data"][name] for name in ("utterances", "held_out_utterances", "frames")}
     return {"c_num": run["c_num"], **recipe, **data}
 
 
 def _outcome(trainer: Trainer, first_step: int, seconds: float) -> dict[str, Any]:
-    """What a finished run reports: losses, and the speed of this session."""
-    import datasets
-    import torch
-    import transformers
-
+    """Return what run.json says about a finished run: losses, and the speed of this session."""
     history = trainer.state.log_history
     losses = [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
     held_out = [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
@@ -233,6 +256,6 @@ def _outcome(trainer: Trainer, first_step: int, seconds: float) -> dict[str, Any
         "frames_per_second": round(frames / max(seconds, 1e-9), 1),
         "device": str(trainer.args.device),
         "threads": torch.get_num_threads(),
-        "versions": {module.__name__: module.__version__ for module in (torch, transformers, datasets, np)},
+        "versions": versions(),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

@@ -1,4 +1,4 @@
-"""transformers' Trainer, set up for numbered batches: checkpoints, loss curve, progress."""
+"""Trainer for numbered batches: transformers' own, with checkpoints, a loss curve and a progress bar."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def build_trainer(
     held_out: MaskedBatches | None,
     progress: bool,
 ) -> Trainer:
-    """The Trainer of one run.
+    """Return the Trainer of one run.
 
     Args:
         model: `MockingjayForPreTraining`.
         recipe: optimiser and schedule.
-        folder: of the checkpoints.
+        folder: folder of the checkpoints.
         curve: CSV file of the loss curve.
-        train: makes so many batches.
-        held_out: batches to follow the loss on; None for none.
-        progress: show a bar on standard error.
+        train: returns a given number of training batches.
+        held_out: batches for the held-out loss, or None.
+        progress: show a progress bar on standard error.
     """
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -61,7 +61,7 @@ def build_trainer(
         adam_epsilon=recipe.epsilon,
         max_grad_norm=recipe.clip_norm,
         seed=recipe.seed,
-        use_cpu=not torch.accelerator.is_available(),  # or several processes would not see each other
+        use_cpu=not torch.accelerator.is_available(),  # without it, several processes would not find each other
         bf16=recipe.precision == "bfloat16",
         fp16=recipe.precision == "float16",
         logging_steps=recipe.log_steps,
@@ -92,7 +92,7 @@ def build_trainer(
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; what a killed run left half-written is removed.
+    """Return the newest complete checkpoint and remove the half-written ones of a killed run.
 
     The Trainer writes the state file last, so a checkpoint with a readable one is complete.
     """
@@ -110,10 +110,10 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 class LossCurve(TrainerCallback):
-    """Keeps the loss curve as a CSV file, always whole; a resumed run first restores what its checkpoint knew.
+    """Callback that writes the loss curve as a CSV file; a resumed run starts with the points of its checkpoint.
 
     Args:
-        path: of the file.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,7 +125,7 @@ class LossCurve(TrainerCallback):
         """Write the points so far.
 
         Raises:
-            ModelError: the loss is not finite any more.
+            ModelError: the loss is no longer finite.
         """
         last = state.log_history[-1]
         if not math.isfinite(last.get("loss", 0.0)):
@@ -144,7 +144,7 @@ class LossCurve(TrainerCallback):
 
 
 def curve_points(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The loss curve, one row per step that was logged; what was not measured there is missing."""
+    """Return the loss curve, one row per logged step; values that were not measured are left out."""
     points: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         values = {
@@ -158,7 +158,7 @@ def curve_points(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class ProgressBar(TrainerCallback):
-    """Steps done, time left and the last losses, on standard error."""
+    """Callback that shows steps, time left and the latest losses on standard error."""
 
     def __init__(self) -> None:
         self.bar: Any = None
