@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sat_probe.configs import available_configs
 from sat_probe.errors import ConfigurationError
+from sat_probe.measures.boundaries import hits
 from sat_probe.phones.corpora.config import find_config
-from sat_probe.studies.presets import fill_from_preset, load_preset
+from sat_probe.studies.choices import CorpusChoice, Counting, ModelChoice, Scoring
+from sat_probe.studies.presets import load_preset
 
 GOOD = """
 description: d
@@ -80,45 +83,26 @@ def test_a_wrong_preset_is_refused_by_name(tmp_path: Path, old: str, new: str, m
 def test_what_is_given_wins_over_the_preset(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(GOOD + "limit: 5\nsplit: test\nallow_pickle: true\n")
-    nothing = dict.fromkeys(
-        (
-            "model",
-            "revision",
-            "allow_pickle",
-            "dataset",
-            "split",
-            "limit",
-            "phone_set",
-            "tolerance",
-            "counting",
-        )
+    preset = load_preset(path)
+    assert preset.fill(ModelChoice(device="cpu")) == ModelChoice(
+        "org/name", revision="0123456789" * 4, allow_pickle=True, device="cpu"
     )
-    everything = {
-        "model": "org/name",
-        "revision": "0123456789" * 4,
-        "allow_pickle": True,
-        "dataset": "timit",
-        "split": "test",
-        "limit": 5,
-        "phone_set": "timit-39",
-        "tolerance": 0.02,
-        "counting": "strict",
-    }
-    assert fill_from_preset(path, nothing) == everything
-    other_model = fill_from_preset(path, nothing | {"model": "org/other", "allow_pickle": False, "limit": 2})
-    changed = {"model": "org/other", "revision": None, "allow_pickle": False, "limit": 2}
-    assert other_model == everything | changed
-    other_corpus = fill_from_preset(path, nothing | {"dataset": "recordings", "counting": "lenient"})
-    assert other_corpus == everything | {
-        "dataset": "recordings",
-        "split": None,
-        "phone_set": None,
-        "counting": "lenient",
-    }
+    assert preset.fill(ModelChoice("org/other")) == ModelChoice("org/other")
+    assert preset.fill(ModelChoice(revision="main")).revision == "main"
+    assert preset.fill(CorpusChoice()) == CorpusChoice("timit", split="test", limit=5, phone_set="timit-39")
+    assert preset.fill(CorpusChoice(limit=2, split="dev")) == CorpusChoice(
+        "timit", split="dev", limit=2, phone_set="timit-39"
+    )
+    assert preset.fill(CorpusChoice("recordings")) == CorpusChoice("recordings", limit=5)
+    assert preset.fill(Scoring()) == Scoring("strict", 0.02)
+    assert preset.fill(Scoring("lenient", 0.0)) == Scoring("lenient", 0.0)
 
 
-def test_the_bundled_preset_needs_no_network() -> None:
-    filled = fill_from_preset(
-        "mockingjay", {"model": None, "revision": None, "allow_pickle": False, "dataset": None}
-    )
-    assert filled == {"model": None, "revision": None, "allow_pickle": False, "dataset": "bundled"}
+def test_the_bundled_preset_names_what_comes_with_the_package() -> None:
+    preset = load_preset("mockingjay")
+    assert preset.fill(ModelChoice()).is_bundled
+    assert preset.fill(CorpusChoice()).dataset == "bundled"
+
+
+def test_counting_rules_are_those_of_the_score() -> None:
+    assert get_args(Counting) == get_args(hits.Counting)

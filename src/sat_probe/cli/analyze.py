@@ -151,9 +151,14 @@ def analyze(
         "phone_set": phone_set,
     }
     if preset is not None:
-        from sat_probe.studies.presets import fill_from_preset
+        from sat_probe.studies.choices import CorpusChoice, ModelChoice
+        from sat_probe.studies.presets import load_preset
 
-        chosen = fill_from_preset(preset, chosen)
+        known = load_preset(preset)
+        own_model = known.fill(ModelChoice(model, revision, allow_pickle))
+        chosen |= {name: getattr(own_model, name) for name in ("model", "revision", "allow_pickle")}
+        own_corpus = known.fill(CorpusChoice(dataset, split=split, limit=limit, phone_set=phone_set))
+        chosen |= {name: getattr(own_corpus, name) for name in ("dataset", "split", "limit", "phone_set")}
 
     report = analyze_model(
         **chosen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,9 +144,16 @@ def segment(
         "tolerance": tolerance,
     }
     if preset is not None:
-        from sat_probe.studies.presets import fill_from_preset
+        from sat_probe.studies.choices import CorpusChoice, ModelChoice, Scoring
+        from sat_probe.studies.presets import load_preset
 
-        chosen = fill_from_preset(preset, chosen)
+        known = load_preset(preset)
+        own_model = known.fill(ModelChoice(model, revision, allow_pickle))
+        chosen |= {name: getattr(own_model, name) for name in ("model", "revision", "allow_pickle")}
+        own_corpus = known.fill(CorpusChoice(dataset, split=split, limit=limit))
+        chosen |= {name: getattr(own_corpus, name) for name in ("dataset", "split", "limit")}
+        filled_scoring = known.fill(Scoring(chosen["counting"], chosen["tolerance"]))
+        chosen |= asdict(filled_scoring)
     scored = {"counting": chosen.pop("counting") or "rasanen", "tolerance": chosen.pop("tolerance")}
     if scored["tolerance"] is None:
         scored["tolerance"] = 0.02

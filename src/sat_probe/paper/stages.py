@@ -223,7 +223,7 @@ def _analyse(plan: ReproductionPlan, model: Path, folder: Path, progress: bool) 
 def _segment(
     plan: ReproductionPlan, model: Path, setting: BoundarySetting, folder: Path, progress: bool
 ) -> None:
-    from sat_probe.studies.provenance import shown_name
+    from sat_probe.studies.choices import shown_name
     from sat_probe.studies.segmentation.sources import Settings
     from sat_probe.studies.segmentation.study import segment_model
 

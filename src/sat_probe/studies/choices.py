@@ -1,26 +1,30 @@
-"""Which model and which corpus: plain values, so that a demo or a command line can choose without importing torch."""
+"""Which model, which corpus, which scoring: plain values, so that a demo or a command line chooses without torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
 
+BUNDLED = "bundled"
+Counting = Literal["rasanen", "strict", "lenient"]
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model, and where it computes.
+    """Which model, and where it computes. Hashable, so that loaded models can be kept by it.
 
     Attributes:
         model: name on the Hub, folder, "bundled" or None (the Mockingjay that comes with sat-probe), or a model in
             memory.
         revision: branch, tag or commit of a model on the Hub.
         allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
-        device: where to compute; by default the launcher's device, else a GPU if there is one.
-        dtype: type of the weights; by default float32.
+        device: where to compute; by default a model in memory stays where it is, and others go to the launcher's
+            device, else to a GPU if there is one.
+        dtype: "float32", "bfloat16" or "float16"; by default float32, and for a model in memory its own.
     """
 
     model: Any = None
@@ -28,6 +32,21 @@ class ModelChoice:
     allow_pickle: bool = False
     device: str | torch.device | None = None
     dtype: str | torch.dtype | None = None
+
+    @property
+    def is_bundled(self) -> bool:
+        """True for the Mockingjay that comes with sat-probe."""
+        return self.model is None or self.model == BUNDLED
+
+    @property
+    def name(self) -> str:
+        """Name in reports: "bundled", the name on the Hub, or of the folder; never a path of one machine."""
+        if self.is_bundled:
+            return BUNDLED
+        if isinstance(self.model, (str, Path)):
+            return shown_name(self.model)
+        loaded_from = getattr(getattr(self.model, "config", None), "_name_or_path", None)
+        return shown_name(loaded_from) if loaded_from else type(self.model).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,10 @@ class CorpusChoice:
         split: part of the corpus.
         limit: only the first so many utterances.
         alignments: where phone alignments are; next to the audio by default.
-        streaming: read utterances as they come.
+        streaming: read utterances as they come, without downloading or listing the corpus first.
         phone_set: fold phones into this set.
         tier: TextGrid tier that holds the phones.
-        gaps: what unlabelled time between two segments means.
+        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence".
         sampling_rate: of bare arrays (Hz).
     """
 
@@ -57,5 +76,25 @@ class CorpusChoice:
     streaming: bool = False
     phone_set: str | None = None
     tier: str | None = None
-    gaps: str | None = None
+    gaps: Literal["refuse", "unlabelled", "silence"] | None = None
     sampling_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How predicted phone boundaries are matched; None is not chosen.
+
+    Attributes:
+        counting: rule of the score, see `sat_probe.measures.boundaries.score`.
+        tolerance: of a boundary (s).
+    """
+
+    counting: Counting | None = None
+    tolerance: float | None = None
+
+
+def shown_name(name: str | Path) -> str:
+    """A name on the Hub as it is, a folder by its last part, so that no report shows paths of one machine."""
+    text, path = str(name), Path(name)
+    is_path = path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1 or path.is_dir()
+    return path.expanduser().resolve().name if text and is_path else text

@@ -21,11 +21,12 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.head_pass import CorpusPass, checkpoint_path
 from sat_probe.studies.corpus_pass.processes import Process, gather, share
 from sat_probe.studies.example_utterance import example_utterance
-from sat_probe.studies.inputs import CorpusChoice, ModelChoice, open_inputs, require_intact
+from sat_probe.studies.inputs import open_inputs, require_intact
 from sat_probe.studies.provenance import command_line, versions
 
 RelationRate = Literal["upsampled", "model"]

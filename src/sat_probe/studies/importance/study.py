@@ -14,6 +14,7 @@ from sat_probe.errors import ConfigurationError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.choices import BUNDLED, ModelChoice
 from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
 from sat_probe.studies.importance.options import Options, curves_of
@@ -26,14 +27,7 @@ from sat_probe.studies.importance.rankings import (
     value_order,
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
-from sat_probe.studies.inputs import (
-    BUNDLED,
-    load_model,
-    model_name,
-    require_intact,
-    span_limit,
-    weights_digest,
-)
+from sat_probe.studies.inputs import load_model, require_intact, span_limit, weights_digest
 from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks
@@ -151,7 +145,7 @@ def head_importance(
             "speakers": len(prepared.speaker_names),
             "missing_phones": options.missing_phones,
         }
-        report.provenance = report.provenance.replace(model=model_name(model, probed), importance=described)
+        report.provenance = report.provenance.replace(model=ModelChoice(model).name, importance=described)
         if output is not None:
             report.save(output)
             points.path.unlink(missing_ok=True)

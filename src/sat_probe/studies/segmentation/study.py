@@ -28,8 +28,9 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.corpora.rows import Utterance
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.inputs import BUNDLED, load_model
-from sat_probe.studies.provenance import model_revision, versions
+from sat_probe.studies.choices import BUNDLED, ModelChoice, shown_name
+from sat_probe.studies.inputs import load_model
+from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation.sources import (
     Boundaries,
     Settings,
@@ -149,9 +150,9 @@ def segment_model(
         part: sorted({g for u, g in grouping.items() if parts[u] == part}) for part in ("validation", "test")
     }
     provenance = {
-        "model": BUNDLED if model is None else str(getattr(model, "name_or_path", model)),
-        "revision": model_revision(model, revision),
-        "corpus": corpus.name,
+        "model": ModelChoice(model).name,
+        "revision": getattr(probed.config, "_commit_hash", None),
+        "corpus": shown_name(corpus.name),
         "split": corpus.split,
         "utterances": {part: tally.parts.count(part) for part in ("validation", "test")},
         "speakers": speakers,
