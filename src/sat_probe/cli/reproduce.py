@@ -75,7 +75,7 @@ def reproduce(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what would run, for how long and on how much disk; run nothing."),
+        typer.Option("--dry-run", help="Print which stages would run, and why; run nothing."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what ran, and the verdicts, as JSON.")
@@ -86,12 +86,12 @@ def reproduce(
     Pre-training, head analysis, relation maps, segmentation, importance curves, speed, and untrained models as a
     control; then README, tables and figures in the paper's order, with the paper's number beside each measured one.
 
-    Before it starts it says how long it will take and how much disk it needs. It can be killed at any moment: the same
-    command goes on. Stages that are finished, and models trained already by the same recipe, are not done again.
+    It can be killed at any moment: the same command continues. Stages that are finished, and models trained already by
+    the same recipe, are not done again.
 
     [bold]Examples[/bold]
 
-    [dim]# what would happen, and for how long[/dim]
+    [dim]# which stages would run[/dim]
     sat-probe reproduce --preset small --speech recordings/ --timit TIMIT --dry-run
 
     [dim]# small models on one processor core[/dim]
@@ -105,12 +105,12 @@ def reproduce(
     """
     quiet()
 
-    from sat_probe.paper.plan import load_plan, moved
+    from sat_probe.paper.plan import load_plan, place_corpora
     from sat_probe.paper.reproduce import reproduce as run_study
     from sat_probe.paper.stages import Places
     from sat_probe.studies.corpus_pass.processes import this_process
 
-    plan = moved(load_plan(preset, changes or ()), speech, timit)
+    plan = place_corpora(load_plan(preset, changes or ()), speech, timit)
     ran = run_study(
         plan,
         Places(output, models or output / "models", tuple(tried or ()), cache),

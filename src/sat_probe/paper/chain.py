@@ -1,4 +1,4 @@
-"""The paper's study as a chain of stages; finished ones are not done again, killed ones go on where they were."""
+"""Chain of stages: finished stages are not run again, interrupted ones continue where they stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from sat_probe.errors import ConfigurationError
 from sat_probe.studies.corpus_pass.processes import Process, gather
 
-RECORDS = "stages"  # folder of what is known about finished stages
+RECORDS = "stages"  # folder of the records of finished stages
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,14 @@ class Stage:
     """One step of the chain.
 
     Attributes:
-        name: how it is called, also on the command line.
-        folder: what it writes; a folder of a model or of tables.
-        run: does the work, going on from what an interrupted run left.
+        name: its name, also on the command line.
+        folder: the folder it writes, of a model or of tables.
+        run: does the work, continuing an interrupted run.
         needs: names of the stages whose folders it reads.
-        settings: what decides its result besides those; plain values.
-        together: whether every process of a launcher takes part; the others are done by the first process alone.
-        finished_before: seconds of computing that a result took which is already there without a record, made by this
-            chain's settings elsewhere; None if there is none.
-        seconds: estimate of what it takes.
-        megabytes: estimate of what it leaves on disk.
+        settings: plain values that decide its result besides those.
+        together: whether every process of a launcher takes part; other stages run in the first process only.
+        finished_before: returns the seconds of computing behind a result that exists without a record, made elsewhere
+            with the same settings; None if there is none.
     """
 
     name: str
@@ -43,15 +41,13 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     together: bool = False
     finished_before: Callable[[], float | None] = lambda: None
-    seconds: float = 0.0
-    megabytes: float = 0.0
 
 
 class Chain:
-    """Stages in order, and the records of those that are finished.
+    """Stages in order, with the records of the finished ones.
 
     Args:
-        stages: each after those it needs.
+        stages: each after the stages it needs.
         output: folder of the whole study.
     """
 
@@ -60,14 +56,14 @@ class Chain:
         self.records = output / RECORDS
 
     def record(self, name: str) -> dict[str, Any] | None:
-        """What is known about a stage that was finished: settings, stamp, seconds, date."""
+        """Return the record of a finished stage: settings, stamp, seconds, date."""
         try:
             return json.loads((self.records / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
-    def why(self, name: str) -> str | None:
-        """Why a stage has to run; None if its result is there and nothing it depends on has changed."""
+    def reason_to_run(self, name: str) -> str | None:
+        """Return why a stage has to run; None if its result exists and nothing it depends on has changed."""
         stage, known = self.stages[name], self.record(name)
         if known is None:
             return "not done yet" if stage.finished_before() is None else None
@@ -83,21 +79,21 @@ class Chain:
         return None if stage.folder.is_dir() else f"{stage.folder} is gone"
 
     def stamp(self, name: str) -> str | None:
-        """Changes when the result of a stage does; None where there is none."""
+        """Return a digest that changes when the result of a stage does; None if there is no result."""
         known = self.record(name)
         if known is None and self.stages[name].finished_before() is not None:
-            known = self._keep(self.stages[name], None, None)
+            known = self._write_record(self.stages[name], None, None)
         return None if known is None else str(known["stamp"])
 
     def run(
         self, chosen: Sequence[str], process: Process, say: Callable[[str], None] = lambda line: None
     ) -> list[str]:
-        """Run what has to run of the chosen stages, in order.
+        """Run those of the chosen stages that have to run, in order.
 
         Args:
             chosen: names.
-            process: this one of several; those that are not the first take part in the shared stages alone.
-            say: gets a line per stage.
+            process: this process; all but the first take part in the shared stages only.
+            say: called with a line per stage.
 
         Returns:
             Names of the stages that ran.
@@ -111,41 +107,40 @@ class Chain:
             stage = self.stages[name]
             if not process.is_main and name not in shared:
                 continue
-            reason = self.why(name) if process.is_main else None
-            if stage.together:  # the first process decides: the others could look too late
+            reason = self.reason_to_run(name) if process.is_main else None
+            if stage.together:  # the first process decides: the others might look too late
                 reason = gather(process, reason)[0]
             place = f"[{number}/{len(chosen)}] {name}"
             if reason is None:
                 self.stamp(name)
-                say(f"{place}: there already")
+                say(f"{place}: already there")
                 continue
             for need in stage.needs:
-                if process.is_main and self.why(need) is not None:
-                    raise ConfigurationError(f"the stage {name} needs {need}: {self.why(need)}; run it first")
-            left = sum(self.stages[later].seconds for later in chosen[number - 1 :])
-            say(f"{place}: {reason}; about {shown_time(left)} left for it and what follows")
-            began, computed = time.monotonic(), _computed()
+                if process.is_main and self.reason_to_run(need) is not None:
+                    raise ConfigurationError(
+                        f"the stage {name} needs {need}: {self.reason_to_run(need)}; run it first"
+                    )
+            say(f"{place}: {reason}")
+            began, computed = time.monotonic(), _processor_seconds()
             stage.run()
             if stage.together:
                 gather(process, None)
             if process.is_main:
-                self._keep(stage, _computed() - computed, time.monotonic() - began)
-                say(f"{place}: done in {shown_time(time.monotonic() - began)}")
+                elapsed = time.monotonic() - began
+                self._write_record(stage, _processor_seconds() - computed, elapsed)
+                say(f"{place}: done in {duration_text(elapsed)}")
             done.append(name)
         return done
 
-    def _keep(self, stage: Stage, computed: float | None, elapsed: float | None) -> dict[str, Any]:
+    def _write_record(self, stage: Stage, computed: float | None, elapsed: float | None) -> dict[str, Any]:
         settings = json.loads(json.dumps(stage.settings))
         needs = {need: self.stamp(need) for need in stage.needs}
-        if computed is None:
-            computed = stage.finished_before()
+        described = json.dumps([settings, needs, _weights_digest(stage.folder)], sort_keys=True)
         content = {
             "settings": settings,
             "needs": needs,
-            "stamp": blake2b(
-                json.dumps([settings, needs, _made(stage.folder)], sort_keys=True).encode(), digest_size=8
-            ).hexdigest(),
-            "computed_seconds": computed,
+            "stamp": blake2b(described.encode(), digest_size=8).hexdigest(),
+            "computed_seconds": stage.finished_before() if computed is None else computed,
             "elapsed_seconds": elapsed,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
@@ -157,10 +152,10 @@ class Chain:
 
 
 def choose_stages(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """The stages that any pattern names ("analysis-M3", "*-M3"), in their order; all without patterns.
+    """Return the stages that match any pattern ("analysis-M3", "*-M3"), in order; all of them without patterns.
 
     Raises:
-        ConfigurationError: for a pattern that names none.
+        ConfigurationError: for a pattern that matches none.
     """
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -168,8 +163,8 @@ def choose_stages(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatchcase(name, one) for one in patterns)]
 
 
-def shown_time(seconds: float) -> str:
-    """Seconds as one reads them: 40 s, 12 min, 3 h 20 min, 15 days."""
+def duration_text(seconds: float) -> str:
+    """Return seconds in readable units: 40 s, 12 min, 3 h 20 min, 15 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -179,14 +174,14 @@ def shown_time(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
-def _computed() -> float:
-    """Seconds of processor time of this process and those it started."""
+def _processor_seconds() -> float:
+    """Return the processor time of this process and its children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _made(folder: Path) -> str | None:
-    """A digest of the weights in a folder: a model trained anew by the same settings is another one."""
+def _weights_digest(folder: Path) -> str | None:
+    """Return a digest of the weights in a folder: the same settings trained again give another model."""
     weights = folder / "model.safetensors"
     if not weights.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What the paper claims, one line each, and what was found: the list reads as the table that it becomes."""
+"""Claims of the paper, one entry each, with the check that gives the findings."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Claim:
     """A claim of the paper.
 
     Attributes:
-        section: of the study, in the paper's order.
-        text: what is claimed.
-        paper: the paper's own number, or that it gives none.
-        check: findings from the tables of a study.
+        section: section of the study, in the paper's order.
+        text: the claim.
+        paper: the paper's own number, or a note that there is none.
+        check: computes the findings from the tables of a study.
     """
 
     section: str
@@ -80,7 +80,7 @@ CLAIMS = (
 
 
 def findings(files: StudyFiles) -> pd.DataFrame:
-    """Every finding about every claim: columns section, claim, paper and those of `Finding`."""
+    """Return every finding about every claim: columns section, claim, paper and those of `Finding`."""
     return pd.DataFrame(
         [
             {"section": claim.section, "claim": claim.text, "paper": claim.paper, **asdict(finding)}

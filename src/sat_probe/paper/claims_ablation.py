@@ -1,4 +1,4 @@
-"""Claims of the paper about pruning, spans, speed and what training changes, checked on curves and repeated timings."""
+"""Claims about pruning, spans, speed and training, checked on importance curves and repeated timings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from sat_probe.measures.median_interval import median_interval
 from sat_probe.measures.paired_difference import Number
 from sat_probe.paper.files import StudyFiles
-from sat_probe.paper.finding import ACROSS, Finding, decided, found, missing
+from sat_probe.paper.finding import ACROSS, Finding, Z, finding_from_interval, interval_verdict, not_measured
 from sat_probe.reports.task_curves import TaskCurves, task_curves
 
 _WHAT = "importance, with sums per utterance,"
@@ -18,12 +18,12 @@ TASKS = {
     "reconstruction": "reconstruction", "phones_hidden": "phones", "speakers_frame": "speakers, frame",
     "speakers_utterance": "speakers, utterance",
 }  # fmt: skip
-TOLERATED = 0.01  # accuracy that may be lost where the paper says that nothing is, and share of L1 likewise
+TOLERATED = 0.01  # accuracy, or share of the L1, that may be lost where the paper says that nothing is lost
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One task and kind of probe of one model on one corpus."""
+    """Curves of one task and kind of probe, of one model on one corpus."""
 
     model: str
     words: str
@@ -35,26 +35,28 @@ class _Case:
     def unit(self) -> str:
         return self.curves.metric.replace("l1", "L1")
 
-    def found(self, text: str, number: Number, detail: bool = False) -> Finding:
-        return found(self.model, self.words, text, number, self.unit, self.files, detail)
+    def finding(self, text: str, number: Number, detail: bool = False) -> Finding:
+        return finding_from_interval(self.model, self.words, text, number, self.unit, self.files, detail)
 
 
 def diagonal_over_vertical(files: StudyFiles) -> list[Finding]:
-    """Harm of the first step of pruning, and of all steps: most diagonal heads minus most vertical."""
-    return _orders_apart(files, "diagonality", "verticality", first=True)
+    """Return the harm of pruning diagonal heads minus vertical ones: at the first step, and over all steps."""
+    return _order_differences(files, "diagonality", "verticality", first=True)
 
 
 def vertical_over_global(files: StudyFiles) -> list[Finding]:
-    """Harm of the first step of pruning, and of all steps: most vertical heads minus most global."""
-    return _orders_apart(files, "verticality", "globalness", first=True)
+    """Return the harm of pruning vertical heads minus global ones: at the first step, and over all steps."""
+    return _order_differences(files, "verticality", "globalness", first=True)
 
 
 def globalness_over_weight(files: StudyFiles) -> list[Finding]:
-    """Harm of two thirds of the heads, and of all steps, by weight minus by globalness, on speakers."""
-    return _orders_apart(files, "weight", "globalness", first=False, only="speakers")
+    """Return the harm to speaker tasks of pruning by weight minus by globalness: two thirds of the heads, all steps."""
+    return _order_differences(files, "weight", "globalness", first=False, only="speakers")
 
 
-def _orders_apart(files: StudyFiles, worse: str, better: str, first: bool, only: str = "") -> list[Finding]:
+def _order_differences(
+    files: StudyFiles, worse: str, better: str, first: bool, only: str = ""
+) -> list[Finding]:
     findings = []
     for case in _cases(files, only):
         left, right = (case.curves.removals(ranking) for ranking in (worse, better))
@@ -70,12 +72,12 @@ def _orders_apart(files: StudyFiles, worse: str, better: str, first: bool, only:
                 f"{told}: by {worse} {case.curves.score(harmed):.3f}, by {better} {case.curves.score(spared):.3f}; "
                 "harm, first minus second"
             )
-            findings.append(case.found(text, case.curves.gain(spared, harmed), len(chosen) > 1))
-    return findings or [missing(ACROSS, _WHAT)]
+            findings.append(case.finding(text, case.curves.gain(spared, harmed), len(chosen) > 1))
+    return findings or [not_measured(ACROSS, _WHAT)]
 
 
 def half_can_go(files: StudyFiles) -> list[Finding]:
-    """Loss of half the heads by globalness: tolerated less lost."""
+    """Return the tolerated loss minus the loss after removing half of the heads by globalness."""
     findings = []
     for case in _cases(files, ""):
         points = case.curves.removals("globalness")
@@ -87,12 +89,12 @@ def half_can_go(files: StudyFiles) -> list[Finding]:
         without = case.curves.score([points[half]])
         text = f"intact {intact:.3f}, without {half} heads {without:.3f}; {tolerated:.3f} tolerated less lost"
         room = case.curves.gain([points[half]], [case.curves.intact], allowance=TOLERATED)
-        findings.append(case.found(text, room))
-    return findings or [missing(ACROSS, _WHAT)]
+        findings.append(case.finding(text, room))
+    return findings or [not_measured(ACROSS, _WHAT)]
 
 
 def near_span_helps_phones(files: StudyFiles) -> list[Finding]:
-    """Phones told with a span of 15 to 25 frames, minus with all."""
+    """Return the phone accuracy with a span of 15 to 25 frames minus that with the full span."""
     findings = []
     for case in _cases(files, "phones"):
         near = {span: point for span, point in case.curves.spans().items() if 15 <= span <= 25}
@@ -103,12 +105,12 @@ def near_span_helps_phones(files: StudyFiles) -> list[Finding]:
             f"all {case.curves.score([intact]):.3f}, mean of spans {' and '.join(map(str, near))} (frames of "
             f"{case.hop_ms:.4g} ms) {case.curves.score(points):.3f}; difference"
         )
-        findings.append(case.found(text, case.curves.gain(points, [intact])))
-    return findings or [missing(ACROSS, _WHAT)]
+        findings.append(case.finding(text, case.curves.gain(points, [intact])))
+    return findings or [not_measured(ACROSS, _WHAT)]
 
 
 def removal_is_faster(files: StudyFiles) -> list[Finding]:
-    """Time saved by a removal, as share of the intact model's: the median of repeats in turn."""
+    """Return the time each removal saves, as a share of the intact model's time: the median over repeats."""
     findings = []
     for model in files.models:
         name, file = f"{model}-speed", f"tables/{model}-speed.csv"
@@ -127,15 +129,17 @@ def removal_is_faster(files: StudyFiles) -> list[Finding]:
             text = (
                 f"{heads}{share:.2f} of the multiply-adds; median of the time saved in {len(saved)} repeats"
             )
-            findings.append(found(model, version, text, median_interval(saved), "share", file))
-    return findings or [missing(ACROSS, "speed")]
+            findings.append(
+                finding_from_interval(model, version, text, median_interval(saved), "share", file)
+            )
+    return findings or [not_measured(ACROSS, "speed")]
 
 
 def far_from_untrained(files: StudyFiles) -> list[Finding]:
-    """How many statistics of the heads lie outside those of all untrained models, less what chance alone would give."""
+    """Return the number of head statistics outside the range of all untrained models, minus the number by chance."""
     file = "tables/control.csv"
     if not files.has("control"):
-        return [missing(ACROSS, "the control")]
+        return [not_measured(ACROSS, "the control")]
     findings = []
     for family, table in null_distances(files.table("control")).groupby("family", sort=False):
         outside, count, seeds = int(table["outside"].sum()), len(table), int(table["seeds"].iloc[0])
@@ -145,14 +149,16 @@ def far_from_untrained(files: StudyFiles) -> list[Finding]:
             f"{outside} of {count} statistics outside all {seeds} untrained models (by chance {expected:.1f}), median "
             f"distance {table['z'].abs().median():.1f} standard deviations; outside less by chance"
         )
-        half = 1.96 * float(np.sqrt(expected * (1 - 2 / (seeds + 1))))
+        half = Z * float(np.sqrt(expected * (1 - 2 / (seeds + 1))))
         number = outside - expected, outside - expected - half, outside - expected + half
-        findings.append(Finding(str(family), "", text, *number, "statistics", decided(*number[1:]), file))
+        findings.append(
+            Finding(str(family), "", text, *number, "statistics", interval_verdict(*number[1:]), file)
+        )
     return findings
 
 
 def null_distances(control: pd.DataFrame) -> pd.DataFrame:
-    """Each statistic of each trained model against the untrained ones of its shape.
+    """Return each statistic of each trained model beside the untrained models of its shape.
 
     Returns:
         Columns family, statistic, trained, null_mean, null_deviation, z, rank (untrained models below it), seeds,
@@ -175,7 +181,7 @@ def null_distances(control: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cases(files: StudyFiles, only: str) -> list[_Case]:
-    """Every task and kind of probe, of every model on every corpus, whose tables have sums per utterance."""
+    """Return every task and kind of probe, of every model and corpus, whose tables have sums per utterance."""
     cases = []
     for model in files.models:
         for corpus in files.probing:

@@ -1,4 +1,4 @@
-"""Claims of the paper about phone boundaries from attention, checked by counts per utterance of the test speakers."""
+"""Claims about phone boundaries from attention, checked on counts per utterance of the test speakers."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import pandas as pd
 from sat_probe.measures.boundaries.difference import r_value_difference
 from sat_probe.measures.boundaries.score import r_value
 from sat_probe.paper.files import StudyFiles
-from sat_probe.paper.finding import ACROSS, Finding, found, missing
+from sat_probe.paper.finding import ACROSS, Finding, finding_from_interval, not_measured
 
 _COUNTS = ["references", "predictions", "hits"]
 
 
 def setting_words(setting: str) -> str:
-    """ "rows-and-columns-3" as one reads it."""
+    """Return "rows-and-columns-3" as "rows and columns, 3 shifts"."""
     features, _, shifts = setting.rpartition("-")
     return f"{features.replace('-', ' ')}, {shifts} shift{'s' if shifts != '1' else ''}"
 
 
 def attention_beats_mfcc(files: StudyFiles) -> list[Finding]:
-    """R-value of the head chosen on the validation speakers minus that of MFCC, paired over utterances."""
+    """Return the R-value of the head chosen on the validation speakers minus that of MFCC, paired over utterances."""
     findings = []
     for setting in files.settings:
         for model in files.models:
             if files.has(f"{model}-{setting}-segmentation_counts"):
                 findings.append(against_mfcc(files, model, setting))
-    return findings or [missing(ACROSS, "segmentation")]
+    return findings or [not_measured(ACROSS, "segmentation")]
 
 
 def against_mfcc(files: StudyFiles, model: str, setting: str) -> Finding:
-    """One model at one setting."""
+    """Return the finding about attention and MFCC for one model and setting."""
     name = f"{model}-{setting}-segmentation_counts"
     file = f"tables/{name}.csv"
     counts = files.table(name)
@@ -43,11 +43,11 @@ def against_mfcc(files: StudyFiles, model: str, setting: str) -> Finding:
         "difference"
     )
     number = tuple(100 * part for part in r_value_difference(attention, mfcc))
-    return found(model, setting_words(setting), text, number, "points", file)  # type: ignore[arg-type]
+    return finding_from_interval(model, setting_words(setting), text, number, "points", file)  # type: ignore[arg-type]
 
 
 def falls_with_c_num(files: StudyFiles) -> list[Finding]:
-    """R-value from one C_num to the next, paired over utterances: the smallest fall."""
+    """Return the smallest fall of the R-value from one C_num to the next, paired over utterances."""
     findings = []
     for setting in files.settings:
         names = {model: f"{model}-{setting}-segmentation_counts" for model in files.models}
@@ -66,15 +66,15 @@ def falls_with_c_num(files: StudyFiles) -> list[Finding]:
         text = ", ".join(f"{model} {percent(counts[model])}" for model in known)
         text += f"; the smallest fall, {least[0]} minus {least[1]}"
         number = tuple(100 * part for part in falls[least])
-        findings.append(found(ACROSS, setting_words(setting), text, number, "points", file))  # type: ignore[arg-type]
-    return findings or [missing(ACROSS, "segmentation of a second model")]
+        findings.append(finding_from_interval(ACROSS, setting_words(setting), text, number, "points", file))  # type: ignore[arg-type]
+    return findings or [not_measured(ACROSS, "segmentation of a second model")]
 
 
 def source_counts(counts: pd.DataFrame, source: str) -> np.ndarray:
-    """(utterances, 3) references, predictions and hits of a source, in the order of the utterances' ids."""
+    """Return (utterances, 3) references, predictions and hits of a source, sorted by utterance id."""
     return counts[counts["source"] == source].sort_values("utterance")[_COUNTS].to_numpy()
 
 
 def percent(counts: np.ndarray) -> str:
-    """R-value of summed counts, in per cent."""
+    """Return the R-value of summed counts, in per cent."""
     return f"{100 * float(r_value(*counts.sum(axis=0))):.2f}"

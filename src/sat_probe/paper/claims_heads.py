@@ -1,4 +1,4 @@
-"""Claims of the paper about categories, offsets and relation maps, checked on the tables of heads."""
+"""Claims about categories, offsets and relation maps, checked on the tables of heads."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ import pandas as pd
 from sat_probe.measures.bootstrap import percentile_interval
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.paper.files import StudyFiles
-from sat_probe.paper.finding import ACROSS, Finding, apart, found, missing
+from sat_probe.paper.finding import ACROSS, Finding, Z, difference, finding_from_interval, not_measured
 
-Z = 1.96  # of a 95 % interval
-STABLE = 0.95  # share of replicates that agree on a category that is sure
+STABLE = 0.95  # share of replicates that must agree for a category to count as sure
 REPLICATES = 2000
 
 
 def all_categories(files: StudyFiles) -> list[Finding]:
-    """Heads of the rarest category; its interval from how sure each head's category is."""
-    found_ = []
+    """Return the number of heads in the rarest category; its interval follows from the stability of the categories."""
+    findings = []
     for model, heads, file in _heads(files):
         counts = {name: category_count(heads, name) for name in CATEGORIES}
         shares = ", ".join(f"{counts[name][0] / len(heads):.0%} {name}" for name in CATEGORIES)
         sure = int((heads["category_stability"] >= STABLE).sum())
         rarest = min(counts.values())
         text = f"{shares} of {len(heads)} heads ({sure} surely); heads of the rarest"
-        found_.append(found(model, "", text, rarest, "heads", file))
-    return found_ or [missing(ACROSS, "no model")]
+        findings.append(finding_from_interval(model, "", text, rarest, "heads", file))
+    return findings or [not_measured(ACROSS, "no model")]
 
 
 def most_diagonal_heads(files: StudyFiles) -> list[Finding]:
-    """Diagonal heads of the smallest C_num minus those of the model that has the most otherwise."""
+    """Return the diagonal heads of the smallest C_num minus those of the best other model."""
     return _first_against_others(files, "diagonal", 1)
 
 
 def more_global_heads(files: StudyFiles) -> list[Finding]:
-    """Global heads of the largest C_num minus those of the smallest."""
+    """Return the global heads of the largest C_num minus those of the smallest."""
     return _first_against_others(files, "global", -1)
 
 
@@ -44,16 +43,17 @@ def _first_against_others(files: StudyFiles, category: str, sign: int) -> list[F
     counts = {model: category_count(heads, category) for model, heads, _ in _heads(files)}
     file = ", ".join(f"tables/{model}-heads.csv" for model in counts)
     if len(counts) < 2:
-        return [missing(ACROSS, "a second model")]
+        return [not_measured(ACROSS, "a second model")]
     first, *others = counts
     rival = max(others, key=lambda model: counts[model][0]) if sign > 0 else others[-1]
     low, high = (first, rival) if sign > 0 else (rival, first)
     text = ", ".join(f"{model} {count[0]:.0f}" for model, count in counts.items())
-    return [found(ACROSS, "", f"{text}; {low} minus {high}", apart(counts[low], counts[high]), "heads", file)]
+    text, number = f"{text}; {low} minus {high}", difference(counts[low], counts[high])
+    return [finding_from_interval(ACROSS, "", text, number, "heads", file)]
 
 
 def category_count(heads: pd.DataFrame, category: str) -> tuple[float, float, float]:
-    """How many heads are of a category, with an interval: each head changes its mind as often as in the bootstrap."""
+    """Return the number of heads in a category with an interval: each head changes it as often as in the bootstrap."""
     count = float((heads["category"] == category).sum())
     stability = heads["category_stability"].to_numpy(dtype=float)
     half = Z * float(np.sqrt((stability * (1 - stability)).sum()))
@@ -61,18 +61,18 @@ def category_count(heads: pd.DataFrame, category: str) -> tuple[float, float, fl
 
 
 def focused_heads(heads: pd.DataFrame) -> pd.DataFrame:
-    """Diagonal heads that look at few frames: the half of them with the smallest spread."""
+    """Return the focused diagonal heads: the half of them with the smallest spread."""
     diagonal = heads[heads["category"] == "diagonal"]
     return diagonal[diagonal["spread_ms"] <= diagonal["spread_ms"].median()]
 
 
 def off_the_main_diagonal(files: StudyFiles) -> list[Finding]:
-    """Focused diagonal heads: the smallest distance of their offset from the frame itself, less half a frame."""
+    """Return the smallest distance of a focused diagonal head's offset from the frame itself, minus half a frame."""
     findings = []
     for model, heads, file in _heads(files):
         focused = focused_heads(heads)
         if focused.empty:
-            findings.append(missing(model, "a diagonal head"))
+            findings.append(not_measured(model, "a diagonal head"))
             continue
         half = files.origin(f"analysis-{model}")["frame_hop_ms"] / 2
         distances = [_distance(row) for _, row in focused.iterrows()]
@@ -80,12 +80,12 @@ def off_the_main_diagonal(files: StudyFiles) -> list[Finding]:
         beside = sum(low > half for _, low, _ in distances)
         text = f"{beside} of {len(focused)} look aside by over half a frame ({half:.3g} ms); the nearest, less that"
         number = nearest[0] - half, nearest[1] - half, nearest[2] - half
-        findings.append(found(model, "", text, number, "ms", file))
-    return findings or [missing(ACROSS, "no model")]
+        findings.append(finding_from_interval(model, "", text, number, "ms", file))
+    return findings or [not_measured(ACROSS, "no model")]
 
 
 def offset_grows(files: StudyFiles) -> list[Finding]:
-    """Mean distance of the offset of diagonal heads, from one C_num to the next."""
+    """Return the change of the diagonal heads' mean absolute offset from one C_num to the next."""
     findings = []
     for case, chosen in (("focused diagonal heads", focused_heads), ("all diagonal heads", _diagonal)):
         means = {
@@ -93,26 +93,30 @@ def offset_grows(files: StudyFiles) -> list[Finding]:
         }
         file = ", ".join(f"tables/{model}-heads.csv" for model in means)
         if len(means) < 2:
-            return [missing(ACROSS, "a second model with diagonal heads")]
+            return [not_measured(ACROSS, "a second model with diagonal heads")]
         text = ", ".join(f"{model} {mean[0]:.0f} ms" for model, mean in means.items())
-        steps = [apart(means[after], means[before]) for before, after in pairwise(means)]
+        steps = [difference(means[after], means[before]) for before, after in pairwise(means)]
         names = list(means)
         findings.append(
-            found(ACROSS, case, f"{text}; the smallest step of {len(steps)}", min(steps), "ms", file)
+            finding_from_interval(
+                ACROSS, case, f"{text}; the smallest step of {len(steps)}", min(steps), "ms", file
+            )
             if len(names) > 2
-            else found(ACROSS, case, f"{text}; {names[1]} minus {names[0]}", steps[0], "ms", file)
+            else finding_from_interval(
+                ACROSS, case, f"{text}; {names[1]} minus {names[0]}", steps[0], "ms", file
+            )
         )
     return findings
 
 
 def vertical_heads_choose_phones(files: StudyFiles) -> list[Finding]:
-    """Largest focus or neglect of a phone (|C|, eq. 6), vertical heads minus the others; heads are resampled."""
+    """Return the strongest focus or neglect of a phone (|C|, eq. 6) of vertical heads minus other heads (resampled)."""
     findings = []
     for model, heads, _ in _heads(files):
         name = f"{model}-concentration"
         file = f"tables/{name}.csv"
         if not files.has(name):
-            findings.append(missing(model, "the relation map"))
+            findings.append(not_measured(model, "the relation map"))
             continue
         extremes = (
             files.table(name)
@@ -122,7 +126,7 @@ def vertical_heads_choose_phones(files: StudyFiles) -> list[Finding]:
         category = heads.set_index(["layer", "head"])["category"].reindex(extremes.index)
         vertical, others = extremes[category == "vertical"], extremes[category != "vertical"]
         if vertical.empty or others.empty:
-            findings.append(missing(model, "a vertical head"))
+            findings.append(not_measured(model, "a vertical head"))
             continue
         signed = files.table(name)
         focus = int(
@@ -132,12 +136,12 @@ def vertical_heads_choose_phones(files: StudyFiles) -> list[Finding]:
             f"vertical {vertical.mean():.2f} ({focus} of {len(vertical)} focus, the others neglect), other heads "
             f"{others.mean():.2f}; difference"
         )
-        findings.append(found(model, "", text, _means_apart(vertical, others), "", file))
-    return findings or [missing(ACROSS, "no model")]
+        findings.append(finding_from_interval(model, "", text, _means_difference(vertical, others), "", file))
+    return findings or [not_measured(ACROSS, "no model")]
 
 
 def _heads(files: StudyFiles) -> list[tuple[str, pd.DataFrame, str]]:
-    """Name, heads and file of each model that was analysed, smallest C_num first."""
+    """Return name, heads and file of each analysed model, smallest C_num first."""
     known = [
         model for model in sorted(files.models, key=files.models.__getitem__) if files.has(f"{model}-heads")
     ]
@@ -149,14 +153,14 @@ def _diagonal(heads: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distance(head: pd.Series) -> tuple[float, float, float]:
-    """|offset| of a head (ms), with its interval."""
+    """Return the |offset| of a head (ms) with its interval."""
     ends = abs(head["mean_offset_ms_low"]), abs(head["mean_offset_ms_high"])
     around_zero = head["mean_offset_ms_low"] <= 0 <= head["mean_offset_ms_high"]
     return abs(head["mean_offset_ms"]), 0.0 if around_zero else min(ends), max(ends)
 
 
 def _mean_distance(heads: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean of |offset| (ms); its interval as if all heads erred together, which is the widest it can be."""
+    """Return the mean |offset| (ms), with the widest possible interval: all heads err in the same direction."""
     value, low, high = np.mean([_distance(row) for _, row in heads.iterrows()], axis=0)
     return float(value), float(low), float(high)
 
@@ -165,8 +169,8 @@ def _extreme(values: pd.Series) -> float:
     return float(values.iloc[int(np.nanargmax(np.abs(values.to_numpy(dtype=float))))])
 
 
-def _means_apart(first: pd.Series, second: pd.Series) -> tuple[float, float, float]:
-    """Difference of two means, with a percentile interval over resampled members of both."""
+def _means_difference(first: pd.Series, second: pd.Series) -> tuple[float, float, float]:
+    """Return the difference of two means with a percentile interval over resampled members of both."""
     rng = np.random.default_rng(0)
 
     def means(values: pd.Series) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Random against trained weights: what a model's heads would look like had it learned nothing (a null distribution)."""
+"""Untrained control: statistics of a model's heads beside those of random models of its shape (a null distribution)."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -11,27 +12,34 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
+from sat_probe.measures.bootstrap import PoissonBootstrap
+from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.paper.ctc import ctc_extractor, new_ctc
 from sat_probe.paper.files import save_tables
-from sat_probe.paper.plan import ReproductionPlan
+from sat_probe.paper.plan import ReproductionPlan, corpus_label, open_speech
 from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.corpus_pass.batches import AudioStream
 from sat_probe.studies.head_analysis import head_table
+from sat_probe.studies.inputs import open_model
+from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
 
 METRICS = ("globalness", "verticality", "diagonality", "max_weight", "spread_ms", "sink_share")
 
 
 def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: Path, progress: bool) -> None:
-    """Statistics of the heads of each trained model and of many untrained ones of its shape, on the same utterances.
+    """Compute statistics of the heads of trained models and of untrained ones of their shapes, on the same utterances.
 
     Args:
-        plan: how many seeds and utterances.
-        models: trained ones by name; "ctc" is the other family's.
-        folder: gets the tables `control` (family, weights, seed, statistic, value) and `control_runs` (the trained
-            models: what they learned).
+        plan: number of random seeds and utterances.
+        models: trained models by name; "ctc" is the other family.
+        folder: receives the tables `control` (family, weights, seed, statistic, value) and `control_runs` (what the
+            trained models learned).
         progress: show a progress bar.
     """
-    corpus = plan.phones.load(plan.control.utterances)
+    corpus = open_speech(plan.phones).limit(plan.control.utterances)
     rows: list[dict[str, Any]] = []
     with tqdm(
         total=len(models) * (plan.control.seeds + 1), unit="model", desc="Control", disable=not progress
@@ -45,13 +53,13 @@ def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: 
                 bar.update()
     save_tables(
         folder,
-        {"corpus": Path(corpus.name).name, **asdict(plan.control), "models": list(models)},
+        {"corpus": corpus_label(plan.phones), **asdict(plan.control), "models": list(models)},
         {"control": pd.DataFrame(rows), "control_runs": _runs(models)},
     )
 
 
 def head_statistics(heads: pd.DataFrame) -> dict[str, float]:
-    """What one number can say about all heads of a model: shares of categories, mean and spread of each metric.
+    """Return statistics over all heads of a model: shares of categories, mean and deviation of each metric.
 
     Args:
         heads: the table of a report.
@@ -75,12 +83,8 @@ def _versions(
 
 
 def _measured(model: Path, corpus: Corpus) -> dict[str, float]:
-    from sat_probe.measures.bootstrap import PoissonBootstrap
-    from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
-    from sat_probe.models.auto import AutoProbedModel
-    from sat_probe.studies.corpus_pass.batches import AudioStream
-
-    probed = AutoProbedModel.from_pretrained(str(model))
+    """Return the statistics of a model; only the heads are measured, no relation maps."""
+    probed = open_model(ModelChoice(str(model)))
     seen = HeadMetricsAccumulator(probed.num_probed_layers, probed.num_probed_heads, PoissonBootstrap(200, 0))
     for _, batches in AudioStream(probed).windows(iter(corpus)):
         for batch in batches:
@@ -91,10 +95,7 @@ def _measured(model: Path, corpus: Corpus) -> dict[str, float]:
 
 
 def _save_untrained(plan: ReproductionPlan, name: str, trained: Path, seed: int, folder: Path) -> None:
-    """A model of the same shape as a trained one, as it is before its first step."""
-    from sat_probe.paper.ctc import ctc_extractor, new_ctc
-    from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
-
+    """Save a model of the same shape as a trained one, as it is before its first step."""
     if name == "ctc":
         new_ctc(plan.control.ctc, seed).save_pretrained(folder)
         ctc_extractor().save_pretrained(folder)
@@ -105,9 +106,7 @@ def _save_untrained(plan: ReproductionPlan, name: str, trained: Path, seed: int,
 
 
 def _runs(models: Mapping[str, Path]) -> pd.DataFrame:
-    """What each trained model learned, as its run.json tells."""
-    import json
-
+    """Return what each trained model learned, from its run.json."""
     wanted = ("steps", "first_loss", "loss", "held_out_loss", "character_error_rate", "parameters", "seconds")
     rows = []
     for name, source in models.items():

@@ -1,7 +1,7 @@
-"""A small speech recogniser of another family, trained in minutes: the trained side of the control.
+"""Small speech recogniser of another family, trained in minutes, for the control.
 
-A Wav2Vec2-BERT (Barrault et al. 2023) learns to spell transcripts with CTC (Graves et al. 2006). It is meant for
-looking at what training does to attention, not for recognising speech, and its error rate is reported as it is.
+A Wav2Vec2-BERT (Barrault et al. 2023) learns to spell transcripts with CTC (Graves et al. 2006). It shows what training
+does to attention and is not meant for recognising speech.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
+from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC, set_seed
 
-from sat_probe.audio import read_audio
-from sat_probe.errors import AudioError, CorpusError
+from sat_probe.errors import AudioError, ConfigurationError, CorpusError
 from sat_probe.paper.plan import SmallCTC
 from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 
-ALPHABET = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # class 0 is the blank, character i has class i + 1
+ALPHABET = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # class 0 is the blank, character i is class i + 1
 HELD_OUT_SHARE = 0.05
 CHECKPOINT_STEPS = 100
 WARMUP_SHARE = 0.1
@@ -33,7 +34,7 @@ _CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Spelled:
-    """Features and transcripts, each utterance's own: (frames, size) float16, and classes."""
+    """Features (frames, size) float16 and the classes of the transcript, for each utterance."""
 
     features: list[NDArray[np.float16]]
     spelling: list[list[int]]
@@ -43,9 +44,7 @@ class Spelled:
 
 
 def ctc_config(shape: SmallCTC) -> Any:
-    """The transformers configuration; the encoder has no dropout, so that a resumed training is the same one."""
-    from transformers import Wav2Vec2BertConfig
-
+    """Return the transformers configuration; without dropout, so that a resumed training gives the same weights."""
     return Wav2Vec2BertConfig(
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.layers,
@@ -68,34 +67,32 @@ def ctc_config(shape: SmallCTC) -> Any:
 
 
 def new_ctc(shape: SmallCTC, seed: int) -> Any:
-    """A network with weights that depend on the seed alone."""
-    from transformers import Wav2Vec2BertForCTC, set_seed
-
+    """Return an untrained network whose weights depend on the seed alone."""
     set_seed(seed)
     return Wav2Vec2BertForCTC(ctc_config(shape))
 
 
 def ctc_extractor() -> Any:
-    """80 mel bands, two frames stacked."""
-    from transformers import SeamlessM4TFeatureExtractor
-
+    """Return the feature extractor: 80 mel bands, two frames stacked."""
     return SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80)
 
 
 def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress: bool) -> None:
-    """Train a recogniser on the transcripts of a corpus and save it, with `run.json` about how well it does.
+    """Train a recogniser on the transcripts of a corpus, and save it with a `run.json`.
 
-    Killed trainings go on from the last checkpoint in the folder: the batch of a step depends on seed and step alone.
+    A killed training continues from the last checkpoint in the folder: the batch of a step depends on the seed and the
+    step alone.
 
     Args:
         corpus: utterances with transcripts; a twentieth is held out.
-        folder: of the model.
-        shape: network and steps.
-        seed: of weights, batches and what is held out.
-        progress: show a bar on standard error.
+        folder: folder of the model.
+        shape: network and number of steps.
+        seed: random seed for weights, batches and held-out utterances.
+        progress: show a progress bar on standard error.
 
     Raises:
         CorpusError: if fewer than two utterances have a transcript and usable audio.
+        ConfigurationError: if the checkpoint in the folder belongs to another training.
     """
     spelled = _spelled(corpus, shape.utterances, progress)
     order = np.random.default_rng(seed).permutation(len(spelled))
@@ -110,9 +107,14 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
         lambda step: min((step + 1) / warm, (shape.steps - step) / max(1, shape.steps - warm)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    state: dict[str, Any] = {"step": 0, "losses": [], "seconds": 0.0}
+    identity = {**asdict(shape), "seed": seed, "utterances": len(spelled), "corpus": Path(corpus.name).name}
+    state: dict[str, Any] = {"step": 0, "losses": [], "seconds": 0.0, "identity": identity}
     if (folder / _CHECKPOINT).is_file():
         state = torch.load(folder / _CHECKPOINT, map_location=device, weights_only=True)
+        if state.get("identity") != identity:
+            raise ConfigurationError(
+                f"{folder / _CHECKPOINT}: belongs to a training with other settings; delete it to start anew"
+            )
         for name, part in (("model", model), ("optimiser", optimiser), ("schedule", schedule)):
             part.load_state_dict(state.pop(name))
     batches = _batches(spelled, training, shape.batch, seed)
@@ -158,8 +160,8 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
 def character_error_rate(
     model: Any, spelled: Spelled, utterances: Sequence[int] | NDArray[np.int64]
 ) -> float:
-    """Edits over characters of the transcripts, decoded greedily: the likeliest class of each frame, repeats and blanks
-    taken out.
+    """Return the edits per character of the transcripts, with greedy decoding: the likeliest class of each frame,
+    without repeats and blanks.
     """
     edits = characters = 0
     for index in utterances:
@@ -173,7 +175,7 @@ def character_error_rate(
 
 
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
-    """Fewest insertions, deletions and replacements that make one sequence the other (Levenshtein 1966)."""
+    """Return the fewest insertions, deletions and replacements between two sequences (Levenshtein 1966)."""
     row = list(range(len(second) + 1))
     for i, one in enumerate(first, start=1):
         diagonal, row[0] = row[0], i
@@ -183,7 +185,7 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
-    extractor = ctc_extractor()
+    extractor, decoder = ctc_extractor(), AudioDecoder()
     features, spelling = [], []
     for utterance in tqdm(corpus, unit="utt", desc="Features", disable=not progress):
         classes = [
@@ -192,7 +194,7 @@ def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
         if not classes:
             continue
         try:
-            waveform = read_audio(utterance.audio, 16_000, utterance.id)
+            waveform = decoder.read(utterance.audio, 16_000, utterance.id)
         except AudioError:
             continue
         values = extractor(waveform, sampling_rate=16_000, return_tensors="np")["input_features"][0]
@@ -204,14 +206,14 @@ def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
             break
     if len(features) < 2:
         raise CorpusError(
-            f"{corpus.name}: {len(features)} utterances have a transcript and usable audio; two are the least: "
-            "one to learn to spell from and one to hold out"
+            f"{corpus.name}: {len(features)} utterances have a transcript and usable audio; at least two are "
+            "needed, one to train on and one to hold out"
         )
     return Spelled(features, spelling)
 
 
 def _batches(spelled: Spelled, training: NDArray[np.int64], size: int, seed: int) -> Iterator[list[int]]:
-    """Utterances of similar length together, in another order each epoch, for ever."""
+    """Yield batches of utterances of similar length without end, in a new order each epoch."""
     epoch = 0
     while True:
         rng = np.random.default_rng([seed, epoch])
@@ -223,7 +225,7 @@ def _batches(spelled: Spelled, training: NDArray[np.int64], size: int, seed: int
 
 
 def _tensors(spelled: Spelled, batch: Sequence[int], device: torch.device) -> dict[str, Tensor]:
-    """A batch as the model takes it: padded features, their mask, and classes padded with -100."""
+    """Return the model inputs of a batch: padded features, their mask, and classes padded with -100."""
     features = [torch.from_numpy(spelled.features[index].astype(np.float32)) for index in batch]
     classes = [torch.tensor(spelled.spelling[index]) for index in batch]
     mask = [torch.ones(len(one), dtype=torch.long) for one in features]

@@ -1,4 +1,4 @@
-"""The figures of a study, small PNG files; each is made of the published tables alone."""
+"""Figures of a study: small PNG files, drawn from the published tables only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
 from sat_probe.reports.plots.heads import plot_categories, plot_offsets
 from sat_probe.reports.plots.importance import plot_importance
 from sat_probe.reports.plots.phones import plot_concentration
+from sat_probe.studies.importance.ablation_lab import MODES
 
 DPI = 80
 
 
 def study_drawings(files: StudyFiles) -> Iterator[tuple[str, Callable[[], Axes]]]:
-    """Name and recipe of every figure that the tables allow; nothing is drawn yet."""
+    """Yield the name and drawing function of every figure that the tables allow."""
     for model in files.models:
         if files.has(f"{model}-heads"):
             heads = files.table(f"{model}-heads")
@@ -40,17 +41,17 @@ def study_drawings(files: StudyFiles) -> Iterator[tuple[str, Callable[[], Axes]]
 
 
 def _curve_drawings(model: str, corpus: str, table: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Axes]]]:
-    """Of every task, by probes trained anew where there are such, as the paper's."""
+    """Yield the curves of every task, with retrained probes (as in the paper) where there are any."""
     for task in TASKS:
         modes = table[table["task"] == task]["mode"].unique()
         if len(modes):
-            mode = "retrain" if "retrain" in modes else modes[0]
+            mode = min(modes, key=MODES.index)  # the paper's first
             name = f"{model}-{task.replace('_', '-')}-{corpus}"
             yield name, partial(plot_importance, table, "heads", task, mode)
 
 
 def save_study_figures(files: StudyFiles) -> list[str]:
-    """Draw all figures into `figures/`; their names."""
+    """Draw all figures into `figures/`, and return their names."""
     folder = files.folder / "figures"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
@@ -64,7 +65,7 @@ def save_study_figures(files: StudyFiles) -> list[str]:
 
 
 def plot_leads(files: StudyFiles, ax: Axes | None = None) -> Axes:
-    """R-values of attention, hidden states and MFCC, by model and setting (%), with 95 % intervals."""
+    """Plot R-values (%) of attention, hidden states and MFCC, by model and setting, with 95 % intervals."""
     ax = tidy(axes_or_new(ax, 6.4, 3.4))
     ticks: list[str] = []
     for model in files.models:
@@ -90,10 +91,10 @@ def plot_leads(files: StudyFiles, ax: Axes | None = None) -> Axes:
 
 
 def plot_control(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """How far each statistic of the trained models lies from the untrained ones, in their standard deviations.
+    """Plot each statistic of the trained models in standard deviations from the untrained ones.
 
     Args:
-        table: as `null_distances` gives it.
+        table: result of `null_distances`.
     """
     names = list(dict.fromkeys(table["statistic"]))
     ax = tidy(axes_or_new(ax, 6.8, 0.9 + 0.24 * len(names)))

@@ -1,7 +1,7 @@
-"""The tables that a reproduction of the paper is told from: folders while it runs, small text files once published.
+"""Files of a study: report folders of the stages, and the published CSV and JSON tables.
 
-A stage leaves a folder with `report.json` and parquet tables; `publish_tables` writes what the README is told from as
-CSV and JSON, which a browser shows and git can compare; `StudyFiles` reads those.
+A stage leaves a folder with `report.json` and parquet tables. `publish_tables` writes the tables of the page as CSV and
+JSON, which browsers show and git compares; `StudyFiles` reads those.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pandas as pd
 from sat_probe.errors import ReportError
 from sat_probe.reports.report_folder import DESCRIPTION, plain, replace_folder, write_table
 
-DIGITS = "%.6g"  # of numbers in the published tables; what is told has three or four
+DIGITS = "%.6g"  # of numbers in the published tables; the page shows three or four
 OF_MODELS = {
     "heads": "analysis", "concentration": "analysis", "operations": "analysis", "speed": "speed",
 }  # fmt: skip
@@ -29,7 +29,7 @@ STUDY = "study.json"
 
 
 def save_tables(folder: Path, provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
-    """Keep tables as a folder of parquet files with `report.json`, as a whole or not at all."""
+    """Save tables as a folder of parquet files with `report.json`, completely or not at all."""
 
     def write(fresh: Path) -> None:
         for name, table in tables.items():
@@ -42,7 +42,7 @@ def save_tables(folder: Path, provenance: Mapping[str, Any], tables: Mapping[str
 
 
 def provenance_of(folder: Path) -> dict[str, Any]:
-    """What `report.json` of a folder says about where its tables come from.
+    """Return the provenance in the `report.json` of a folder.
 
     Raises:
         ReportError: if it cannot be read.
@@ -54,13 +54,13 @@ def provenance_of(folder: Path) -> dict[str, Any]:
 
 
 def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> None:
-    """Write what the README is told from into `published`/tables, from the folders of the stages that are finished.
+    """Write the tables of the finished stages into `published`/tables, and the facts into `published`/study.json.
 
     Args:
         output: folder of the study.
-        published: where README.md will stand.
-        facts: about the plan: names of `models`, of `settings` of segmentation, of corpora for `probing`, of `tried`
-            models, and whatever else is to be told.
+        published: folder of the future README.md.
+        facts: names of `models`, `settings` of segmentation, corpora for `probing` and `tried` models, and anything
+            else the page shows.
     """
     tables = published / "tables"
     shutil.rmtree(tables, ignore_errors=True)
@@ -91,10 +91,10 @@ def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> N
 
 
 class StudyFiles:
-    """The published tables of a study, read when asked for.
+    """The published tables of a study, read on demand.
 
     Args:
-        folder: with `study.json` and `tables/`.
+        folder: contains `study.json` and `tables/`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -114,37 +114,37 @@ class StudyFiles:
 
     @property
     def models(self) -> dict[str, int]:
-        """C_num by model, in the order of the study."""
+        """C_num of each model, in the order of the study."""
         return dict(self.facts["models"])
 
     @property
     def settings(self) -> list[str]:
-        """Of segmentation; the paper's first."""
+        """Settings of segmentation, the paper's first."""
         return list(self.facts["settings"])
 
     @property
     def probing(self) -> list[str]:
-        """Corpora that probes learned from."""
+        """Corpora that probes were trained on."""
         return list(self.facts.get("probing", []))
 
     def has(self, name: str) -> bool:
-        """Whether there is such a table."""
+        """Return whether a table exists."""
         return self.path(name).is_file()
 
     def path(self, name: str) -> Path:
-        """Of a table."""
+        """Return the path of a table."""
         return self.folder / "tables" / f"{name}.csv"
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table by the name of its file.
+        """Return a table by the name of its file.
 
         Raises:
-            ReportError: if it is not there.
+            ReportError: if it does not exist.
         """
         if not self.has(name):
             raise ReportError(f"the study has no table {name!r}")
         return pd.read_csv(io.StringIO(self.path(name).read_text(encoding="utf-8")))
 
     def origin(self, folder: str) -> dict[str, Any]:
-        """Provenance of the folder of a stage, {} if it is not finished."""
+        """Return the provenance of a stage's folder, {} if the stage is not finished."""
         return dict(self.facts["origins"].get(folder, {}))

@@ -1,4 +1,4 @@
-"""What was found about one claim, and when it counts as holding."""
+"""Findings: one number about one claim, and the verdict that follows from its interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 
 Verdict = Literal["holds", "does not hold", "not testable here"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "not testable here")
-ACROSS = "all"  # models that a claim compares with each other
+ACROSS = "all"  # in place of a model, for claims that compare models
+Z = 1.96  # standard deviations on either side of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +17,15 @@ class Finding:
     """One number about one claim.
 
     Attributes:
-        model: whose; "all" for claims that compare models.
-        case: task or setting, where a claim has several.
-        measured: what the number is, in words, with the numbers it is made of.
-        value: as large as the claim says it should be above 0; NaN where it could not be measured.
-        low, high: its 95 % interval; NaN where there is none.
-        unit: of value, low and high.
+        model: the model; "all" for claims that compare models.
+        case: task or setting, for claims with several.
+        measured: the number in words, with the numbers it was computed from.
+        value: above 0 if the claim is right; NaN if it was not measured.
+        low, high: 95 % interval of the value; NaN if there is none.
+        unit: unit of value, low and high.
         verdict: whether the claim holds.
-        file: the table it was computed from, relative to the study.
-        detail: whether it says more about a claim than another finding that stands for both on the page.
+        file: table it was computed from, relative to the study.
+        detail: whether the page folds it away, because another finding stands for both.
     """
 
     model: str
@@ -39,17 +40,17 @@ class Finding:
     detail: bool = False
 
 
-def decided(low: float, high: float) -> Verdict:
-    """A claim that a number is above 0 holds if its whole interval is, and does not if its whole interval is below.
+def interval_verdict(low: float, high: float) -> Verdict:
+    """Return "holds" if a whole interval is above 0, and "does not hold" if it is below.
 
-    An interval that holds 0, or none at all, means that the speech at hand is too little to tell.
+    If it contains 0, or there is none, the claim is "not testable here": there is too little speech to tell.
     """
     if low > 0:
         return "holds"
     return "does not hold" if high < 0 else "not testable here"
 
 
-def found(
+def finding_from_interval(
     model: str,
     case: str,
     measured: str,
@@ -58,24 +59,24 @@ def found(
     file: str,
     detail: bool = False,
 ) -> Finding:
-    """A finding whose verdict follows from its interval; `number` is value, low, high."""
-    return Finding(model, case, measured, *number, unit, decided(number[1], number[2]), file, detail)
+    """Return a finding with the verdict of its interval; `number` is (value, low, high)."""
+    return Finding(model, case, measured, *number, unit, interval_verdict(number[1], number[2]), file, detail)
 
 
-def missing(model: str, what: str) -> Finding:
-    """A finding for what was not measured."""
+def not_measured(model: str, what: str) -> Finding:
+    """Return the finding for something that was not measured."""
     nan = float("nan")
     return Finding(model, "", f"{what} was not measured", nan, nan, nan, "", "not testable here", "")
 
 
-def apart(
+def difference(
     first: tuple[float, float, float], second: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """First minus second, each value, low, high; the half-widths of the intervals added as squares.
+    """Return first minus second with its interval; each argument is (value, low, high).
 
-    That is the interval of independent numbers, as those of two models' heads. What is scored on the same utterances is
-    compared in pairs, by `sat_probe.measures`.
+    The half-widths are added as squares, which is right for independent numbers such as those of two models' heads.
+    Scores on the same utterances are compared in pairs instead, by `sat_probe.measures`.
     """
-    difference = first[0] - second[0]
+    value = first[0] - second[0]
     half = math.hypot((first[2] - first[1]) / 2, (second[2] - second[1]) / 2)
-    return difference, difference - half, difference + half
+    return value, value - half, value + half

@@ -1,4 +1,4 @@
-"""The study as a page: README.md and figures from published tables, so that no number in it is typed by hand."""
+"""Page of a study: README.md and figures, written from the published tables only."""
 
 from __future__ import annotations
 
@@ -19,47 +19,46 @@ from sat_probe.paper.tables import (
     interval,
     markdown,
     models_table,
-    shown_trials,
     speech_name,
     trials,
+    trials_table,
 )
 
 _INTRODUCTION = """# The paper, reproduced
 
 Yang, Liu, Lee, [Understanding Self-Attention of Self-Supervised Audio Transformers](https://arxiv.org/abs/2006.03265)
-(Interspeech 2020), measured again on models that sat-probe trained itself. This page, its figures and its tables
-were written by
+(Interspeech 2020), measured again on models trained with sat-probe. This page and its figures were written by
 
 ```
-sat-probe reproduce --preset small --publish docs/study
+sat-probe reproduce --preset small --speech FOLDER --timit FOLDER --publish docs/study
 ```
 
-from [tables/](tables), which are what the stages of that command left; no number here was typed by hand. The paper
-trained 144 heads for 500,000 steps on 360 hours. The models here are small, and were trained on {hours} hours; they say
-whether a claim holds *here*, not whether the paper is right.
+from the tables of that command's stages ([tables/](tables)); no number was typed by hand. The paper trained models of
+144 heads for 500,000 steps on 360 hours. The models here are small and were trained on {hours} hours: they show whether
+a claim holds *here*, not whether the paper is right.
 """
-_RULES = """A claim **holds** where the whole 95 % interval of its number is above 0, **does not hold** where all of it
-is below, and is **not testable here** where it holds 0: what was measured is then too little to tell. Intervals come
-from the bootstrap over utterances. Two ablations are compared in pairs, on the same test utterances, so that what makes
-an utterance hard for both cancels; what another run of training a probe would change is not in these intervals. "Half
-the heads can go" is about what may be lost, one point of accuracy or a hundredth of the L1, less what was lost.
-Intervals of times are those of the median of repeats, by the sign test. The counts are of the findings shown; further
-ones are folded away below them, and all are in [claims.csv](claims.csv).
+_RULES = """A claim **holds** if the whole 95 % interval of its number is above 0, **does not hold** if all of it is
+below 0, and is **not testable here** if the interval contains 0: there is too little data to tell. Intervals come
+from the bootstrap over utterances. Two ablations are compared in pairs, on the same test utterances, so that the
+difficulty of an utterance cancels; the variation between training runs of a probe is not included. The number of "Half
+the heads can go" is the tolerated loss (one point of accuracy, or a hundredth of the L1) minus the measured loss.
+Intervals of times are those of the median over repeats, by the sign test. The counts in the table are those of the
+findings shown; further findings are folded away below them, and all of them are in [claims.csv](claims.csv).
 """
-_MOST_ROWS = 7  # of a claim, before a short table takes their place
-_TRIED = """The same test speakers, counting rule and tuning for every row; the largest lead first. A model of an
-earlier attempt is put beside the others with `--tried FOLDER`. [trials.csv](trials.csv) has the rows as numbers.
+_MOST_ROWS = 7  # rows per claim before a short table takes their place
+_TRIED = """All rows have the same test speakers, counting rule and tuning; the largest lead is first. `--tried FOLDER`
+adds a model of an earlier attempt. [trials.csv](trials.csv) has the rows as numbers.
 """
-_CONTROL = """Categories are ranks, so that a model that learned nothing has global, vertical and diagonal heads too.
-The control is {seeds} models with random weights, of the same shape as each trained one, on the same {utterances}
-utterances: the distribution of each statistic if training did nothing. The other family is a Wav2Vec2-BERT of {layers}
-layers x {heads} heads, which learned to spell transcripts with CTC for {steps:,} steps: its loss went from
-{first_loss:.1f} to {loss:.2f}, and on utterances it never saw its character error rate is {error:.0%}. {remark}
+_CONTROL = """Categories are ranks, so a model that learned nothing has global, vertical and diagonal heads too. The
+control consists of {seeds} models with random weights, of the same shape as each trained model, on the same
+{utterances} utterances; it gives the distribution of each statistic without training. The other family is a
+Wav2Vec2-BERT of {layers} layers x {heads} heads, trained with CTC to spell transcripts for {steps:,} steps: its loss
+went from {first_loss:.1f} to {loss:.2f}, and its character error rate on unseen utterances is {error:.0%}. {remark}
 """
 
 
 def write_study(folder: Path) -> Path:
-    """Write README.md, claims.csv, trials.csv and figures from the tables in a folder; the path of README.md.
+    """Write README.md, claims.csv, trials.csv and figures from the tables in a folder, and return README.md's path.
 
     Raises:
         ReportError: if the folder has no study.
@@ -74,11 +73,11 @@ def write_study(folder: Path) -> Path:
 
 
 def study_text(files: StudyFiles, figures: list[str]) -> str:
-    """README.md of a study, a function of its tables alone.
+    """Return the README.md of a study, which depends on its tables only.
 
     Args:
-        files: of the study.
-        figures: names of those there are.
+        files: the study.
+        figures: names of the figures that exist.
     """
     found, models = findings(files), models_table(files)
     hours = ", ".join(sorted({str(value).removesuffix(" h") for value in models.get("speech", [])})) or "no"
@@ -91,28 +90,28 @@ def study_text(files: StudyFiles, figures: list[str]) -> str:
         "## The models\n",
         markdown(models),
         "",
-        _corpora(files),
+        _corpora_text(files),
     ]
     for section, title in SECTIONS.items():
-        parts += [f"## {title}\n", *_about(section, files), _pictures(section, files, figures)]
+        parts += [f"## {title}\n", *_section_text(section, files), _figures_text(section, files, figures)]
         own = found[found["section"] == section]
         for claim in dict.fromkeys(own["claim"]):
             rows = own[own["claim"] == claim]
             paper = f"The paper: {rows['paper'].iloc[0]}."
-            parts += [f"**{claim}.** {paper}\n", *_told(rows), ""]
+            parts += [f"**{claim}.** {paper}\n", *_findings_text(rows), ""]
     tried = trials(files)
     if len(tried):
-        parts += ["## What was tried for segmentation\n", _TRIED, markdown(shown_trials(tried)), ""]
+        parts += ["## What was tried for segmentation\n", _TRIED, markdown(trials_table(tried)), ""]
     parts += [
         "## What it cost\n",
-        "On one core; training is counted as its own log has it. `--dry-run` estimates the same for your machine.\n",
+        "Processor time of each kind of stage on one core; that of training is taken from its own log.\n",
         markdown(budget_table(files)),
     ]
     return "\n".join(part for part in parts if part is not None).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim: how often it holds."""
+    """Return one row per claim with the number of findings that support it."""
     rows = []
     for claim in CLAIMS:
         own = found[(found["claim"] == claim.text) & ~found["detail"]]
@@ -123,56 +122,56 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["claim", "here", "where"])
 
 
-def _told(rows: pd.DataFrame) -> list[str]:
-    """Findings about one claim; of many cases one short row each, with all that is known about them folded away."""
+def _findings_text(rows: pd.DataFrame) -> list[str]:
+    """Return the findings about one claim; for many cases a short table, with the details folded away."""
     main = rows[~rows["detail"]]
     if len(main) <= _MOST_ROWS:
-        return [markdown(shown_findings(rows))]
-    details = "<details><summary>What these are made of"
+        return [markdown(findings_table(rows))]
+    details = "<details><summary>Details"
     details += ", and the same over whole curves" if len(main) < len(rows) else ""
     return [
-        markdown(short_findings(main)),
+        markdown(findings_by_model(main)),
         "",
         f"{details} ({len(rows)} findings)</summary>\n",
-        markdown(shown_findings(rows)),
+        markdown(findings_table(rows)),
         "\n</details>",
     ]
 
 
-def short_findings(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per case and a column per model: value, interval and verdict."""
-    cells = [f"{_value(row)} **{row['verdict']}**" for _, row in rows.iterrows()]
+def findings_by_model(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per case and a column per model: value, interval and verdict."""
+    cells = [f"{_value_text(row)} **{row['verdict']}**" for _, row in rows.iterrows()]
     wide = rows.assign(cell=cells).pivot(index="case", columns="model", values="cell").fillna("–")
     ordered = wide.reindex(index=rows["case"].unique(), columns=rows["model"].unique())
     return ordered.rename_axis(index="of", columns=None).reset_index()
 
 
-def shown_findings(rows: pd.DataFrame) -> pd.DataFrame:
-    """Findings about one claim in words."""
+def findings_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings about one claim in words."""
     shown = pd.DataFrame(
         {
-            "model": ["all" if row.model == "all" else row.model for row in rows.itertuples()],
+            "model": rows["model"].to_numpy(),
             "of": rows["case"].to_numpy(),
             "measured": rows["measured"].to_numpy(),
-            "value (95 %)": [_value(row) for _, row in rows.iterrows()],
+            "value (95 %)": [_value_text(row) for _, row in rows.iterrows()],
             "verdict": [f"**{verdict}**" for verdict in rows["verdict"]],
-            "from": [_links(file) for file in rows["file"]],
+            "from": [_file_links(file) for file in rows["file"]],
         }
     )
     return shown if (rows["case"] != "").any() else shown.drop(columns="of")
 
 
-def _value(row: pd.Series) -> str:
+def _value_text(row: pd.Series) -> str:
     digits = {"accuracy": 3, "L1": 3, "heads": 0, "statistics": 1}.get(row["unit"], 2)
     shown = interval(row["value"], row["low"], row["high"], digits, signed=True)
     return f"{shown} {row['unit']}".strip()
 
 
-def _links(files: str) -> str:
+def _file_links(files: str) -> str:
     return ", ".join(f"[{Path(name).stem}]({name})" for name in files.split(", ") if name)
 
 
-def _corpora(files: StudyFiles) -> str:
+def _corpora_text(files: StudyFiles) -> str:
     plan = files.facts["plan"]
     bundled = "".join(
         f" {name} is the model that comes with sat-probe." for name in files.facts.get("bundled", [])
@@ -184,12 +183,12 @@ def _corpora(files: StudyFiles) -> str:
     return (
         f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
         f"{speech_name(plan['phones'])}{used}; probes on {' and '.join(map(speech_name, plan['probing']))}"
-        f"{_probed(files)}. Counts of heads come with an interval from `category_stability`.{bundled}\n"
+        f"{_probing_text(files)}. Counts of heads come with an interval from `category_stability`.{bundled}\n"
     )
 
 
-def _probed(files: StudyFiles) -> str:
-    """How many utterances the probes were tested on, by corpus."""
+def _probing_text(files: StudyFiles) -> str:
+    """Return the number of utterances the probes were tested on, by corpus."""
     tested = []
     for corpus in files.probing:
         origin = next((files.origin(f"importance-{model}-{corpus}") for model in files.models), {})
@@ -199,8 +198,8 @@ def _probed(files: StudyFiles) -> str:
     return f" (test utterances: {', '.join(tested)})" if tested else ""
 
 
-def _about(section: str, files: StudyFiles) -> list[str]:
-    """What stands before the claims of a section."""
+def _section_text(section: str, files: StudyFiles) -> list[str]:
+    """Return the text before the claims of a section."""
     if section == "segmentation":
         model = next(iter(files.models))
         table = boundaries_table(files, model)
@@ -220,8 +219,8 @@ def _about(section: str, files: StudyFiles) -> list[str]:
         told = f" ({origin['utterances']['test']} utterances)" if origin else ""
         return [
             f"{headline}. The paper has +3.31 for its M3. Intervals are paired over utterances.\n",
-            f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is read "
-            "as in the paper, the others with what sat-probe adds.\n",
+            f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is "
+            "the paper's way, the others add what sat-probe offers beyond it.\n",
             markdown(table),
             "",
         ]
@@ -229,11 +228,7 @@ def _about(section: str, files: StudyFiles) -> list[str]:
         runs = files.table("control_runs").set_index("family").to_dict("index")
         ctc, control = runs["ctc"], files.facts["plan"]["control"]
         error = float(ctc["character_error_rate"])
-        remark = (
-            "It is far from a recogniser, and is shown as what it is."
-            if error > 0.5
-            else "It has learned to spell."
-        )
+        remark = "It is far from a usable recogniser." if error > 0.5 else "It has learned to spell."
         shape = {name: control["ctc"][name] for name in ("layers", "heads", "steps")}
         text = _CONTROL.format(
             seeds=control["seeds"], utterances=control["utterances"], **shape,
@@ -253,8 +248,8 @@ def _about(section: str, files: StudyFiles) -> list[str]:
     return []
 
 
-def _pictures(section: str, files: StudyFiles, figures: list[str]) -> str:
-    """The figures of a section, those of the models side by side."""
+def _figures_text(section: str, files: StudyFiles, figures: list[str]) -> str:
+    """Return the figures of a section, with those of the models side by side."""
     wanted = {
         "categories": ["categories"], "offsets": ["offsets"], "relations": ["concentration"],
         "importance": [

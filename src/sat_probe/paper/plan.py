@@ -1,80 +1,51 @@
-"""What a reproduction of the paper measures, and on which speech: the content of `hub_configs/reproduction/*.yaml`."""
+"""Plan of a reproduction: what is measured, and on which speech (hub_configs/reproduction/*.yaml)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
 
 from sat_probe.configs import load_config, parse_config
 from sat_probe.errors import ConfigurationError, CorpusError
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.measures.boundaries.attention_features import AttentionFeatures
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.studies.choices import CorpusChoice
+from sat_probe.studies.importance.ablation_lab import MODES, Mode
+from sat_probe.studies.inputs import open_corpus
 from sat_probe.studies.pretraining.recipe import PretrainingRecipe, block_width, load_recipe
 
-_PARTS = ("train", "dev", "test")  # folders of a corpus that do not say which corpus it is
+Role = Literal["speech", "phones"]
+_PARTS = ("train", "dev", "test")  # folder names that do not say which corpus it is
 
 
-@dataclass(frozen=True)
-class Speech:
-    """A corpus as `load_corpus` takes it: a name with the folder it lies in, or a folder alone."""
-
-    dataset: str
-    data_dir: str | None = None
-    split: str | None = None
-    limit: int | None = None
-    alignments: str | None = None
-    phone_set: str | None = None
-
-    @property
-    def shown(self) -> str:
-        """The corpus without where it lies: "timit-sample", "speechocean762/test"."""
-        path = Path(self.dataset)
-        return f"{path.parent.name}/{path.name}" if path.name in _PARTS else path.name
-
-    @property
-    def name(self) -> str:
-        """As stages and files are called."""
-        return "-".join(part for part in (self.shown.replace("/", "-"), self.split) if part)
-
-    def load(self, limit: int | None = None) -> Corpus:
-        """The corpus, or its first utterances."""
-        chosen = {name: getattr(self, name) for name in ("data_dir", "split", "alignments", "phone_set")}
-        fewest = min((count for count in (self.limit, limit) if count is not None), default=None)
-        try:
-            return load_corpus(self.dataset, limit=fewest, **chosen)
-        except CorpusError as error:
-            if "no such folder" not in str(error):
-                raise
-            place = self.data_dir or self.dataset
-            raise CorpusError(
-                f"{place}: no such folder; say where the study's corpora lie on this machine: --speech for the one to "
-                "train on, --timit for the one with phones"
-            ) from error
-
-
-@dataclass(frozen=True)
-class ProbedSpeech(Speech):
-    """A corpus that probes learn from.
+@dataclass(frozen=True, slots=True)
+class ProbedSpeech(CorpusChoice):
+    """A corpus that probes are trained on.
 
     Attributes:
-        tasks: in place of those of `importance`, where a corpus lacks labels for some.
+        same_as: use the folder of the plan's `speech` or `phones`.
+        part: use the folder of this name next to that one instead, if there is one ("test" next to "train").
+        tasks: tasks for this corpus, where it lacks labels for some of those of `importance`.
     """
 
+    same_as: Role | None = None
+    part: str | None = None
     tasks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How the models are made.
+    """How the models are trained.
 
     Attributes:
-        config: of `sat-probe pretrain`, a name or a file.
-        c_nums: frames masked together, one model each; 3, 6, 9 are the paper's M3, M6, M9.
-        steps: in place of the configuration's; None keeps those.
+        config: recipe of `sat-probe pretrain`, a name or a file.
+        c_nums: frames masked together, one model for each; 3, 6 and 9 are the paper's M3, M6 and M9.
+        steps: training steps; None keeps those of the recipe.
     """
 
     config: str
@@ -82,7 +53,7 @@ class Pretraining:
     steps: int | None = None
 
     def recipe(self) -> PretrainingRecipe:
-        """The configuration with its steps changed, if they are to be."""
+        """Return the recipe, with `steps` if they are given."""
         recipe = load_recipe(self.config)
         return recipe if self.steps is None else replace(recipe, steps=self.steps)
 
@@ -91,12 +62,12 @@ class Pretraining:
 class BoundarySetting:
     """One way to read boundaries from a model; see `sat_probe.studies.segmentation.sources.Settings`."""
 
-    features: Literal["rows", "rows_and_columns"] = "rows"
+    features: AttentionFeatures = "rows"
     shifts: int = 1
 
     @property
     def name(self) -> str:
-        """As files are called."""
+        """The setting in names of stages and files."""
         return f"{self.features.replace('_', '-')}-{self.shifts}"
 
 
@@ -108,13 +79,13 @@ class Ablations:
     rankings: tuple[str, ...]
     spans: tuple[int, ...]
     steps: int = 6
-    modes: tuple[Literal["retrain", "frozen"], ...] = ("retrain", "frozen")
+    modes: tuple[Mode, ...] = MODES
     random_seeds: int = 1
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Cost before and after: seconds of audio in one pass, how often it is all repeated, frames of the limited span."""
+    """Cost before and after pruning: seconds of audio per pass, number of repeats, frames of the limited span."""
 
     seconds: float = 30.0
     repeats: int = 6
@@ -123,7 +94,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class SmallCTC:
-    """A small Wav2Vec2-BERT trained to spell, as the trained model of another family."""
+    """A small Wav2Vec2-BERT trained to spell: the trained model of another family."""
 
     hidden_size: int = 96
     layers: int = 4
@@ -136,7 +107,7 @@ class SmallCTC:
 
 @dataclass(frozen=True)
 class Control:
-    """Random against trained weights: how many random models, on how many utterances, and the other family."""
+    """Random against trained weights: the number of random models and of utterances, and the other family."""
 
     seeds: int
     utterances: int
@@ -145,21 +116,21 @@ class Control:
 
 @dataclass(frozen=True)
 class ReproductionPlan:
-    """Everything that a reproduction does.
+    """A whole reproduction.
 
     Attributes:
-        description: for whom it is.
-        speech: what the models are pre-trained on; its transcripts train the control's other family.
-        phones: with hand-made alignments: head analysis, relation maps, segmentation, control.
-        probing: corpora that probes learn from, with speakers or alignments; each gives curves of its own.
+        description: whom the plan is for.
+        speech: pre-training data; its transcripts train the other family of the control.
+        phones: speech with hand-made alignments, for head analysis, relation maps, segmentation and control.
+        probing: corpora that probes are trained on, with speakers or alignments; each gives its own curves.
         segmentation: how boundaries are read from every model, the paper's setting first.
-        segmentation_trials: further settings, tried on the first model alone.
-        seed: of divisions, probes and intervals.
+        segmentation_trials: further settings, tried on the first model only.
+        seed: random seed for splits, probes and intervals.
     """
 
     description: str
-    speech: Speech
-    phones: Speech
+    speech: CorpusChoice
+    phones: CorpusChoice
     probing: tuple[ProbedSpeech, ...]
     pretraining: Pretraining
     segmentation: tuple[BoundarySetting, ...]
@@ -172,7 +143,7 @@ class ReproductionPlan:
     def __post_init__(self) -> None:
         if not self.segmentation:
             raise ConfigurationError("segmentation must name at least one setting")
-        names = [speech.name for speech in self.probing]
+        names = [corpus_name(speech) for speech in self.probing]
         if not names:
             raise ConfigurationError("probing must name at least one corpus")
         twice = [name for name in names if names.count(name) > 1]
@@ -192,24 +163,24 @@ class ReproductionPlan:
                 raise ConfigurationError(f"{name} must be at least {least}, found {value}")
 
     def settings(self) -> tuple[BoundarySetting, ...]:
-        """All settings of segmentation, those of every model first."""
+        """Return all settings of segmentation, those used for every model first."""
         return (*self.segmentation, *self.segmentation_trials)
 
     def models(self) -> dict[str, int]:
-        """C_num by the name of the model, in the order of the plan."""
+        """Return the C_num of each model by its name, in the order of the plan."""
         rows = self.pretraining.recipe().model.downsample_rate
         return {f"M{c_num}": c_num for c_num in self.pretraining.c_nums if block_width(c_num, rows)}
 
 
 def load_plan(name_or_path: str | Path, changes: Iterable[str] = ()) -> ReproductionPlan:
-    """A preset of the package ("small", "paper") or a YAML file, with some values changed.
+    """Return a preset of the package ("small", "paper") or the plan in a YAML file, with some values changed.
 
     Args:
         name_or_path: the preset.
-        changes: "pretraining.steps=20": a key, dots between its levels, and a YAML value.
+        changes: "pretraining.steps=20": a key, with dots between its levels, and a YAML value.
 
     Raises:
-        ConfigurationError: unknown preset or key, a change that is none, a value that makes no sense.
+        ConfigurationError: unknown preset or key, malformed change, or impossible value.
     """
     plan = load_config("reproduction", name_or_path, ReproductionPlan)
     content: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
@@ -230,38 +201,69 @@ def load_plan(name_or_path: str | Path, changes: Iterable[str] = ()) -> Reproduc
     return parse_config(content, ReproductionPlan, source=f"{name_or_path} with --set") if changes else plan
 
 
-def moved(plan: ReproductionPlan, speech: Path | None, timit: Path | None) -> ReproductionPlan:
-    """The plan with its corpora where they lie on this machine.
+def place_corpora(plan: ReproductionPlan, speech: Path | None, timit: Path | None) -> ReproductionPlan:
+    """Return the plan with the folders of its corpora on this machine.
 
     Args:
-        plan: of a preset.
-        speech: folder to train on; speech to probe on moves with it where both are of the same corpus.
-        timit: folder of the corpus with hand-made alignments; likewise.
+        plan: a preset.
+        speech: folder of the speech to train on.
+        timit: folder of the corpus with hand-made alignments.
+
+    Raises:
+        ConfigurationError: if the plan names no corpus for one of them and no folder is given.
     """
-    places = [(plan.speech, speech), (plan.phones, timit)]
-    probing = plan.probing
-    for of, folder in places:
-        probing = tuple(_placed(one, of, folder) for one in probing)
-    return replace(
-        plan,
-        speech=_placed(plan.speech, plan.speech, speech),
-        phones=_placed(plan.phones, plan.phones, timit),
-        probing=probing,
-    )
+    placed: dict[str, Any] = {
+        "speech": _in_folder(plan.speech, speech),
+        "phones": _in_folder(plan.phones, timit),
+    }
+    wanted = {
+        "speech": "--speech FOLDER (speech to train on)",
+        "phones": "--timit FOLDER (TIMIT, or other speech with phone labels)",
+    }
+    absent = [option for role, option in wanted.items() if placed[role].dataset is None]
+    if absent:
+        raise ConfigurationError(f"the plan leaves its corpora open; add {' and '.join(absent)}")
+    return replace(plan, **placed, probing=tuple(_with_folder(one, placed) for one in plan.probing))
 
 
-AnySpeech = TypeVar("AnySpeech", bound=Speech)
+def open_speech(choice: CorpusChoice) -> Corpus:
+    """Open a corpus of a plan.
+
+    Raises:
+        CorpusError: if it cannot be found or read; the message names the options that say where it is.
+    """
+    try:
+        return open_corpus(choice)
+    except CorpusError as error:
+        raise CorpusError(f"{error} (--speech and --timit name the folders of a study's corpora)") from error
 
 
-def _placed(one: AnySpeech, of: Speech, folder: Path | None) -> AnySpeech:
-    """Where `one` lies if `of` lies in that folder; unchanged where they are not of the same corpus."""
+def corpus_label(choice: CorpusChoice) -> str:
+    """Return a corpus without its path on this machine: "timit-sample", "speechocean762/test"."""
+    path = Path(str(choice.dataset))
+    return f"{path.parent.name}/{path.name}" if path.name in _PARTS else path.name
+
+
+def corpus_name(choice: CorpusChoice) -> str:
+    """Return a corpus in names of stages and files: "speechocean762-test", "librispeech-train-clean-100"."""
+    if choice.dataset is None and isinstance(choice, ProbedSpeech):  # not placed yet
+        return f"{choice.same_as}-{choice.part or choice.split}"
+    return "-".join(part for part in (corpus_label(choice).replace("/", "-"), choice.split) if part)
+
+
+def _in_folder(choice: CorpusChoice, folder: Path | None) -> CorpusChoice:
+    """Return a corpus in a folder: a named corpus keeps its name, any other one is the folder."""
     if folder is None:
-        return one
-    own, other = Path(one.dataset), Path(of.dataset)
-    if one.dataset == of.dataset:
-        named = of.data_dir is not None  # a corpus that goes by a name keeps it
-        return replace(one, data_dir=str(folder)) if named else replace(one, dataset=str(folder))
-    if own.parent == other.parent and {own.name, other.name} <= set(_PARTS):
-        part = folder.parent / own.name
-        return replace(one, dataset=str(part if part.is_dir() else folder))
-    return one
+        return choice
+    if choice.data_dir is None:
+        return replace(choice, dataset=str(folder))
+    return replace(choice, data_dir=str(folder))
+
+
+def _with_folder(choice: ProbedSpeech, placed: Mapping[str, CorpusChoice]) -> ProbedSpeech:
+    if choice.same_as is None:
+        return choice
+    known = placed[choice.same_as]
+    part = Path(str(known.dataset)).parent / (choice.part or "")
+    dataset = str(part) if choice.part and part.is_dir() else known.dataset
+    return replace(choice, dataset=dataset, data_dir=known.data_dir)

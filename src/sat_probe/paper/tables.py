@@ -1,4 +1,4 @@
-"""Tables of a study that are not about one claim: the models, the boundaries, what was tried, the control, the cost."""
+"""Tables of a study that belong to no single claim: models, boundaries, trials, control and cost."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SOURCES = {
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of texts as Markdown; its columns' names are the heading."""
+    """Return a table of texts as Markdown, with the column names as the heading."""
     lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|---" * len(table.columns) + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
     return "\n".join(lines)
 
 
 def interval(value: float, low: float, high: float, digits: int = 2, signed: bool = False) -> str:
-    """ "1.23 (1.10 to 1.36)"; without an interval the value alone, and a dash for nothing."""
+    """Return "1.23 (1.10 to 1.36)", the value alone if there is no interval, or a dash if there is no value."""
     if pd.isna(value):
         return "–"
     sign = "+" if signed else ""
@@ -38,12 +38,12 @@ def interval(value: float, low: float, high: float, digits: int = 2, signed: boo
 
 
 def speech_name(speech: Mapping[str, Any]) -> str:
-    """A corpus as one calls it: "speechocean762/train", "timit-sample", "librispeech train-clean-360"."""
+    """Return the name of a corpus: "speechocean762/train", "timit-sample", "librispeech train-clean-360"."""
     return f"{speech['dataset']} {speech['split']}" if speech.get("split") else str(speech["dataset"])
 
 
 def models_table(files: StudyFiles) -> pd.DataFrame:
-    """What each model is, and how its heads divide."""
+    """Return each model's size and training, and the categories of its heads."""
     rows = []
     for model, c_num in files.models.items():
         training = _training(files, model)
@@ -70,7 +70,7 @@ def models_table(files: StudyFiles) -> pd.DataFrame:
 
 
 def boundaries_table(files: StudyFiles, model: str) -> pd.DataFrame:
-    """R-values of the best source of each kind, by setting (%)."""
+    """Return the R-values (%) of the best source of each kind, by setting."""
     columns = {}
     for setting in files.settings:
         name = f"{model}-{setting}-segmentation"
@@ -87,9 +87,9 @@ def boundaries_table(files: StudyFiles, model: str) -> pd.DataFrame:
 
 
 def trials(files: StudyFiles) -> pd.DataFrame:
-    """Every model and setting that boundaries were read with, the largest lead of attention over MFCC first.
+    """Return every model and setting of segmentation, the largest lead of attention over MFCC first.
 
-    What a model is comes from the run.json that its training left, the numbers from the counts of the test speakers.
+    Facts about a model come from the run.json of its training, numbers from the counts of the test speakers.
     """
     rows = []
     for model in [*files.models, *files.facts["tried"]]:
@@ -126,10 +126,10 @@ def trials(files: StudyFiles) -> pd.DataFrame:
     return table.sort_values("lead", ascending=False, kind="stable") if len(table) else table
 
 
-def shown_trials(table: pd.DataFrame) -> pd.DataFrame:
-    """The trials in words."""
+def trials_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials in words."""
     stacked = table["stacked"].astype(float)
-    hops = _shown(table["frame_ms"].astype(float) / stacked, "{:.4g} ms")
+    hops = _formatted(table["frame_ms"].astype(float) / stacked, "{:.4g} ms")
     return pd.DataFrame(
         {
             "model": [
@@ -139,11 +139,11 @@ def shown_trials(table: pd.DataFrame) -> pd.DataFrame:
             "R x hop": [
                 f"{rows:.0f} x {hop}" if rows > 0 else hop for rows, hop in zip(stacked, hops, strict=True)
             ],
-            "network": _shown(table["network"], "{}"),
-            "steps": _shown(table["steps"], "{:,.0f}"),
-            "learning rate": _shown(table["learning_rate"], "{:g}"),
-            "speech": _shown(table["hours"], "{:.2f} h"),
-            "held-out L1": _shown(table["held_out_loss"], "{:.3f}"),
+            "network": _formatted(table["network"], "{}"),
+            "steps": _formatted(table["steps"], "{:,.0f}"),
+            "learning rate": _formatted(table["learning_rate"], "{:g}"),
+            "speech": _formatted(table["hours"], "{:.2f} h"),
+            "held-out L1": _formatted(table["held_out_loss"], "{:.3f}"),
             "read from": [setting_words(setting) for setting in table["setting"]],
             "head": [f"L{row.layer} H{row.head}" for row in table.itertuples()],
             "attention R": _intervals(table, "attention"),
@@ -154,7 +154,7 @@ def shown_trials(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_table(files: StudyFiles) -> pd.DataFrame:
-    """Every statistic of the trained models against the untrained ones."""
+    """Return every statistic of the trained models beside the untrained ones."""
     table = null_distances(files.table("control"))
     return pd.DataFrame(
         {
@@ -171,7 +171,7 @@ def control_table(files: StudyFiles) -> pd.DataFrame:
 
 
 def budget_table(files: StudyFiles) -> pd.DataFrame:
-    """Processor minutes of the finished stages, by kind."""
+    """Return the processor minutes of the finished stages, by kind."""
     spent: dict[str, float] = {}
     for stage, seconds in files.facts["budget"].items():
         kind = "training" if stage.startswith("pretrain") else stage.partition("-")[0]
@@ -183,7 +183,7 @@ def budget_table(files: StudyFiles) -> pd.DataFrame:
 
 
 def best_sources(table: pd.DataFrame) -> dict[Any, dict[Any, Any]]:
-    """The row of the best source of each kind, by kind."""
+    """Return the row of the best source of each kind."""
     return table.groupby("source", sort=False).head(1).set_index("source").to_dict("index")
 
 
@@ -199,13 +199,13 @@ def _network(recipe: Mapping[str, Any]) -> str:
     return f"{model['num_hidden_layers']} x {model['num_attention_heads']}, hidden {model['hidden_size']}"
 
 
-def _shown(values: pd.Series, form: str) -> list[str]:
-    """Each value in a form, a dash where there is none."""
+def _formatted(values: pd.Series, form: str) -> list[str]:
+    """Return each value formatted, and a dash for missing ones."""
     return ["–" if pd.isna(value) else form.format(value) for value in values]
 
 
 def _frame_ms(files: StudyFiles, model: str, recipe: Mapping[str, Any]) -> float:
-    """Milliseconds of one row of R stacked frames, as analysis or recipe have it (a frame is 12.5 ms by default)."""
+    """Return the milliseconds of a row of R stacked frames, from the analysis or the recipe (12.5 ms a frame)."""
     if known := files.origin(f"analysis-{model}"):
         return float(known["frame_hop_ms"])
     hop = recipe["model"].get("hop_length")

@@ -1,4 +1,4 @@
-"""The chain of the study: what runs, what is skipped and why; its plan; and the whole of it on a cut of real speech."""
+"""Chain of stages, plans, and a whole study on a small part of real speech."""
 
 from __future__ import annotations
 
@@ -12,29 +12,20 @@ import yaml
 
 from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError
-from sat_probe.paper import reproduce as reproduction
-from sat_probe.paper.chain import Chain, Stage, choose_stages, shown_time
+from sat_probe.paper import chain as chain_module
+from sat_probe.paper import stage_work
+from sat_probe.paper.chain import Chain, Stage, choose_stages, duration_text
 from sat_probe.paper.control import head_statistics
-from sat_probe.paper.estimate import UnitCosts, estimate_stages
 from sat_probe.paper.files import StudyFiles
 from sat_probe.paper.page import study_text
-from sat_probe.paper.plan import load_plan, moved
+from sat_probe.paper.plan import corpus_name, load_plan, place_corpora
+from sat_probe.paper.reproduce import reproduce
 from sat_probe.paper.stages import Places, build_stages
-from sat_probe.studies import footprint
 from sat_probe.studies.corpus_pass.processes import Process
 from sat_probe.studies.footprint import Footprint
 from tests.studies.pretraining_corpus import TINY
 
 ALONE = Process()
-COSTS = UnitCosts(
-    train_frame=1e-4,
-    encode_second=0.1,
-    boundary_second={"rows-1": 1.0, "rows-and-columns-1": 1.5, "rows-and-columns-3": 4.0},
-    probe_step=1e-3,
-    ctc_step=0.5,
-    parameters=1_000_000,
-    heads=36,
-)
 
 
 class Work:
@@ -71,21 +62,21 @@ def test_finished_stages_are_not_run_again(tmp_path):
     assert work.ran == ["first", "second"]
 
 
-def test_a_changed_setting_runs_what_depends_on_it_and_says_so(tmp_path):
+def test_a_changed_setting_reruns_dependent_stages(tmp_path):
     work = Work(tmp_path)
     work.run()
     work.settings["first"] = {"steps": 2}
-    assert work.chain().why("first") == "steps changed"
+    assert work.chain().reason_to_run("first") == "steps changed"
     assert work.run() == ["first", "second"]
     work.settings["second"] = {"seed": 1}
     assert work.run() == ["second"]
 
 
-def test_a_lost_folder_is_made_again(tmp_path):
+def test_a_deleted_folder_is_made_again(tmp_path):
     work = Work(tmp_path)
     work.run()
     (tmp_path / "second").rmdir()
-    assert "is gone" in str(work.chain().why("second"))
+    assert "is gone" in str(work.chain().reason_to_run("second"))
     assert work.run() == ["second"]
 
 
@@ -95,28 +86,26 @@ def test_an_interrupted_stage_is_not_recorded(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         work.run()
     work.fails = False
-    assert work.chain().why("first") == "not done yet"
+    assert work.chain().reason_to_run("first") == "not done yet"
     assert work.run() == ["first", "second"]
 
 
-def test_a_stage_without_what_it_needs_is_refused(tmp_path):
+def test_a_stage_whose_needs_are_unfinished_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="second needs first: not done yet"):
         Work(tmp_path).run("second")
 
 
-def test_results_that_are_there_already_are_taken_over(tmp_path):
+def test_existing_results_are_reused(tmp_path):
     (tmp_path / "model").mkdir()
     stage = Stage("model", tmp_path / "model", lambda: pytest.fail("ran"), finished_before=lambda: 12.0)
     chain = Chain([stage], tmp_path)
-    assert chain.why("model") is None
+    assert chain.reason_to_run("model") is None
     assert chain.run(["model"], ALONE) == []
     assert chain.record("model")["computed_seconds"] == 12.0
 
 
-def test_other_processes_take_part_in_shared_stages_alone(tmp_path, monkeypatch):
-    from sat_probe.paper import chain as reproduction_chain
-
-    monkeypatch.setattr(reproduction_chain, "gather", lambda process, value: ["not done yet"])
+def test_other_processes_run_shared_stages_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(chain_module, "gather", lambda process, value: ["not done yet"])
     ran = []
     stages = [
         Stage("shared", tmp_path, lambda: ran.append("shared"), together=True),
@@ -137,19 +126,19 @@ def test_stages_are_chosen_by_pattern():
 @pytest.mark.parametrize(
     "seconds, shown", [(40, "40 s"), (600, "10 min"), (12_000, "3 h 20 min"), (864_000, "10 days")]
 )
-def test_time_as_one_reads_it(seconds, shown):
-    assert shown_time(seconds) == shown
+def test_duration_text(seconds, shown):
+    assert duration_text(seconds) == shown
 
 
 @pytest.mark.parametrize("preset", ["small", "paper"])
-def test_presets_are_read_and_name_the_models_of_the_paper(preset):
+def test_presets_name_the_models_of_the_paper(preset):
     plan = load_plan(preset)
     assert plan.models() == {"M3": 3, "M6": 6, "M9": 9}
     assert plan.segmentation[0].features == "rows"
     assert plan.segmentation[0].shifts == 1
 
 
-def test_the_paper_preset_is_the_paper():
+def test_the_paper_preset_has_the_size_of_the_paper():
     plan = load_plan("paper")
     recipe = plan.pretraining.recipe()
     assert (recipe.steps, recipe.model.num_hidden_layers, recipe.model.num_attention_heads) == (
@@ -183,53 +172,61 @@ def test_a_wrong_change_is_refused(change, message):
         load_plan("small", [change])
 
 
-def test_corpora_move_with_their_folders():
-    plan = moved(load_plan("paper"), Path("a"), Path("b"))
+def test_corpora_are_placed_in_their_folders():
+    plan = place_corpora(load_plan("paper"), Path("a"), Path("b"))
     assert (plan.speech.data_dir, plan.probing[0].data_dir, plan.phones.data_dir) == ("a", "a", "b")
-    plan = moved(load_plan("small"), None, Path("b"))
-    assert (plan.phones.dataset, plan.probing[0].dataset) == ("b", "b")
-    assert (plan.speech, plan.probing[1]) == (load_plan("small").speech, load_plan("small").probing[1])
+    assert (plan.speech.dataset, plan.probing[0].dataset) == ("librispeech", "librispeech")
+    plan = place_corpora(load_plan("small"), Path("a"), Path("b"))
+    assert (plan.speech.dataset, plan.phones.dataset) == ("a", "b")
+    assert (plan.probing[0].dataset, plan.probing[1].dataset) == ("b", "a")
+    assert (plan.probing[0].phone_set, plan.probing[1].limit) == ("timit-39", 300)
 
 
-def test_another_part_of_the_corpus_moves_with_it(tmp_path):
+@pytest.mark.parametrize(
+    "speech, timit, message",
+    [
+        (None, None, r"add --speech FOLDER \(speech to train on\) and --timit FOLDER \(TIMIT"),
+        ("a", None, r"open; add --timit FOLDER"),
+        (None, "b", r"open; add --speech FOLDER \(speech to train on\)$"),
+    ],
+)
+def test_a_plan_without_corpora_asks_for_their_folders(speech, timit, message):
+    with pytest.raises(ConfigurationError, match=message):
+        place_corpora(load_plan("small"), speech and Path(speech), timit and Path(timit))
+
+
+def test_presets_name_no_folder_outside_the_working_directory():
+    for preset in ("small", "paper"):
+        plan = load_plan(preset)
+        for speech in (plan.speech, plan.phones, *plan.probing):
+            assert ".." not in f"{speech.dataset} {speech.data_dir} {speech.alignments}"
+
+
+def test_another_part_of_the_corpus_is_found_next_to_it(tmp_path):
     for part in ("train", "test"):
         (tmp_path / "mine" / part).mkdir(parents=True)
-    plan = moved(load_plan("small"), tmp_path / "mine" / "train", None)
+    plan = place_corpora(load_plan("small"), tmp_path / "mine" / "train", tmp_path)
     assert plan.probing[1].dataset == str(tmp_path / "mine" / "test")
-    plan = moved(load_plan("small"), tmp_path / "mine", None)  # one folder that is not divided
+    plan = place_corpora(load_plan("small"), tmp_path / "mine", tmp_path)  # a folder without parts
     assert plan.probing[1].dataset == str(tmp_path / "mine")
 
 
-def test_corpora_to_probe_on_have_names_of_their_own():
-    names = [speech.name for speech in load_plan("small").probing]
-    assert names == ["timit-sample", "speechocean762-test"]
-    assert load_plan("paper").probing[0].name == "librispeech-train-clean-100"
+def test_corpora_to_probe_on_have_different_names():
+    plan = place_corpora(load_plan("small"), Path("speech/test"), Path("timit-sample"))
+    assert [corpus_name(speech) for speech in plan.probing] == ["timit-sample", "speech-test"]
+    assert (
+        corpus_name(place_corpora(load_plan("paper"), None, None).probing[0]) == "librispeech-train-clean-100"
+    )
     with pytest.raises(ConfigurationError, match="names the corpus 'timit' twice; with --speech and"):
         load_plan("small", ["probing=[{dataset: a/timit}, {dataset: b/timit}]"])
+    with pytest.raises(ConfigurationError, match="names the corpus 'mine' twice"):
+        place_corpora(load_plan("small"), Path("mine"), Path("mine"))
     with pytest.raises(ConfigurationError, match="probing must name at least one corpus"):
         load_plan("small", ["probing=[]"])
 
 
-def test_the_estimate_counts_steps_hours_and_points(tmp_path):
-    plan = load_plan("paper", ["pretraining.c_nums=[3]", "importance.modes=[retrain]"])
-    plan = moved(plan, tmp_path / "nothing", tmp_path / "nothing")
-    stages = {s.name: s for s in estimate_stages(plan, build_stages(plan, Places(tmp_path, tmp_path)), COSTS)}
-    recipe = plan.pretraining.recipe()
-    assert stages["pretrain-M3"].seconds == pytest.approx(500_000 * recipe.batch_frames * 1e-4)
-    assert stages["segmentation-M3-rows-1"].seconds == pytest.approx(1.0 * 1.4 * 3600 + 10)
-    assert stages["pretrain-ctc"].seconds == pytest.approx(50_000 * 0.5)
-    # 360 hours of 80 float32 every 12.5 ms is more than 30 GB
-    assert stages["pretrain-M3"].megabytes > 30_000
-    more = replace(
-        plan, importance=replace(plan.importance, rankings=("globalness",), spans=(), modes=("retrain",))
-    )
-    fewer = {s.name: s for s in estimate_stages(more, build_stages(more, Places(tmp_path, tmp_path)), COSTS)}
-    points, name = 1 + 4 * 6 + 8, "importance-M3-librispeech-train-clean-100"
-    assert stages[name].seconds / fewer[name].seconds == pytest.approx(points / 7)
-
-
 def test_a_model_of_another_recipe_is_refused(tmp_path):
-    plan = load_plan("small", ["pretraining.c_nums=[3]"])
+    plan = place_corpora(load_plan("small", ["pretraining.c_nums=[3]"]), Path("mine/train"), tmp_path)
     recipe = plan.pretraining.recipe()
     run_file = {
         "c_num": 3, "recipe": recipe.as_dict(), "data": {"corpus": "train"}, "seconds": 1.0, "finished": "now",
@@ -270,9 +267,8 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(content))))
     timit, bundled = shared_data / "timit-sample", "bundled"
     times = iter(range(1, 1000))
-    monkeypatch.setattr(reproduction, "measure_unit_costs", lambda plan: COSTS)
     monkeypatch.setattr(
-        footprint, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
+        stage_work, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
     )
     changes = {
         "pretraining.config": tmp_path / "tiny.yaml", "pretraining.steps": 4, "pretraining.c_nums": "[3]",
@@ -296,8 +292,7 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     assert run([*arguments, "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "pretrain-M3" in told
-    assert "stages to run: about" in told
-    assert "of disk" in told
+    assert "not done yet" in told
     assert not (tmp_path / "out").exists()
 
     assert run([*arguments, "--stages", "pretrain-M3"]) == 0
@@ -325,7 +320,8 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     assert "not done yet" not in capsys.readouterr().out
 
 
-def test_speech_that_is_not_there_asks_for_its_option():
-    plan = moved(load_plan("small"), Path("no/such/speech"), None)
-    with pytest.raises(CorpusError, match=r"no/such/speech: no such folder; .*--speech .* --timit"):
-        plan.speech.load()
+def test_a_missing_corpus_is_found_before_the_training(tmp_path):
+    plan = place_corpora(load_plan("small"), Path("no/such/speech"), Path("bundled"))
+    with pytest.raises(CorpusError, match=r"no/such/speech: no such folder; .*\(--speech and --timit name"):
+        reproduce(plan, Places(tmp_path / "out", tmp_path / "models"))
+    assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Claims from tables: what holds, what does not and what cannot be told; and docs/study says what its tables say."""
+"""Claims checked on small tables, and docs/study checked against its own tables."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from sat_probe.paper.claims_heads import (
     vertical_heads_choose_phones,
 )
 from sat_probe.paper.files import StudyFiles, provenance_of, publish_tables, save_tables
-from sat_probe.paper.finding import apart, decided, found
-from sat_probe.paper.page import _told, shown_findings, study_text, summary
-from sat_probe.paper.tables import interval, shown_trials, trials
+from sat_probe.paper.finding import difference, finding_from_interval, interval_verdict
+from sat_probe.paper.page import _findings_text, findings_table, study_text, summary
+from sat_probe.paper.tables import interval, trials, trials_table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "study"
 MODELS = {"M3": 3, "M6": 6}
@@ -133,12 +133,12 @@ def curves(
         (float("nan"), float("nan"), "not testable here"),
     ],
 )
-def test_a_claim_is_decided_by_its_interval(low, high, verdict):
-    assert decided(low, high) == verdict
+def test_verdict_of_an_interval(low, high, verdict):
+    assert interval_verdict(low, high) == verdict
 
 
 def test_difference_of_independent_numbers():
-    assert apart((5.0, 2.0, 8.0), (1.0, -3.0, 5.0)) == pytest.approx((4.0, -1.0, 9.0))
+    assert difference((5.0, 2.0, 8.0), (1.0, -3.0, 5.0)) == pytest.approx((4.0, -1.0, 9.0))
 
 
 def test_paired_difference_of_r_values_against_a_slow_bootstrap():
@@ -162,7 +162,7 @@ def test_paired_difference_of_r_values_against_a_slow_bootstrap():
         r_value_difference(first[:, :2], second)
 
 
-def test_categories_and_their_counts(tmp_path):
+def test_category_claims(tmp_path):
     files = write(tmp_path, M3__heads=heads("GVDDDD"), M6__heads=heads("GGGVVD"))
     assert [one.verdict for one in all_categories(files)] == ["holds", "holds"]
     (most,) = most_diagonal_heads(files)
@@ -173,7 +173,7 @@ def test_categories_and_their_counts(tmp_path):
     assert most_diagonal_heads(files)[0].verdict == "does not hold"
 
 
-def test_unsure_categories_cannot_be_told():
+def test_interval_of_a_category_count():
     count, low, high = category_count(heads("GGVD", stability=0.5), "global")
     assert count == 2
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(4 * 0.25))
@@ -208,7 +208,7 @@ def test_vertical_heads_against_the_others(tmp_path):
     assert "4 of 4 focus" in finding.measured
 
 
-def test_attention_against_mfcc_and_from_c_num_to_c_num(tmp_path):
+def test_boundary_claims(tmp_path):
     tables = {
         "M3__rows-1-segmentation_counts": boundaries(9),
         "M6__rows-1-segmentation_counts": boundaries(5),
@@ -220,7 +220,7 @@ def test_attention_against_mfcc_and_from_c_num_to_c_num(tmp_path):
     assert falls_with_c_num(files)[0].verdict == "holds"
 
 
-def test_pruning_is_read_as_harm(tmp_path):
+def test_pruning_claims(tmp_path):
     values = {
         ("globalness", 0): 0.6, ("globalness", 1): 0.6, ("globalness", 2): 0.595, ("globalness", 3): 0.5,
         ("globalness", 4): 0.3,
@@ -242,7 +242,7 @@ def test_pruning_is_read_as_harm(tmp_path):
     assert half_can_go(files)[0].value == pytest.approx(0.01 * 0.6 + 0.005)
 
 
-def test_what_cannot_be_told_apart_from_the_tolerated_is_not_decided(tmp_path):
+def test_loss_near_the_tolerance_is_not_testable(tmp_path):
     values = {("globalness", count): (0.6, 0.6, 0.595, 0.5, 0.3)[count] for count in range(5)}
     (half,) = half_can_go(write(tmp_path, **curves(values, noise=0.1)))
     assert half.low < 0 < half.high
@@ -251,7 +251,7 @@ def test_what_cannot_be_told_apart_from_the_tolerated_is_not_decided(tmp_path):
     assert half.verdict == "does not hold"
 
 
-def test_weight_is_compared_on_speakers_alone(tmp_path):
+def test_weight_is_compared_on_speakers_only(tmp_path):
     values = {
         (ranking, count): 0.9 - 0.1 * count * worse
         for ranking, worse in (("weight", 2), ("globalness", 1))
@@ -267,7 +267,7 @@ def test_weight_is_compared_on_speakers_alone(tmp_path):
     assert finding.case == "speakers, frame (frozen), c"
 
 
-def test_near_spans_against_all(tmp_path):
+def test_near_spans_against_the_full_span(tmp_path):
     values = {("span", 0): 0.5, ("span", 50): 0.1, ("span", 25): 0.53, ("span", 15): 0.51}
     (finding,) = near_span_helps_phones(write(tmp_path, **curves(values)))
     assert finding.value == pytest.approx(0.02)
@@ -275,17 +275,19 @@ def test_near_spans_against_all(tmp_path):
     assert "mean of spans 15 and 25" in finding.measured
 
 
-def test_curves_without_sums_per_utterance_are_as_good_as_none(tmp_path):
+def test_curves_without_sums_per_utterance_are_ignored(tmp_path):
     tables = curves({("diagonality", 0): 0.5})
     files = write(tmp_path, **{"M3-importance-c": tables["M3-importance-c"]})
     (finding,) = diagonal_over_vertical(files)
     assert finding.measured == "importance, with sums per utterance, was not measured"
 
 
-def test_many_findings_have_a_short_table_and_the_rest_folded_away():
+def test_many_findings_are_shown_as_a_short_table_with_details():
     def finding(model, case, detail):
         measured = f"{model} {case} {detail}"
-        return found(model, case, measured, (0.2, 0.1, 0.3), "accuracy", "tables/a.csv", detail)
+        return finding_from_interval(
+            model, case, measured, (0.2, 0.1, 0.3), "accuracy", "tables/a.csv", detail
+        )
 
     rows = pd.DataFrame(
         asdict(finding(model, f"task {number}", detail))
@@ -293,14 +295,14 @@ def test_many_findings_have_a_short_table_and_the_rest_folded_away():
         for number in range(4)
         for detail in (False, True)
     )
-    told = "\n".join(_told(rows))
+    told = "\n".join(_findings_text(rows))
     short, _, folded = told.partition("<details>")
     assert short.count("\n| task ") == 4
     assert "| of | M3 | M6 |" in short
     assert "+0.200 (+0.100 to +0.300) accuracy **holds**" in short
     assert "(16 findings)" in folded
     assert all(measured in folded for measured in rows["measured"])
-    assert "<details>" not in "".join(_told(rows.head(6)))
+    assert "<details>" not in "".join(_findings_text(rows.head(6)))
 
 
 def test_speed_is_the_median_of_repeats(tmp_path):
@@ -337,7 +339,7 @@ def test_distance_from_untrained_models(tmp_path):
     assert finding.value == pytest.approx(1 - 2 * 2 / 4)
 
 
-def test_a_study_without_tables_says_so_for_every_claim(tmp_path):
+def test_claims_without_tables_are_not_testable(tmp_path):
     found = findings(write(tmp_path))
     assert set(found["claim"]) == {claim.text for claim in CLAIMS}
     assert set(found["verdict"]) == {"not testable here"}
@@ -349,7 +351,7 @@ def test_a_study_without_tables_says_so_for_every_claim(tmp_path):
         _ = StudyFiles(tmp_path / "nothing").facts
 
 
-def test_trials_come_from_what_trainings_left(tmp_path):
+def test_trials_show_the_training_of_each_model(tmp_path):
     scores = pd.DataFrame(
         {"source": ["attention", "mfcc"], "r_value": [0.9, 0.7], "r_value_low": 0.6, "r_value_high": 0.95}
     )
@@ -358,13 +360,13 @@ def test_trials_come_from_what_trainings_left(tmp_path):
     )
     (row,) = trials(files).to_dict("records")
     assert (row["network"], row["steps"], row["hours"]) == ("2 x 2, hidden 8", 10, 1.0)
-    (shown,) = shown_trials(trials(files)).to_dict("records")
+    (shown,) = trials_table(trials(files)).to_dict("records")
     assert shown["R x hop"] == "3 x 6.667 ms"
     assert row["lead"] > 0
     assert row["attention"] == 90.0
 
 
-def test_tables_are_kept_whole_or_not_at_all(tmp_path):
+def test_tables_are_saved_completely_or_not_at_all(tmp_path):
     folder = tmp_path / "stage"
     save_tables(folder, {"seed": 1}, {"speed": pd.DataFrame({"a": [1]})})
     with pytest.raises(AttributeError):
@@ -375,7 +377,7 @@ def test_tables_are_kept_whole_or_not_at_all(tmp_path):
         provenance_of(tmp_path)
 
 
-def test_publishing_takes_the_tables_that_are_there(tmp_path):
+def test_publishing_takes_the_existing_tables(tmp_path):
     save_tables(tmp_path / "speed-M3", {"seconds": 1}, {"speed": pd.DataFrame({"a": [1 / 3]})})
     facts = {"models": MODELS, "settings": [SETTING], "tried": ["tried-1"], "probing": ["c"]}
     publish_tables(tmp_path, tmp_path / "study", facts)
@@ -399,12 +401,12 @@ def docs() -> StudyFiles:
     return StudyFiles(DOCS)
 
 
-def test_the_page_says_what_its_tables_say(docs):
+def test_page_follows_from_its_tables(docs):
     figures = [path.stem for path in (DOCS / "figures").glob("*.png")]
     assert (DOCS / "README.md").read_text(encoding="utf-8") == study_text(docs, figures)
 
 
-def test_claims_and_trials_are_those_of_the_tables(docs):
+def test_claims_and_trials_follow_from_the_tables(docs):
     for name, table in (("claims", findings(docs)), ("trials", trials(docs))):
         kept = (DOCS / f"{name}.csv").read_text(encoding="utf-8")
         assert kept == table.to_csv(index=False, float_format="%.6g", lineterminator="\n"), name
@@ -416,7 +418,7 @@ def test_every_number_has_its_table(docs):
     for file in {name for names in found["file"] for name in names.split(", ") if name}:
         assert (DOCS / file).is_file(), file
         assert f"({file})" in readme
-    for measured in shown_findings(found)["measured"]:
+    for measured in findings_table(found)["measured"]:
         assert measured in readme
 
 

@@ -1,14 +1,16 @@
-"""The small recogniser of the control: it learns, a killed training goes on as if nothing had happened."""
+"""Small recogniser of the control: it learns, and a killed training resumes to the same weights."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from sat_probe.errors import CorpusError
-from sat_probe.paper import ctc as reproduction_ctc
+from sat_probe.errors import ConfigurationError, CorpusError
+from sat_probe.paper import ctc
 from sat_probe.paper.ctc import edit_distance, train_ctc
 from sat_probe.paper.plan import SmallCTC
 from sat_probe.phones.corpora.corpus import load_corpus
@@ -30,15 +32,15 @@ def test_edit_distance(first, second, edits):
     assert edit_distance(second, first) == edits
 
 
-def test_it_learns_and_goes_on_where_it_was_killed(tmp_path, speech, monkeypatch):
-    monkeypatch.setattr(reproduction_ctc, "CHECKPOINT_STEPS", 2)
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path, speech, monkeypatch):
+    monkeypatch.setattr(ctc, "CHECKPOINT_STEPS", 2)
     train_ctc(speech, tmp_path / "whole", SHAPE, 0, False)
     run = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert run["loss"] < run["first_loss"]
     assert run["utterances"] + run["held_out_utterances"] == 6
     assert run["character_error_rate"] > 0
 
-    batches, steps = reproduction_ctc._tensors, []
+    batches, steps = ctc._tensors, []
 
     def killed(spelled, batch, device):
         steps.append(batch)
@@ -46,22 +48,20 @@ def test_it_learns_and_goes_on_where_it_was_killed(tmp_path, speech, monkeypatch
             raise KeyboardInterrupt
         return batches(spelled, batch, device)
 
-    monkeypatch.setattr(reproduction_ctc, "_tensors", killed)
+    monkeypatch.setattr(ctc, "_tensors", killed)
     with pytest.raises(KeyboardInterrupt):
         train_ctc(speech, tmp_path / "killed", SHAPE, 0, False)
-    monkeypatch.setattr(reproduction_ctc, "_tensors", batches)
+    monkeypatch.setattr(ctc, "_tensors", batches)
+    with pytest.raises(ConfigurationError, match="checkpoint.pt: belongs to a training with other settings"):
+        train_ctc(speech, tmp_path / "killed", replace(SHAPE, learning_rate=1e-3), 0, False)
     train_ctc(speech, tmp_path / "killed", SHAPE, 0, False)
-    weights = [
-        reproduction_ctc.new_ctc(SHAPE, 1).from_pretrained(tmp_path / name) for name in ("whole", "killed")
-    ]
+    weights = [ctc.new_ctc(SHAPE, 1).from_pretrained(tmp_path / name) for name in ("whole", "killed")]
     for one, other in zip(*(model.parameters() for model in weights), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert not (tmp_path / "killed" / "checkpoint.pt").exists()
 
 
 def test_speech_without_transcripts_is_refused(tmp_path, speech):
-    from types import SimpleNamespace
-
     class Silent(list):
         name = "silent"
 
