@@ -1,10 +1,9 @@
-"""Make the reports that the demo shows first: the bundled model on the bundled speech, small enough for the package.
-
-Beside it the heads of its untrained twin, the same model with random weights: what did the training change?
+"""Make the two reports that come with the package: the bundled model, and the same model with random weights.
 
     python scripts/make_demo_report.py
 
-To be run again whenever the bundled model or speech changes. Tables keep the digits that a page shows.
+Run it again when the bundled model or speech changes. To keep the package small, tables are rounded to the digits
+that a page shows.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import pandas as pd
 import torch
 
 from sat_probe.audio import audio_duration
-from sat_probe.demo.explore.page_frame import bundled_report_folder
+from sat_probe.demo.page_frame import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
@@ -31,14 +30,14 @@ SHOWN = ["relation", "concentration", "low", "high"]
 
 
 def slim(table: pd.DataFrame) -> pd.DataFrame:
-    """The table in single precision, what a page shows rounded to its digits: that compresses well."""
+    """Return the table in single precision, rounded to the digits that a page shows, so that it compresses well."""
     numbers = table.select_dtypes("floating")
     table = table.assign(**{str(name): numbers[name].astype("float32") for name in numbers})
     return table.round({name: DIGITS for name in SHOWN if name in table})
 
 
 def main() -> None:
-    """Analyze, slim down, save what is read back."""
+    """Make both reports."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +54,7 @@ def main() -> None:
 
 
 def untrained_twin(model: ProbedModel, corpus: Corpus) -> HeadReport:
-    """The heads of the same model as it was before training: random weights, seed 0; no further table."""
+    """Return a report of the heads of the same architecture with random weights (seed 0), without further tables."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         type(model)(model.config).save_pretrained(folder)
@@ -70,7 +69,7 @@ def untrained_twin(model: ProbedModel, corpus: Corpus) -> HeadReport:
 
 
 def keep(report: HeadReport, folder: Path) -> None:
-    """Save what is read back of a report, and nothing to look at."""
+    """Save the files that `HeadReport.load` reads, without figures and pages."""
     with tempfile.TemporaryDirectory() as temporary:
         saved = report.save(Path(temporary) / "report", pictures=False)
         folder.mkdir(parents=True, exist_ok=True)

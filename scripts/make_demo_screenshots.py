@@ -1,4 +1,4 @@
-"""Make the pictures of docs/demo.md: the demo in a browser, light, dark, and on a narrow screen.
+"""Make the screenshots in docs/demo.md: the demo in a browser, light, dark, and on a narrow screen.
 
     python scripts/make_demo_screenshots.py
 
@@ -28,7 +28,7 @@ def analyzed(page: Page, address: str) -> None:
     page.click("#analyze")
     page.locator("#boundaries figure svg").wait_for()
     page.locator("#boundaries caption").wait_for()
-    page.wait_for_timeout(1000)  # the frame of the saved report is gone by now
+    page.wait_for_timeout(1000)  # until the frame of the saved report is gone
     page.frame_locator("#heads iframe").locator('html[data-ready="true"]').wait_for()
 
 
@@ -39,19 +39,19 @@ def ablated(page: Page) -> None:
     page.locator("#effect figure svg").first.wait_for()
 
 
-def shoot(page: Page, name: str, of: str | None = None) -> None:
-    """A picture of what is in view, from the top or from an element on."""
-    if of is None:
+def shoot(page: Page, name: str, start: str | None = None) -> None:
+    """Save a screenshot of the page from its top, or from an element on."""
+    if start is None:
         page.evaluate("scrollTo(0, 0)")
     else:
-        page.locator(of).scroll_into_view_if_needed()
-        page.evaluate("selector => document.querySelector(selector).scrollIntoView()", of)
-    page.wait_for_timeout(1500)  # the frame's plots follow a moment later
+        page.locator(start).scroll_into_view_if_needed()
+        page.evaluate("selector => document.querySelector(selector).scrollIntoView()", start)
+    page.wait_for_timeout(1500)  # the plots in the frame are drawn a moment later
     page.screenshot(path=FIGURES / f"demo-{name}.png")
 
 
 def main() -> None:
-    """All pictures, in one run of the demo."""
+    """Make all screenshots."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     app = serve(DemoSettings(), block=False, quiet=True)
     with sync_playwright() as playwright:

@@ -1,11 +1,11 @@
-"""Make the phone probe that the demo's Ablate tab reads with: what phones do the bundled model's hidden states tell?
+"""Make the phone probe of the demo's Ablate tab: a classifier of phones from hidden states of the bundled model.
 
     python scripts/make_phone_probe.py PATH/TO/speechocean762 --alignments FOLDER
 
-The corpus (https://www.openslr.org/101, free with attribution) is aligned by the project's own forced aligner; FOLDER
-keeps the TextGrids, so that the next run needs minutes less. To be run again whenever the bundled model changes: a
-probe says whose weights it was learned on, and the demo shows none that does not fit. Never on TIMIT, whose licence
-forbids it.
+The corpus (https://www.openslr.org/101, free with attribution) is aligned by sat-probe's forced aligner; FOLDER keeps
+the TextGrids, which makes later runs minutes faster. Run it again when the bundled model changes: a probe stores the
+digest of the weights it was trained on, and the demo does not use one that does not fit. TIMIT must not be used; its
+licence forbids it.
 """
 
 from __future__ import annotations
@@ -38,41 +38,41 @@ from sat_probe.studies.probing.tasks import CLASSIFICATIONS
 NAME = "speechocean762"
 PHONE_SET = "arpabet-39"
 TASK = CLASSIFICATIONS["phones_hidden"]
-LAYER = -1  # the last: what the reconstruction is made of too
-DEV = 10  # every tenth speaker of the training part decides when to stop
-SILENCE_KEPT = 4  # every fourth frame of silence is learned from
+LAYER = -1  # the last, from which the speech is reconstructed too
+DEV = 10  # every tenth training speaker is held out for early stopping
+SILENCE_KEPT = 4  # every fourth frame of silence is used for training
 CREDIT = (
     'Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus For Pronunciation Assessment", '
     "Interspeech 2021; https://www.openslr.org/101; free for commercial and non-commercial use, with attribution"
 )
-PLACES = {"strangers": "speechocean762, the speakers to test on", "bundled": "the bundled speech"}
+PLACES = {"strangers": "speechocean762, test speakers", "bundled": "bundled speech"}
 
 README = """# Phone probe of the bundled model
 
-Reads {phones} phones (the set `{phone_set}`) from the last hidden state of the bundled Mockingjay, frame by frame,
-through one hidden layer. The demo's Ablate tab shows with it what becomes of the phones when heads are switched off.
-`probe.json` says which weights it was learned on (a digest); on any others it reads noise.
+A classifier with one hidden layer that predicts {phones} phones (the set `{phone_set}`) from the last hidden state of
+the bundled Mockingjay, frame by frame. The demo's Ablate tab uses it to show the effect of ablations on phones.
+`probe.json` contains a digest of the weights it was trained on; it is meaningless for other weights.
 
-Learned on read English by speakers whose first language is Mandarin, many of them children: {credit}.
-Where each phone is spoken was found by `sat-probe align` (PocketSphinx) from text and audio: no hand labels.
+Training data: read English by speakers whose first language is Mandarin, many of them children: {credit}.
+The phone labels were made by `sat-probe align` (PocketSphinx) from text and audio; they are not hand labels.
 
 | part | speakers | utterances | frames |
 |---|---|---|---|
 {parts}
 
-| read | frames | how many | right | 95 % interval over utterances | always the same phone |
+| speech | frames | number | accuracy | 95 % interval over utterances | most frequent phone |
 |---|---|---|---|---|---|
 {scores}
 
-The speakers to test on were heard neither by this probe nor by the model in its training. The bundled voices are
-synthetic, native, and labelled by the synthesizer itself.
+Neither the probe nor the model was trained on the test speakers. The bundled voices are synthetic and native, and
+labelled by the synthesizer.
 
-Made by `python scripts/make_phone_probe.py`, which wrote this page too.
+Written by `python scripts/make_phone_probe.py`.
 """
 
 
 def chosen(corpus: Corpus, per_speaker: int) -> Corpus:
-    """At most so many utterances of each speaker, those that have an alignment if any has, by a hash of their ids."""
+    """Return at most `per_speaker` utterances of each speaker, chosen by a hash; only aligned ones if there are any."""
     table = corpus.dataset.select_columns(["id", "speaker", "aligned"])[:]
     some_aligned = any(table["aligned"])
     groups: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
@@ -84,7 +84,7 @@ def chosen(corpus: Corpus, per_speaker: int) -> Corpus:
 
 
 def parts_by_speaker(corpus: ProbingCorpus, tested: Iterable[str]) -> NDArray[np.int64]:
-    """(utterances,) index into PARTS: no speaker is in two of them."""
+    """Return the part of each utterance, (utterances,) indices into PARTS; no speaker is in two parts."""
     of_speaker = [
         PARTS.index("test" if name in set(tested) else "dev" if index % DEV == DEV - 1 else "train")
         for index, name in enumerate(corpus.speaker_names)
@@ -93,7 +93,7 @@ def parts_by_speaker(corpus: ProbingCorpus, tested: Iterable[str]) -> NDArray[np
 
 
 def thinned(corpus: ProbingCorpus) -> ProbingCorpus:
-    """The corpus with most of the silence that a probe would learn from left out: two fifths of it all are silence."""
+    """Return the corpus without most of its training silence, which is two fifths of all frames."""
     silent = corpus.phones == corpus.phone_names.index(SILENCE)
     learned_from = ~corpus.in_part("test")[corpus.frame_utterances]
     rows = np.flatnonzero(silent & learned_from)
@@ -103,7 +103,7 @@ def thinned(corpus: ProbingCorpus) -> ProbingCorpus:
 
 
 def learned(model: ProbedModel, corpus: ProbingCorpus, features: NDArray[np.float32]) -> PhoneProbe:
-    """The probe of the train part."""
+    """Return a probe trained on the training part."""
     probe = train_probe(TASK, corpus, features, missing_phones="ignore")
     known = np.unique(corpus.phones[corpus.in_part("train")[corpus.frame_utterances] & (corpus.phones >= 0)])
     return PhoneProbe(
@@ -114,7 +114,7 @@ def learned(model: ProbedModel, corpus: ProbingCorpus, features: NDArray[np.floa
 def scores_of(
     probe: PhoneProbe, corpus: ProbingCorpus, features: NDArray[np.float32], used: NDArray[np.bool_]
 ) -> dict[str, tuple[Score, float]]:
-    """By which frames of the utterances used: the accuracy, and that of the one best answer."""
+    """Return the accuracy on all frames and on speech frames, each with that of the most frequent phone."""
     owners, names = corpus.frame_utterances, np.array(corpus.phone_names)
     with torch.no_grad():
         read = np.array(probe.phones)[probe.probe(torch.from_numpy(np.array(features))).argmax(-1).numpy()]
@@ -129,15 +129,15 @@ def scores_of(
 
 
 def main() -> None:
-    """Align, run the model, learn, say how well, write."""
+    """Align the corpus, run the model, train and score the probe, and save it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "corpus", type=Path, help="folder of speechocean762, with train/, test/ and lexicon.txt"
     )
-    parser.add_argument("--alignments", type=Path, help="folder that keeps the TextGrids")
-    parser.add_argument("--per-speaker", type=int, default=8, help="utterances of each speaker")
+    parser.add_argument("--alignments", type=Path, help="folder for the TextGrids")
+    parser.add_argument("--per-speaker", type=int, default=8, help="most utterances of each speaker")
     parser.add_argument("--output", type=Path, default=phone_probe_folder())
     options = parser.parse_args()
     model = load_model(None, device="cpu")
@@ -170,7 +170,7 @@ def write(
     scores: dict[str, dict[str, tuple[Score, float]]],
     folder: Path,
 ) -> None:
-    """The probe's folder: weights, description, and a page for people."""
+    """Write the folder of the probe: weights, description and README."""
     made: dict[str, object] = {"corpus": NAME, "credit": CREDIT}
     lines = []
     for place, frames in scores.items():

@@ -1,11 +1,11 @@
-"""Score predicted boundaries in the browser: paste or upload times or TextGrids, see all three counting rules."""
+"""App that scores predicted boundaries, pasted or uploaded as times or TextGrids, under all three counting rules."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import sat_probe.demo  # noqa: F401 - Gradio starts sooner after it
+import sat_probe.demo  # noqa: F401 - makes the import of Gradio faster
 
 # isort: split
 import gradio as gr
@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table
-from sat_probe.demo.errors_and_uploads import guarded, shown_name
+from sat_probe.demo.errors import guard
 from sat_probe.demo.inline_figure import inline_figure
-from sat_probe.demo.memory import keep_tidy
+from sat_probe.demo.memory import free_memory_when_idle
 from sat_probe.demo.theme import make_css, make_theme, page_file
-from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.demo.uploads import accept_uploads_only, delete_upload, file_name
 from sat_probe.errors import AlignmentError
 from sat_probe.measures.boundaries.hits import hit_indices
 from sat_probe.measures.boundaries.score import boundary_scores
@@ -29,20 +29,20 @@ from sat_probe.reports.palette import PREDICTION_COLOUR, REFERENCE_COLOUR
 from sat_probe.reports.plots.axes import axes_or_new
 
 RULES = {
-    "rasanen": "a reference is found if a prediction lies in its region; regions that overlap are cut in the middle",
-    "strict": "pairs, one to one, as many as possible",
-    "lenient": "any prediction within the tolerance finds a reference, even two",
+    "rasanen": "a reference is found if a prediction is in its region; overlapping regions are cut in the middle",
+    "strict": "the largest possible number of one-to-one pairs",
+    "lenient": "any prediction within the tolerance finds a reference, and may find two",
 }
-MOST_BYTES = 2 * 2**20  # of a file or of pasted text: hours of speech
+MOST_BYTES = 2 * 2**20  # of a file or pasted text: hours of speech
 MOST_BOUNDARIES = 50_000
-DRAWN = 80  # boundaries of each side in the picture; the scores are of all
+DRAWN = 80  # boundaries of each side in the picture; the scores use all
 SESSION_SECONDS = 1800
-EXAMPLE = (  # the three rules differ on it
+EXAMPLE = (  # the three rules give different scores
     "0.12 0.20 0.31 0.40 0.43 0.50 0.53 0.63",
     "0.11 0.22 0.36 0.415 0.517 0.548 0.64",
 )
 TITLES = {
-    "counting": "rule", "prediction_hits": "predictions that hit", "f1": "F1", "over_segmentation": "over-segmentation",
+    "counting": "rule", "prediction_hits": "matched predictions", "f1": "F1", "over_segmentation": "over-segmentation",
     "r_value": "R-value",
 }  # fmt: skip
 PICTURE_CSS = """
@@ -52,24 +52,24 @@ figcaption { color: var(--sat-soft); font-size: 14px; text-align: center; }
 """
 RULES_CSS = "ul { margin: 8px 0; padding-left: 20px; }"
 HEADER = """<div class="sat-header"><div><h1>Phoneme boundary</h1>
-<p>How well do predicted boundaries find the reference? All three counting rules are shown, because the choice alone
-moves the R-value by points.</p></div>
+<p>How well do predicted boundaries match the reference? All three counting rules are shown, because the choice of rule
+changes the R-value by several points.</p></div>
 <button type="button" class="sat-theme" aria-label="Switch between light and dark">◐</button></div>"""
-SAYS = """Paste times in seconds or a TextGrid, or upload a `.TextGrid`, a `.phn` (samples at 16 kHz) or a text file of
-times. A file goes before what is pasted. Files are deleted after half an hour."""
+INTRODUCTION = """Paste times in seconds or a TextGrid, or upload a `.TextGrid`, a `.phn` (samples at 16 kHz) or a text
+file of times. If both are given, the file is used. Files are deleted after half an hour."""
 
 
 def boundaries_of(text: str, upload: str | None, tier: str, edges: bool, name: str) -> np.ndarray:
-    """Boundary times (s) of an uploaded file, or else of pasted text; a file that is refused is deleted.
+    """Return the boundary times (s) in an uploaded file, or else in pasted text; a file that is refused is deleted.
 
     Raises:
-        AlignmentError: too large, not UTF-8, or neither times nor a TextGrid nor a .phn file.
+        AlignmentError: if it is too large, not UTF-8, or neither times nor a TextGrid nor a .phn file.
     """
     if upload is None:
         return _boundaries(text.encode(), tier, edges, name)
-    name = shown_name(upload)
+    name = file_name(upload)
     if not Path(upload).is_file():
-        raise AlignmentError(f"{name}: was deleted, as uploads are after a while; please upload it again")
+        raise AlignmentError(f"{name}: has been deleted; please upload it again")
     try:
         with Path(upload).open("rb") as file:
             return _boundaries(file.read(MOST_BYTES + 1), tier, edges, name)
@@ -80,10 +80,10 @@ def boundaries_of(text: str, upload: str | None, tier: str, edges: bool, name: s
 
 def _boundaries(content: bytes, tier: str, edges: bool, name: str) -> np.ndarray:
     if len(content) > MOST_BYTES:
-        raise AlignmentError(f"{name}: is too large, at most {MOST_BYTES // 2**20} MB here")
+        raise AlignmentError(f"{name}: is too large; the limit is {MOST_BYTES // 2**20} MB")
     times = _times(decode_text(content, name), name, tier.strip() or "phones", edges)
     if len(times) > MOST_BOUNDARIES:
-        raise AlignmentError(f"{name}: has {len(times)} boundaries, at most {MOST_BOUNDARIES} here")
+        raise AlignmentError(f"{name}: has {len(times)} boundaries; the limit is {MOST_BOUNDARIES}")
     return times
 
 
@@ -99,12 +99,12 @@ def _times(text: str, name: str, tier: str, edges: bool) -> np.ndarray:
         try:
             times += [float(word)] if word else []
         except ValueError:
-            raise AlignmentError(f"{name}: {word[:40]!r} is no time; give seconds or a TextGrid") from None
+            raise AlignmentError(f"{name}: {word[:40]!r} is not a time; use seconds or a TextGrid") from None
     return np.array(times)
 
 
 def scores_of(references: np.ndarray, predictions: np.ndarray, tolerance: float) -> pd.DataFrame:
-    """The scores under each rule, one row per rule; tolerance in seconds."""
+    """Return the scores, one row per counting rule; tolerance in seconds."""
     return pd.DataFrame(
         {"counting": rule, **boundary_scores([references], [predictions], tolerance, counting=rule)}  # type: ignore[arg-type]
         for rule in RULES
@@ -114,7 +114,7 @@ def scores_of(references: np.ndarray, predictions: np.ndarray, tolerance: float)
 def draw(
     references: np.ndarray, predictions: np.ndarray, tolerance: float, counting: str
 ) -> tuple[Axes, str]:
-    """References above the line with their tolerance, predictions below, dotted where missed; and what it shows."""
+    """Draw references above a line and predictions below it, dotted if missed; return the axes and a caption."""
     ticks = [np.rint(times * 1e9).astype(np.int64) for times in (references, predictions)]
     found = hit_indices(*ticks, round(tolerance * 1e9), counting)  # type: ignore[arg-type]
     sides = (
@@ -154,7 +154,7 @@ def score(
     reference_text: str, reference_file: str | None, prediction_text: str, prediction_file: str | None,
     tolerance_ms: float, counting: str, tier: str, edges: bool,
 ) -> tuple[str, str]:  # fmt: skip
-    """The table of the three rules, and the picture of the chosen one, as HTML."""
+    """Return the table of scores, and the picture for the chosen counting rule, as HTML."""
     references = boundaries_of(reference_text, reference_file, tier, edges, "reference")
     predictions = boundaries_of(prediction_text, prediction_file, tier, edges, "prediction")
     scores = scores_of(references, predictions, tolerance_ms / 1000)
@@ -169,30 +169,30 @@ def score(
 
 
 def build_app() -> gr.Blocks:
-    """The app; it is scored once at the start, with the example."""
+    """Build the app; it opens with the scores of the example."""
     with gr.Blocks(
         title="Phoneme boundary", analytics_enabled=False, delete_cache=(60, SESSION_SECONDS), fill_width=True
     ) as app:
         gr.HTML(HEADER, js_on_load=page_file("header.js"))
-        gr.Markdown(SAYS)
+        gr.Markdown(INTRODUCTION)
         inputs: list[gr.components.Component] = []
         with gr.Row():
             for name, example in zip(("Reference", "Predicted"), EXAMPLE, strict=True):
                 with gr.Column(min_width=300):
                     inputs.append(gr.Textbox(example, label=f"{name} boundaries", lines=3, max_lines=10))
-                    inputs.append(gr.File(label=f"{name} boundaries, a file", type="filepath", height=150))
-                    uploads_only(inputs[-1])
+                    inputs.append(gr.File(label=f"{name} boundaries as a file", type="filepath", height=150))
+                    accept_uploads_only(inputs[-1])
         with gr.Row():
             tolerance = gr.Slider(1, 100, 20, step=1, label="Tolerance (ms)")
-            counting = gr.Radio(list(RULES), value="rasanen", label="Counting rule of the picture")
+            counting = gr.Radio(list(RULES), value="rasanen", label="Counting rule in the picture")
             tier = gr.Textbox("phones", label="TextGrid tier", max_lines=1)
-            edges = gr.Checkbox(False, label="The first and last boundary of a file count too")
+            edges = gr.Checkbox(False, label="Count the first and last boundary of a file too")
         button = gr.Button("Score", variant="primary")
         picture = gr.HTML(css_template=PICTURE_CSS, apply_default_css=False)
         table = gr.HTML(css_template=TABLE_CSS + RULES_CSS, apply_default_css=False)
         gr.on(
             [button.click, app.load, tolerance.release, counting.input, edges.input],
-            guarded(score),
+            guard(score),
             [*inputs, tolerance, counting, tier, edges],
             [table, picture],
             api_name="score",
@@ -202,9 +202,9 @@ def build_app() -> gr.Blocks:
 
 
 def serve(**options: object) -> gr.Blocks:
-    """Build and launch the app; `options` are more of `launch`."""
+    """Build and launch the app; `options` are passed to `launch`."""
     app = build_app()
-    keep_tidy(app)
+    free_memory_when_idle(app)
     app.launch(
         max_file_size=MOST_BYTES, theme=make_theme(), css=make_css(), footer_links=["api"], ssr_mode=False,
         run_history=False, enable_monitoring=False, pwa=False, share=False, **options,

@@ -1,31 +1,31 @@
-"""Boundary scores (of phonemes, words, onsets) as an `evaluate` metric: a thin face of `sat_probe.boundary_scores`.
+"""Scores of predicted boundaries (of phonemes, words or onsets) as an `evaluate` metric: `sat_probe.boundary_scores`.
 
 Precision, recall, F1, over-segmentation and R-value.
 """
 
-# evaluate reads these lines with a regular expression: one import per line
+# evaluate finds these imports with a regular expression: one per line
 import datasets
 import evaluate
 
 import sat_probe
 
 _DESCRIPTION = """
-Compares predicted boundaries with reference boundaries (seconds) and says by which counting rule: "rasanen" (search
-regions cut at their midpoints), "strict" (largest one-to-one matching) or "lenient" (any boundary within tolerance).
-Scores are micro-averaged: counts are summed over all utterances first.
+Scores predicted boundaries against reference boundaries (seconds) under a counting rule: "rasanen" (search regions cut
+at their midpoints), "strict" (largest one-to-one matching) or "lenient" (any boundary within the tolerance). Scores are
+micro-averaged: counts are summed over all utterances first.
 """
 
 _INPUTS_DESCRIPTION = """
 Args:
-    predictions (list of lists of float): ascending boundary times in seconds, one list per utterance; empty is allowed.
+    predictions (list of lists of float): ascending boundary times in seconds, one list per utterance; may be empty.
     references (list of lists of float): likewise, in the same order.
-    tolerance (float): largest distance in seconds at which a prediction finds a reference, inclusive; 0.02 by default.
-    counting (str): "rasanen", "strict" or "lenient". "rasanen" if not given; the result repeats it.
+    tolerance (float): largest distance in seconds between a prediction and its reference, inclusive; default 0.02.
+    counting (str): "rasanen" (default), "strict" or "lenient".
 Returns:
-    references, predictions, hits, prediction_hits (int): the components.
-    precision, recall, f1, over_segmentation, r_value (float, 1 is perfect but for over_segmentation, where 0 is): the
-        rates; NaN where the denominator is zero.
-    counting (str), tolerance (float): what they were computed with.
+    references, predictions, hits, prediction_hits (int): the counts.
+    precision, recall, f1, over_segmentation, r_value (float): the rates; ideal is 0 for over_segmentation and 1 for
+        the others; NaN if the denominator is zero.
+    counting (str), tolerance (float): the settings that were used.
 Examples:
     >>> metric = evaluate.load("spaces_demo/phoneme_boundary")
     >>> metric.compute(predictions=[[0.11, 0.32]], references=[[0.10, 0.20, 0.30]], counting="strict")["hits"]

@@ -1,4 +1,4 @@
-"""Switching heads off in the browser is a head mask, and what is seen and heard of it is what the model says."""
+"""The Ablate tab: heads that are off are a head mask, and the effect shown is that of the study."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ import soundfile
 import torch
 
 from sat_probe.demo.ablate import tab as ablate_tab
-from sat_probe.demo.ablate.head_grid import grid_of, heads_off
+from sat_probe.demo.ablate.head_grid import grid_html, heads_off
 from sat_probe.demo.clips import example_clip, examples
 from sat_probe.demo.session import Session
-from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.inputs import load_model
 from sat_probe.studies.probing.features import Ablation, pretraining_head
 from tests.models.tiny_models import tiny_model
 
-SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))
 DROP, MASK = ablate_tab.MODES
 
 
@@ -32,7 +30,7 @@ def clip():
     return example_clip(next(iter(examples())))
 
 
-def told(*off):
+def sent(*off):
     return gr.EventData(None, {"off": [list(head) for head in off]})
 
 
@@ -59,14 +57,14 @@ def test_the_change_of_hidden_states_is_that_of_a_head_mask(clip):
 
 
 def test_the_tab_shows_and_plays_what_the_study_says(clip):
-    session = Session(clip, SETTINGS.models[0])
+    session = Session(clip)
     off = frozenset({(0, 0), (0, 1)})
-    shown = ablate_tab.ablate(SETTINGS, session, off, 12, DROP)
+    shown = ablate_tab.ablate(session, off, 12, DROP)
     assert "2 heads off and span ± 12 frames" in shown
     model = load_model(None, device="cpu")
     effect = ablation_effect(model, clip.waveform, Ablation(off, 12, "zero"), pretraining_head(model))
     intact, changed = effect.errors()
-    assert f"{intact:.3f} with all heads, {changed:.3f} without these" in shown
+    assert f"{intact:.3f} with all heads, {changed:.3f} after the ablation" in shown
     sounds = [
         soundfile.read(io.BytesIO(base64.b64decode(data)))[0]
         for data in re.findall(r'src="data:audio/wav;base64,([^"]+)"', shown)
@@ -79,45 +77,45 @@ def test_the_tab_shows_and_plays_what_the_study_says(clip):
 
 
 def test_the_two_meanings_of_a_span_differ(clip):
-    session = Session(clip, SETTINGS.models[0])
+    session = Session(clip)
     errors = {
-        mode: re.search(
-            r"([\d.]+) without these", ablate_tab.ablate(SETTINGS, session, frozenset(), 1, mode)
-        )[1]
+        mode: re.search(r"([\d.]+) after the ablation", ablate_tab.ablate(session, frozenset(), 1, mode))[1]
         for mode in (DROP, MASK)
     }
     assert errors[DROP] != errors[MASK]
     with pytest.raises(ConfigurationError, match="no such way"):
-        ablate_tab.ablate(SETTINGS, session, frozenset(), 1, "something else")
+        ablate_tab.ablate(session, frozenset(), 1, "something else")
 
 
-def test_nothing_off_and_no_limit_is_no_ablation(clip):
-    session = Session(clip, SETTINGS.models[0])
-    assert ablate_tab.ablate(SETTINGS, session, frozenset(), ablate_tab.WIDEST, DROP) == ablate_tab.ASK
+def test_without_heads_off_and_limit_nothing_is_computed(clip):
+    session = Session(clip)
+    assert ablate_tab.ablate(session, frozenset(), ablate_tab.WIDEST, DROP) == ablate_tab.ASK
 
 
 def test_the_grid_is_checked_against_the_model(clip):
-    categories = (("global", "vertical"), ("diagonal", "global"))
-    assert heads_off(told((0, 1), (1, 0)), categories) == {(0, 1), (1, 0)}
-    assert heads_off(told(), categories) == frozenset()
-    for event in (
-        told((2, 0)),
-        told((0, 9)),
-        told((0,)),
-        gr.EventData(None, {"off": "all"}),
-        gr.EventData(None, {}),
+    session = Session(label="mine", analyzed_heads=(("global", None), ("diagonal", "global")))
+    assert heads_off(sent((0, 0), (1, 0)), session) == {(0, 0), (1, 0)}
+    assert heads_off(sent(), session) == frozenset()
+    for event, message in (
+        (sent((2, 0)), "mine has no head 0 in layer 2"),
+        (sent((0, 9)), "mine has no head 9 in layer 0"),
+        (sent((0, 1)), "head 1 of layer 0 was removed from mine"),
+        (sent((0,)), "no list of heads"),
+        (sent(("0", 1)), "no list of heads"),
+        (gr.EventData(None, {"off": "all"}), "no list of heads"),
+        (gr.EventData(None, {}), "no list of heads"),
     ):
-        with pytest.raises(ConfigurationError, match="does not have"):
-            heads_off(event, categories)
-    off, shown = ablate_tab.switched(SETTINGS, Session(), ablate_tab.WIDEST, DROP, told((0, 0)))
+        with pytest.raises(ConfigurationError, match=message):
+            heads_off(event, session)
+    off, shown = ablate_tab.switch_heads(Session(), ablate_tab.WIDEST, DROP, sent((0, 0)))
     assert off == {(0, 0)}
     assert "1 head off" in shown
 
 
 def test_the_grid_names_every_head():
-    grid = grid_of((("global", "vertical"), ("diagonal", "global")))
+    grid = grid_html((("global", "vertical"), ("diagonal", "global")))
     labels = re.findall(r'aria-label="(Switch off [^"]+)"', grid)
-    assert labels[0] == "Switch off layer 1, head 0, diagonal", "the last layer stands on top"
+    assert labels[0] == "Switch off layer 1, head 0, diagonal", "the last layer is at the top"
     assert len(labels) == 4
     assert re.findall(r">([GVD])</button>", grid) == ["D", "G", "G", "V"]
 

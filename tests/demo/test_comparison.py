@@ -1,4 +1,4 @@
-"""Two reports side by side: numbers, figures on the same axes, and each head's fate."""
+"""The Compare tab: numbers, figures on the same axes, and the change of each head."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from sat_probe.demo.compare.comparison import (
     SCALES,
     Side,
-    named_apart,
-    shown_changes,
-    shown_figures,
-    shown_overview,
+    changes_html,
+    distinct_names,
+    figures_html,
+    overview_html,
 )
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.errors import ReportError
@@ -25,7 +25,7 @@ FIRST, SECOND = Side("one", made_report(seed=0)), Side("two & <b>", made_report(
 
 
 def test_counts_shares_and_quartiles():
-    shown = shown_overview((FIRST, SECOND))
+    shown = overview_html((FIRST, SECOND))
     assert shown.count("2 (33%)") == 6
     low, middle, high = FIRST.report.heads["globalness"].quantile([0.25, 0.5, 0.75])
     assert f"{middle:.3g} ({low:.3g} to {high:.3g})" in shown
@@ -37,7 +37,7 @@ def test_both_figures_of_a_pair_have_the_same_axes(monkeypatch):
     monkeypatch.setattr(
         "sat_probe.demo.compare.comparison.inline_figure", lambda ax, alt: drawn.append((ax, alt)) or ""
     )
-    shown_figures((FIRST, SECOND), SCALES[0])
+    figures_html((FIRST, SECOND), SCALES[0])
     assert len(drawn) == 8
     for (left, _), (right, _) in zip(drawn[2::2], drawn[3::2], strict=True):
         assert left.get_xlim() == right.get_xlim()
@@ -45,18 +45,18 @@ def test_both_figures_of_a_pair_have_the_same_axes(monkeypatch):
     assert drawn[1][1] == "Category of every head, two & <b>: 6 heads, 2 global, 2 vertical, 2 diagonal."
 
 
-def test_a_scale_that_a_table_lacks_is_named():
+def test_a_missing_scale_is_named():
     with pytest.raises(ReportError, match="one has no 'globalness_per_log_length'"):
-        shown_figures((FIRST, SECOND), SCALES[1])
+        figures_html((FIRST, SECOND), SCALES[1])
     with pytest.raises(ReportError, match="one of the two scales"):
-        shown_figures((FIRST, SECOND), "bits")
+        figures_html((FIRST, SECOND), "bits")
 
 
-def test_changes_of_each_head_and_the_same_numbers_as_csv():
+def test_changed_heads_and_the_same_numbers_as_csv():
     other = made_report(seed=1)
     other.heads.loc[0, "category"] = "vertical"
-    shown = shown_changes((FIRST, Side("two", other)))
-    assert "1 of 6 heads are of another kind" in shown
+    shown = changes_html((FIRST, Side("two", other)))
+    assert "1 of 6 heads have another category" in shown
     pd.testing.assert_frame_equal(
         saved(shown).drop(columns="changed"),
         FIRST.report.compare(other).drop(columns="changed"),
@@ -65,20 +65,20 @@ def test_changes_of_each_head_and_the_same_numbers_as_csv():
     )
 
 
-def test_models_of_two_shapes_are_told_apart_not_compared():
+def test_models_of_different_shapes_are_not_compared_head_by_head():
     other = made_report()
     other.heads = other.heads.iloc[:3]
-    shown = shown_changes((FIRST, Side("two", other)))
+    shown = changes_html((FIRST, Side("two", other)))
     assert "6 heads in 2 layers against 3 heads in 1 layers" in shown
     assert "base64" not in shown
 
 
-def test_the_same_name_twice_is_told_apart():
-    assert [side.name for side in named_apart(FIRST, FIRST)] == ["one (first)", "one (second)"]
-    assert named_apart(FIRST, SECOND) == (FIRST, SECOND)
+def test_equal_names_are_made_distinct():
+    assert [side.name for side in distinct_names(FIRST, FIRST)] == ["one (first)", "one (second)"]
+    assert distinct_names(FIRST, SECOND) == (FIRST, SECOND)
 
 
-def test_a_figure_inherits_the_colour_of_the_page_and_asks_for_nothing():
+def test_a_figure_takes_the_colour_of_the_page_and_fetches_nothing():
     svg = inline_figure(plot_distribution(FIRST.report.heads), 'heads of "<b>"\nand more')
     assert svg.startswith('<svg role="img" aria-label="heads of &quot;&lt;b&gt;&quot; and more"')
     assert svg.count("currentColor") > 20

@@ -1,4 +1,4 @@
-"""The numbers of the Explore tab are the library's; recordings stay in their session and are deleted."""
+"""The Explore tab: its numbers are those of the library, and recordings stay in their session and are deleted."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 from sat_probe import analyze_model
+from sat_probe.demo import page_frame
 from sat_probe.demo.clips import bundled_clip, example_clip, examples, uploaded_alignment, uploaded_clip
-from sat_probe.demo.explore import page_frame
 from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.session import Session, categories_of
-from sat_probe.demo.settings import DemoSettings, ModelChoice
+from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import AlignmentError, AudioError, ConfigurationError
 from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.phones.readers.textgrid import write_textgrid
+from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.inputs import load_model
 from sat_probe.studies.segmentation.sources import Settings, Source, model_boundaries
 
-SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))
+SETTINGS = DemoSettings({"bundled": ModelChoice()})
 EXAMPLE = next(iter(examples()))
 
 
@@ -68,9 +69,9 @@ def test_the_boundaries_and_their_scores_are_those_of_the_study(model):
     truth = dict(model_boundaries(model, clip.waveform, Settings(alphas=(0.3,), betas=(1.2,))))
     expected = truth[Source("attention", layer, head)][0]
     assert len(expected), "there is something to compare"
-    session = Session(clip, SETTINGS.models[0], head=(layer, head))
-    shown = explore_tab.predict(SETTINGS, session, 0.3, 1.2)
-    assert f"the {len(expected)} phone boundaries that layer {layer}, head {head} predicts" in shown
+    session = Session(clip, head=(layer, head))
+    shown = explore_tab.predict(session, 0.3, 1.2)
+    assert f"the {len(expected)} phone boundaries predicted by layer {layer}, head {head}" in shown
     for rule in ("rasanen", "strict", "lenient"):
         scores = boundary_scores([clip.alignment.boundaries()], [expected], 0.02, counting=rule)
         row = re.search(rf'<th scope="row">{rule}</th>(.*?)</tr>', shown)[1]
@@ -78,29 +79,29 @@ def test_the_boundaries_and_their_scores_are_those_of_the_study(model):
         assert cells[0] == f"{scores.hits} of {scores.references}"
         assert cells[1:3] == [f"{scores.precision:.3f}", f"{scores.recall:.3f}"]
         assert cells[-1] == f"{scores.r_value:.3f}"
-    more = explore_tab.predict(SETTINGS, session, 0.3, 5.0)
-    assert int(re.search(r"the (\d+) phone boundaries", more)[1]) != len(expected), "beta matters"
+    more = explore_tab.predict(session, 0.3, 5.0)
+    assert int(re.search(r"the (\d+) phone boundaries", more)[1]) != len(expected), "beta has an effect"
 
 
-def test_an_upload_is_deleted_and_still_known_to_its_session_alone(tmp_path):
+def test_an_upload_is_deleted_and_kept_only_in_its_session(tmp_path):
     path = upload(tmp_path)
     session, *_ = analyze(path)
     assert not list(tmp_path.iterdir())
     assert session.clip.name == "mine.flac"
     again, *_ = analyze(path, session=session)
     assert again.clip is session.clip
-    with pytest.raises(AudioError, match=r"mine\.flac: is not here any more"):
+    with pytest.raises(AudioError, match=r"mine\.flac: has been deleted"):
         analyze(path)
 
 
 def test_a_refused_upload_is_deleted_too(tmp_path):
     path = upload(tmp_path)
-    with pytest.raises(AudioError, match="too long, at most 1 s"):
+    with pytest.raises(AudioError, match="too long; the limit is 1 s"):
         analyze(path, settings=replace(SETTINGS, max_seconds=1.0))
     assert not list(tmp_path.iterdir())
 
 
-def test_phones_that_do_not_fit_are_left_out_and_can_be_sent_again(tmp_path):
+def test_phones_that_do_not_fit_are_left_out_with_a_warning(tmp_path):
     file = tmp_path / "a.phn"
     file.write_text("0 100 a\n100 200 b\n")
     path = upload(tmp_path)
@@ -112,14 +113,14 @@ def test_phones_that_do_not_fit_are_left_out_and_can_be_sent_again(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_that_is_not_offered_deletes_what_was_sent(tmp_path):
+def test_uploads_are_deleted_if_the_model_is_not_offered(tmp_path):
     path = upload(tmp_path)
     with pytest.raises(ConfigurationError):
         explore_tab.analyze(SETTINGS, "org/evil", EXAMPLE, path, None, Session(), 0.3, 1.2)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_textgrid_is_scored_against_and_its_labels_stand_at_the_axes(tmp_path):
+def test_a_textgrid_gives_scores_and_labels_of_the_axes(tmp_path):
     clip = example_clip(EXAMPLE)
     grid = tmp_path / "mine.TextGrid"
     write_textgrid(grid, clip.alignment)
@@ -158,25 +159,26 @@ def test_markup_in_a_name_stays_text(tmp_path):
     assert "<img" not in page
 
 
-def test_before_any_analysis_the_bundled_report_is_worked_on():
+def test_a_new_session_stands_for_the_bundled_report():
     report = page_frame.bundled_report()
-    clip, choice = Session().shown(SETTINGS)
+    clip = Session().shown_clip
     assert clip.name == report.examples["id"]
-    assert choice is SETTINGS.models[0]
+    assert Session().model == ModelChoice()
+    assert Session().refinement == ""
     assert Session().categories == categories_of(report.heads)
     assert content_of(explore_tab.saved_page())["example"]["id"] == clip.name
 
 
-def test_heads_that_are_not_there_are_refused():
+def test_heads_that_do_not_exist_are_refused():
     choose = explore_tab.choose
     session, shown = choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 2}))
     assert session.head == (1, 2)
     assert "layer 1, head 2" in shown
     with pytest.raises(ConfigurationError, match="has no head 99 in layer 1"):
         choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 99}))
-    for told in ({}, {"layer": "1", "head": 2}, {"layer": 1, "head": None}):
+    for sent in ({}, {"layer": "1", "head": 2}, {"layer": 1, "head": None}):
         with pytest.raises(ConfigurationError, match="no head was chosen"):
-            choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, told))
+            choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, sent))
 
 
 def test_the_bundled_report_is_of_the_bundled_model_and_speech(model):

@@ -1,4 +1,4 @@
-"""Tables of heads that strangers upload: read exactly, or refused in one line that names the file."""
+"""Uploaded tables of heads: read exactly, or refused in one line that names the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.hub.made_reports import made_report
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_table_is_read_to_the_last_bit(tmp_path, kind):
+def test_a_table_is_read_exactly(tmp_path, kind):
     heads = made_report().heads
     path = tmp_path / f"mine.{kind}"
     table = heads.assign(model="org/mine", secret="not read")
@@ -34,10 +34,10 @@ def changed(**columns: object) -> pd.DataFrame:
     ("table", "message"),
     [
         (changed(layer=-1), "row 1 has -1 as its layer"),
-        (changed(head=10**9), "not a whole number of 0 to 255"),
+        (changed(head=10**9), "not a whole number from 0 to 255"),
         (changed(layer=0.5), "row 1 has 0.5 as its layer"),
         (changed(layer=np.nan), "row 1 has nan as its layer"),
-        (changed(globalness=np.inf), "'inf' as its globalness, no number"),
+        (changed(globalness=np.inf), "'inf' as its globalness, which is not a number"),
         (changed(diagonality=["a", 1, 2, 3, 4, 5]), "'a' as its diagonality"),
         (changed(category="<script>"), "'<script>' is no category"),
         (changed(head=0), "must list every head once"),
@@ -46,7 +46,7 @@ def changed(**columns: object) -> pd.DataFrame:
         (pd.DataFrame(), "neither a parquet file nor CSV"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, table, message):
+def test_wrong_tables_are_refused_in_one_line(tmp_path, table, message):
     path = tmp_path / "bad.csv"
     table.to_csv(path, index=False)
     with pytest.raises(ReportError, match=message) as raised:
@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, table, message):
     assert "\n" not in str(raised.value)
 
 
-def test_files_are_bounded_before_they_are_read(tmp_path, monkeypatch):
+def test_limits_are_checked_before_reading(tmp_path, monkeypatch):
     heads = made_report().heads
     many = pd.concat([heads] * 800)
     many.to_parquet(tmp_path / "many.parquet")
@@ -68,10 +68,10 @@ def test_files_are_bounded_before_they_are_read(tmp_path, monkeypatch):
         read_heads_file(tmp_path / "many.csv")
 
 
-def test_what_is_no_table_is_refused(tmp_path):
+def test_files_that_are_no_table_are_refused(tmp_path):
     for name, content in (("cut.parquet", b"PAR1 and no more"), ("noise.csv", b"\xff\xfe\x00\x01" * 9)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ReportError, match=name):
             read_heads_file(tmp_path / name)
-    with pytest.raises(ReportError, match=r"gone\.csv: was deleted"):
+    with pytest.raises(ReportError, match=r"gone\.csv: has been deleted"):
         read_heads_file(tmp_path / "gone.csv")

@@ -1,4 +1,4 @@
-"""What the Report tab shows and gives: the right rows, every digit, and no markup of strangers."""
+"""The Report tab: rows within the bounds, exact CSV, and escaped names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sat_probe.demo.browse.heads_table import csv_link, html_table, select_heads
-from sat_probe.demo.browse.tab import ORDERS, shown_heads, shown_report
+from sat_probe.demo.browse.tab import ORDERS, heads_html, report_html
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES
 from tests.hub.made_reports import made_report
@@ -20,7 +20,7 @@ EVERYTHING = list(CATEGORIES)
 
 
 def saved(shown: str) -> pd.DataFrame:
-    """The table in the CSV link of a page."""
+    """Return the table in the CSV link of a page."""
     content = base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1])
     table = pd.read_csv(io.BytesIO(content), dtype=object)
     words = {"category", "category_other", "changed"}
@@ -31,15 +31,15 @@ def test_the_csv_equals_heads_parquet_to_the_last_bit(tmp_path):
     report = made_report()
     report.save(tmp_path / "report", pictures=False)
     heads = pd.read_parquet(tmp_path / "report" / "heads.parquet")
-    shown = shown_heads(report, EVERYTHING, "", "", "globalness", "", "", "layer", ORDERS[0])
+    shown = heads_html(report, EVERYTHING, "", "", "globalness", "", "", "layer", ORDERS[0])
     pd.testing.assert_frame_equal(saved(shown), heads, check_exact=True, check_dtype=False)
 
 
-def test_bounds_are_inclusive_and_the_csv_has_the_rows_that_are_shown():
+def test_bounds_are_inclusive_and_the_csv_has_the_shown_rows():
     report = made_report()
     heads = report.heads
     edge = heads["globalness"].sort_values().iloc[2]
-    shown = shown_heads(
+    shown = heads_html(
         report, ["global", "diagonal"], "0", "1", "globalness", repr(float(edge)), "", "globalness", ORDERS[1]
     )
     expected = heads[heads["category"].isin(["global", "diagonal"]) & (heads["globalness"] >= edge)]
@@ -49,7 +49,7 @@ def test_bounds_are_inclusive_and_the_csv_has_the_rows_that_are_shown():
     assert shown.count("<tr>") == len(expected) + 1
 
 
-def test_a_head_without_the_metric_is_within_no_bound_of_it():
+def test_bounds_exclude_heads_without_the_metric():
     heads = made_report().heads  # mean_offset_ms of the first one is NaN
     assert len(select_heads(heads, EVERYTHING, metric="mean_offset_ms")) == 6
     assert len(select_heads(heads, EVERYTHING, metric="mean_offset_ms", at_least=-1e9)) == 5
@@ -57,19 +57,19 @@ def test_a_head_without_the_metric_is_within_no_bound_of_it():
     assert select_heads(heads, [], last_layer=0).empty
 
 
-def test_what_was_typed_is_checked():
+def test_bounds_that_are_not_numbers_are_refused():
     report = made_report()
-    with pytest.raises(ReportError, match="From layer: 'two' is no number"):
-        shown_heads(report, EVERYTHING, "two", "", "globalness", "", "", "layer", ORDERS[0])
+    with pytest.raises(ReportError, match="From layer: 'two' is not a number"):
+        heads_html(report, EVERYTHING, "two", "", "globalness", "", "", "layer", ORDERS[0])
     with pytest.raises(ReportError, match="does not have 'spread_ms'"):
-        shown_heads(report, EVERYTHING, "", "", "spread_ms", "", "", "layer", ORDERS[0])
-    comma = shown_heads(report, EVERYTHING, "", "", "globalness", "−0,5", "", "layer", ORDERS[0])
+        heads_html(report, EVERYTHING, "", "", "spread_ms", "", "", "layer", ORDERS[0])
+    comma = heads_html(report, EVERYTHING, "", "", "globalness", "−0,5", "", "layer", ORDERS[0])
     assert f"{(report.heads['globalness'] >= -0.5).sum()} of 6 heads" in comma
 
 
-def test_names_of_strangers_stay_text():
+def test_names_are_escaped():
     name = '<img src=x onerror="alert(1)">'
-    about = shown_report(made_report(model=name, command="{{command}} ${1 + 1}"))
+    about = report_html(made_report(model=name, command="{{command}} ${1 + 1}"))
     assert "<img" not in about
     assert html.escape(name) in about
     table = pd.DataFrame({name: [name], "category": ["<b>"]})

@@ -1,4 +1,4 @@
-"""What becomes of the phones: the numbers are those of the measures, and a probe of other weights is not shown."""
+"""The effect of an ablation on phones: numbers are those of the measures; a probe of other weights is not used."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from sat_probe.demo.ablate import tab as ablate_tab
 from sat_probe.demo.ablate.phones import ABSENT, phones_html
 from sat_probe.demo.clips import example_clip, examples
 from sat_probe.demo.session import Session
-from sat_probe.demo.settings import DemoSettings, ModelChoice
 from sat_probe.errors import ModelError
 from sat_probe.measures.posterior_change import changed, divergence
 from sat_probe.studies.probing import phone_probe
 from sat_probe.studies.probing.probe import Probe
 
-SETTINGS = DemoSettings(models=(ModelChoice("bundled"),))
 PHONES = ("aa", "iy", "m", "s", "t", "sil")
 MADE = {"strangers_speech": {"accuracy": 0.273, "constant": 0.081}}
 PROBE = phone_probe.PhoneProbe(Probe(1, 4, len(PHONES), None), PHONES, -1, "0", MADE)
@@ -36,7 +34,7 @@ def times(clip):
 
 
 def read_of(clip, times, right: float):
-    """Log posteriors that name this share of the frames rightly, as far as the probe has their phone; else silence."""
+    """Return log posteriors that are right in this share of the frames of phones that the probe knows, else silence."""
     rng = np.random.default_rng(0)
     chosen = np.full(len(times), PHONES.index("sil"))
     for start, end, label in clip.phones:
@@ -51,12 +49,12 @@ def read_of(clip, times, right: float):
 def test_the_numbers_are_those_of_the_measures(clip, times):
     read = np.stack([read_of(clip, times, 1.0), read_of(clip, times, 0.0)])
     shown = phones_html(read, PROBE, clip, times)
-    assert f"{changed(*read).mean():.0%} of the frames are read as another phone" in shown
-    assert f"mean divergence {divergence(*read).mean():.2f} nats" in shown
-    right = re.search(r"speech (\d+)% are right with all heads, (\d+)% without", shown)
+    assert f"In {changed(*read).mean():.0%} of the frames the probe reads another phone" in shown
+    assert f"the mean divergence is {divergence(*read).mean():.2f} nats" in shown
+    right = re.search(r"it reads (\d+)% correctly with all heads, (\d+)% after", shown)
     assert int(right[1]) > int(right[2]) == 0
-    assert "names 27% of the frames" in shown
-    assert "right in 8%" in shown
+    assert "it reads 27% of the speech frames correctly" in shown
+    assert "the most frequent phone gives 8%" in shown
     spoken, before, after = re.findall(r'class="sat-phones"><span>[^<]*</span>(.*?)</p>', shown)
     assert spoken.split()[0] == spoken.split()[-1] == "sil"
     assert "<mark>" not in before
@@ -64,26 +62,25 @@ def test_the_numbers_are_those_of_the_measures(clip, times):
     assert shown.count("<svg") == 1
 
 
-def test_what_changed_is_marked_and_nothing_else(clip, times):
+def test_only_changed_phones_are_marked(clip, times):
     read = read_of(clip, times, 1.0)
     moved = read.copy()
     moved[40:60] = np.log([0.02, 0.9, 0.02, 0.02, 0.02, 0.02])
     shown = phones_html(np.stack([read, moved]), PROBE, clip, times)
     assert re.findall("<mark>(.*?)</mark>", shown) == ["iy"]
     shown = phones_html(np.stack([read, read]), PROBE, replace(clip, alignment=None), times)
-    assert "0% of the frames" in shown
-    for absent in ("<mark>", "spoken:", "are right with"):
+    assert "In 0% of the frames" in shown
+    for absent in ("<mark>", "spoken:", "Of the speech frames"):
         assert absent not in shown
 
 
 def ablated(clip) -> str:
     mode = next(iter(ablate_tab.MODES))
-    session = Session(clip, SETTINGS.models[0])
-    return ablate_tab.ablate(SETTINGS, session, frozenset({(0, 0)}), ablate_tab.WIDEST, mode)
+    return ablate_tab.ablate(Session(clip), frozenset({(0, 0)}), ablate_tab.WIDEST, mode)
 
 
 @pytest.mark.parametrize("trouble", ["other weights", "damaged"])
-def test_a_probe_that_does_not_fit_is_absent_and_the_rest_is_shown(monkeypatch, clip, trouble):
+def test_without_a_fitting_probe_the_rest_is_shown(monkeypatch, clip, trouble):
     fitting = phone_probe.bundled_phone_probe()
 
     def bundled():
@@ -99,7 +96,7 @@ def test_a_probe_that_does_not_fit_is_absent_and_the_rest_is_shown(monkeypatch, 
     assert shown.count("<audio controls") == 3
 
 
-def test_the_bundled_model_has_its_phones(clip):
+def test_the_phones_of_the_bundled_model_are_shown(clip):
     shown = ablated(clip)
     assert ABSENT not in shown
     assert shown.count("sat-phones") == 3

@@ -1,4 +1,4 @@
-"""The demo looks like the page of a report, and fetches nothing."""
+"""The theme has the colours of the report page, and fetches nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_text_can_be_read_in_light_and_dark():
+def test_text_has_enough_contrast_in_light_and_dark():
     for index in (0, 1):
         for text in ("ink", "soft", "accent"):
             for ground in ("paper", "panel"):

@@ -1,4 +1,4 @@
-"""Both Spaces, each running as on the Hub: `python app.py` in its own folder, in a process of its own."""
+"""Both Spaces, each run as on the Hub: `python app.py` in its own folder and process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRANGE = 'org/<img src=x onerror="document.title=1">{{name}}'
 
 @pytest.fixture(scope="session")
 def explorer() -> Iterator[Space]:
-    """The head explorer, whose operator offers a published dataset of two models; one has markup in its name."""
+    """The head explorer with a published dataset of reports of two models, one of them with markup in its name."""
     LOCAL_HUB.reset()
     for seed, model in enumerate(("org/plain", STRANGE)):
         push_report(made_report(model, seed=seed), PUBLISHED, pictures=False, token=TOKEN)
@@ -39,7 +39,7 @@ def metric_space() -> Iterator[Space]:
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One Chromium for all tests; each opens pages of its own."""
+    """One Chromium for all tests, which open their own pages."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
@@ -50,7 +50,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @contextmanager
 def visiting(browser: Browser, space: Space, width: int = 1200, theme: str = "light") -> Iterator[Page]:
-    """A page of a Space; afterwards it must have asked no other host, and have nothing on its console."""
+    """Open a page of a Space; it fails if the page asks another host or writes an error to the console."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
     page.set_default_timeout(60_000)
     asked: list[str] = []
@@ -69,13 +69,13 @@ def visiting(browser: Browser, space: Space, width: int = 1200, theme: str = "li
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Choose a tab, which may be in the menu of those that have no room."""
+    """Choose a tab, which may be in the overflow menu."""
     page.locator("[role=tablist]").first.wait_for()
     tab = page.get_by_role("tab", name=name)
     menu = page.locator(".overflow-menu > button")
     chosen = page.get_by_role("tab", name=name, selected=True)
     tab.or_(menu).first.wait_for()
-    for _ in range(5):  # a click goes astray where the row of tabs is laid out anew under it
+    for _ in range(5):  # a click is lost if the row of tabs is being laid out again
         if not tab.count():
             menu.click()
             page.locator(".overflow-dropdown button", has_text=name).click()

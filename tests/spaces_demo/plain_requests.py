@@ -1,4 +1,4 @@
-"""Requests to a running Space without Gradio's client, which checks what is sent and shares one stream of answers."""
+"""Requests to a running Space without Gradio's client, which would check them and share one stream of answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ PATIENCE = 120  # seconds, for machines that do other things too
 
 
 def asked(url: str, name: str, data: Sequence[object]) -> str:
-    """Ask an endpoint of the Space at `url`: the event to listen to.
+    """Send a request to an endpoint of the Space at `url`; return the event to listen to.
 
     Raises:
-        urllib.error.HTTPError: it was turned away; its text says why.
+        urllib.error.HTTPError: if it was refused; its text says why.
     """
     request = urllib.request.Request(
         f"{url}gradio_api/call/{name}",
@@ -25,11 +25,11 @@ def asked(url: str, name: str, data: Sequence[object]) -> str:
 
 
 def answer_of(url: str, name: str, event: str) -> str:
-    """All that is sent of an event, over a connection of its own: "event: complete" or "event: error", and data."""
+    """Return all that is sent for an event, over its own connection: "event: complete" or "event: error", and data."""
     with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=PATIENCE) as answer:
         return answer.read().decode()
 
 
 def called(url: str, name: str, data: Sequence[object]) -> str:
-    """Ask and wait for the answer."""
+    """Send a request and return the answer."""
     return answer_of(url, name, asked(url, name, data))

@@ -1,4 +1,4 @@
-"""More requests at once than there is room for: each is answered or turned away, and the next visitor is served."""
+"""More requests at once than the queue takes: each is answered or refused, and the next visitor is served."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FULL = "Queue is full"
 
 
 def enter(url: str) -> str | None:
-    """Ask for the report: the event, or None if the queue was full."""
+    """Ask for the report; return the event, or None if the queue was full."""
     try:
         return asked(url, "report", [MODEL, None])
     except urllib.error.HTTPError as error:
@@ -30,7 +30,7 @@ def enter(url: str) -> str | None:
 
 
 def stay(url: str, event: str) -> str:
-    """Wait for the report, which must be there."""
+    """Wait for the report and return it."""
     answer = answer_of(url, "report", event)
     assert answer.startswith("event: complete"), answer[:200]
     (shown,) = json.loads(answer.split("data: ", 1)[1])
@@ -53,13 +53,13 @@ def test_a_hundred_requests_at_once(explorer, pool, tmp_path):
         return event and stay(explorer.url, event)
 
     shown = [page for page in pool.map(visitor, range(CROWD)) if page is not None]
-    assert len(shown) >= DemoSettings().queue_size, "so many may wait; none of these was turned away"
+    assert len(shown) >= DemoSettings().queue_size, "these may wait; none of them was refused"
     status, _ = analyzed(explorer.client(), recording(tmp_path, 0.5, 2))
     assert "visitor-2.wav" in status
 
 
-def test_who_finds_the_queue_full_is_turned_away_and_all_others_are_answered(monkeypatch, pool):
-    """While the first request takes its time, so that how many are turned away hangs on no clock."""
+def test_a_full_queue_refuses_requests_and_answers_all_others(monkeypatch, pool):
+    """The first request waits until all have been sent, so the number of refusals does not depend on timing."""
     settings = DemoSettings(queue_size=10, concurrency=1)
     everyone_asked = threading.Event()
 
@@ -67,7 +67,7 @@ def test_who_finds_the_queue_full_is_turned_away_and_all_others_are_answered(mon
         assert everyone_asked.wait(120)
         return "MockingjayModel"
 
-    monkeypatch.setattr(report_tab, "shown_report", slow)
+    monkeypatch.setattr(report_tab, "report_html", slow)
     app = serve(settings, block=False, quiet=True)
     try:
         url = app.local_url

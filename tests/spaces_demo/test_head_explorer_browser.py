@@ -1,4 +1,4 @@
-"""The head explorer in a browser: recordings, heads, ablation, a narrow screen; nothing goes to another host."""
+"""The head explorer in a browser: recordings, heads, ablation, a narrow screen; no other host is asked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def address(explorer):
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens the app and waits for the saved report; whatever goes wrong in the browser fails the test at its end."""
+    """Open the app and wait for the saved report; errors in the browser fail the test at its end."""
     troubles, contexts = [], []
 
     def opened(**options):
@@ -55,17 +55,17 @@ def heads(page):
 
 
 def analyzed(page, name):
-    """Press the button, and wait until the recording of this name is shown."""
+    """Press the button, and wait until the recording with this name is shown."""
     page.click("#analyze")
     page.locator("#status", has_text=name).wait_for()
     heads(page).locator("#map-note", has_text=name).wait_for()
     page.locator("#boundaries figure").wait_for()
 
 
-def test_the_saved_report_comes_first_and_its_heads_can_be_opened(visit):
+def test_heads_of_the_saved_report_can_be_opened(visit):
     page = visit()
     assert "A saved report" in page.inner_text("#status")
-    assert page.locator("#boundaries figure").count() == 0, "no model was run"
+    assert page.locator("#boundaries figure").count() == 0, "no model has been run"
     title = heads(page).locator("#detail-title")
     heads(page).locator("#grid button").nth(1).focus()
     page.keyboard.press("Enter")
@@ -95,7 +95,7 @@ def test_beta_moves_the_boundaries(visit):
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
-def test_a_recording_is_read_and_one_hears_and_sees_its_heads(visit, tmp_path, kind):
+def test_an_uploaded_recording_is_analyzed_and_played(visit, tmp_path, kind):
     samples, rate = soundfile.read(next(iter(examples().values())))
     file = tmp_path / f"mine.{kind}"
     soundfile.write(file, samples, rate)
@@ -107,10 +107,10 @@ def test_a_recording_is_read_and_one_hears_and_sees_its_heads(visit, tmp_path, k
     assert seconds == pytest.approx(len(samples) / rate, abs=0.1)
     heads(page).locator("#audio").evaluate("audio => { audio.muted = true; audio.currentTime = 0.5; }")
     heads(page).locator("#playhead-key").wait_for(state="visible")
-    analyzed(page, file.name)  # once more, though the upload is deleted by now
+    analyzed(page, file.name)  # again, although the upload is deleted by now
 
 
-def test_heads_are_switched_off_with_keys_and_the_change_is_seen_and_heard(visit):
+def test_heads_are_switched_off_with_the_keyboard(visit):
     page = visit(color_scheme="dark")
     assert "dark" in page.locator("body").get_attribute("class")
     assert heads(page).locator("html").get_attribute("data-theme") == "dark"
@@ -133,7 +133,7 @@ def test_heads_are_switched_off_with_keys_and_the_change_is_seen_and_heard(visit
     page.locator("#effect", has_text="Switch heads off").wait_for()
 
 
-def test_everything_fits_a_narrow_screen(visit):
+def test_everything_fits_on_a_narrow_screen(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
     analyzed(page, "awb-01")
     heads(page).locator("#grid button").nth(2).tap()
@@ -144,11 +144,11 @@ def test_everything_fits_a_narrow_screen(visit):
         overhang = scope.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        assert overhang <= 1, "nothing sticks out at the side"
+        assert overhang <= 1, "nothing needs sideways scrolling"
 
 
 def test_a_refusal_is_one_line_and_the_next_request_works(visit, tmp_path):
-    visit.expected = ("Waveform load error: MediaError",)  # the browser's own player cannot read it either
+    visit.expected = ("Waveform load error: MediaError",)  # the player of the browser cannot read it either
     page = visit()
     file = tmp_path / "<img src=x onerror=document.title='owned'>.wav"
     file.write_text("this is no audio")
@@ -162,12 +162,12 @@ def test_a_refusal_is_one_line_and_the_next_request_works(visit, tmp_path):
     assert page.title() != "owned"
     badges = page.locator("[data-testid=status-tracker] .error")
     assert badges.count()
-    assert not any(badge.is_visible() for badge in badges.all()), "they cover the outputs"
+    assert not any(badge.is_visible() for badge in badges.all()), "they would cover the outputs"
     page.locator("#recording").get_by_label("Clear").click()
     analyzed(page, "awb-01")
 
 
-def test_nothing_outside_is_served(address, browser):
+def test_other_files_are_not_served(address, browser):
     context = browser.new_context()
     page = context.new_page()
     package = Path(examples()[next(iter(examples()))])

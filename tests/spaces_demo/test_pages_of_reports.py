@@ -1,4 +1,4 @@
-"""Compare and Report in a browser: what a visitor reads, uploads and saves, wide and narrow, light and dark."""
+"""The Compare and Report tabs in a browser, wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sat_probe.demo.explore.page_frame import bundled_report
+from sat_probe.demo.page_frame import bundled_report
 from tests.hub.made_reports import made_report
 from tests.spaces_demo.conftest import NARROW, PUBLISHED, STRANGE, open_tab, visiting
 
@@ -26,7 +26,7 @@ def fits(page) -> bool:
 
 
 def upload_second(page, path: Path) -> None:
-    """Send the second table, and wait until it is there and not only on its way."""
+    """Upload the second table, and wait until the upload is complete."""
     page.get_by_text("or upload a table of heads").last.click()
     page.locator("input[type=file]:not([accept*=audio])").last.set_input_files(path)
     page.locator(".file-preview", has_text=path.stem).wait_for()
@@ -44,7 +44,7 @@ def test_compare_an_uploaded_table_with_the_bundled_report(browser, explorer, tm
         open_tab(page, "Compare")
         upload_second(page, tmp_path / "mine.parquet")
         page.get_by_role("button", name="Compare", exact=True).click()
-        page.get_by_text(f"1 of {len(heads)} heads are of another kind").wait_for()
+        page.get_by_text(f"1 of {len(heads)} heads have another category").wait_for()
         page.get_by_role("img", name="Category of every head, mine.parquet").wait_for()
         assert page.locator("svg[role=img]:visible").count() >= 8
         assert unnamed_figures(page) == 0
@@ -71,7 +71,7 @@ def test_filter_sort_and_save_the_heads_of_a_report(browser, explorer, tmp_path)
         assert saved[column].astype(float).tolist() == wanted[column].tolist(), column
 
 
-def test_a_published_dataset_is_browsed_and_its_names_stay_text(browser, explorer):
+def test_names_in_a_published_dataset_are_escaped(browser, explorer):
     with visiting(browser, explorer, theme="dark") as page:
         open_tab(page, "Report")
         page.get_by_role("link", name="heads as CSV").wait_for()
@@ -85,7 +85,7 @@ def test_a_published_dataset_is_browsed_and_its_names_stay_text(browser, explore
         assert page.evaluate("document.body.classList.contains('dark')")
 
 
-def test_a_table_that_is_none_is_refused_in_one_line(browser, explorer, tmp_path):
+def test_a_file_that_is_no_table_is_refused_in_one_line(browser, explorer, tmp_path):
     (tmp_path / "<b>heads.csv").write_text("not,a table\n1,2\n", encoding="utf-8")
     with visiting(browser, explorer) as page:
         open_tab(page, "Compare")

@@ -62,7 +62,7 @@ def test_metric_refuses_bad_boundaries(metric):
         metric.compute(references=[[0.2, 0.1]], predictions=[[0.1]])
 
 
-def test_all_ways_to_write_boundaries_are_read_alike(app, tmp_path):
+def test_all_formats_give_the_same_boundaries(app, tmp_path):
     for name, text in (
         ("a.TextGrid", TEXTGRID),
         ("a.PHN", "0 1600 a\n1600 4800 b\n4800 8000 c\n"),
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_function(app):
     assert len(scores) == 3
 
 
-def test_the_example_tells_the_rules_apart(app):
+def test_the_rules_differ_on_the_example(app):
     example = [app.boundaries_of(text, None, "phones", False, "x") for text in app.EXAMPLE]
     assert app.scores_of(*example, 0.02)["hits"].is_unique
 
@@ -101,24 +101,24 @@ def test_the_picture_marks_hits_and_misses_and_says_so(app):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0.1 abc", "reference: 'abc' is no time"),
+        ("0.1 abc", "reference: 'abc' is not a time"),
         ("0.2 0.1", "comes after a later one"),
         ("nan", "reference"),
         ("-1 2", "boundary -1.0 is not a time from 0 s on"),
-        ("1 " * 1_100_000, "too large, at most 2 MB"),
-        (" ".join(map(str, range(50_001))), "has 50001 boundaries, at most 50000"),
+        ("1 " * 1_100_000, "too large; the limit is 2 MB"),
+        (" ".join(map(str, range(50_001))), "has 50001 boundaries; the limit is 50000"),
         (TEXTGRID[:90], "reference, line 9: found"),
         (TEXTGRID.replace("phones", "<b>"), "has no tier 'phones'; its tiers: <b>"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(app, text, message):
+def test_bad_input_is_refused_in_one_line(app, text, message):
     with pytest.raises(SatProbeError, match=message) as raised:
         app.score(text, None, "0.1", None, 20, "strict", "phones", False)
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_was_deleted_meanwhile(app, tmp_path):
-    with pytest.raises(SatProbeError, match=r"gone\.TextGrid: was deleted"):
+def test_a_deleted_file_is_named(app, tmp_path):
+    with pytest.raises(SatProbeError, match=r"gone\.TextGrid: has been deleted"):
         app.boundaries_of("", str(tmp_path / "gone.TextGrid"), "phones", False, "x")
 
 
@@ -149,5 +149,5 @@ def test_a_narrow_dark_screen_and_an_error_with_markup(browser, metric_space):
         assert page.evaluate("document.documentElement.scrollWidth") == NARROW
         page.get_by_label("Predicted boundaries", exact=True).fill("0.1 <img/src=x/onerror=document.title=1>")
         page.get_by_role("button", name="Score", exact=True).click()
-        page.get_by_text(re.compile("prediction: '<img/src=x.*is no time")).wait_for()
+        page.get_by_text(re.compile("prediction: '<img/src=x.*is not a time")).wait_for()
         assert page.locator("img[src=x]").count() == 0

@@ -1,4 +1,4 @@
-"""Several visitors at once: everyone gets the numbers of their own recording. How fast is for benchmarks/demo.py."""
+"""Several visitors at once: each gets the numbers of their own recording (benchmarks/demo.py measures the time)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sat_probe.demo.app import serve
 from sat_probe.demo.settings import DemoSettings
 
 
-def test_nobody_gets_the_answer_of_another(explorer, tmp_path):
+def test_answers_are_not_mixed_up(explorer, tmp_path):
     visits = visit(arrivals(explorer, 8, 0.5, tmp_path), seconds=3.0)
     assert not visits.failures
     assert visits.mixed_up == 0
@@ -19,7 +19,7 @@ def test_nobody_gets_the_answer_of_another(explorer, tmp_path):
 
 
 @pytest.mark.browser
-def test_what_a_visitor_saw_leaves_the_memory_with_them(browser):
+def test_memory_is_freed_when_a_visitor_leaves(browser):
     app = serve(DemoSettings(), block=False, quiet=True)
     try:
         page = browser.new_page()

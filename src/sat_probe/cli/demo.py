@@ -65,16 +65,15 @@ def demo(
 
     require_gradio()
     from sat_probe.demo.app import serve
-    from sat_probe.demo.settings import DemoSettings, ModelChoice, preset_models
+    from sat_probe.demo.settings import DemoSettings, named_models, preset_models
     from sat_probe.reports.head_report import HeadReport
 
     for source in report or ():
         if Path(source).exists() or source.startswith((".", "~")) or source.partition(":")[0].count("/") != 1:
             HeadReport.load(source)  # a folder that is none is told now, not to the visitor who chooses it
-    presets = preset_models()
-    known = {choice.label for choice in presets}
-    own = tuple(ModelChoice(name, name) for name in dict.fromkeys(model or ()) if name not in known)
-    settings = DemoSettings(models=presets + own, reports=tuple(report or ()), max_seconds=max_seconds)
+    models = preset_models()
+    models |= named_models(name for name in model or () if name not in models)
+    settings = DemoSettings(models, tuple(report or ()), max_seconds)
     app = serve(settings, host=host, port=port, block=False, quiet=True)
     typer.echo(json.dumps({"url": app.local_url}) if as_json else f"Open {app.local_url} (Ctrl-C stops)")
     try:

@@ -1,4 +1,4 @@
-"""The head explorer: four tabs over one theme, each built by its own module."""
+"""The head explorer: four tabs, each built by its own package, in one app."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from sat_probe.demo.ablate import tab as ablate_tab
 from sat_probe.demo.browse import tab as report_tab
 from sat_probe.demo.compare import tab as compare_tab
 from sat_probe.demo.explore import tab as explore_tab
-from sat_probe.demo.leaving import forget_on_leaving
-from sat_probe.demo.memory import give_memory_back, keep_tidy
-from sat_probe.demo.model_pool import share_cores
+from sat_probe.demo.memory import forget_visitor_on_unload, free_memory_when_idle, return_large_blocks
+from sat_probe.demo.model_pool import set_concurrency
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
@@ -23,19 +22,19 @@ TITLE = "What do the heads of a speech model do?"
 
 
 def build_app(settings: DemoSettings) -> gr.Blocks:
-    """The app; `serve` runs it."""
+    """Build the app without launching it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=SWEEP, fill_width=True) as app:
         gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
         session = gr.State(Session(), time_to_live=settings.session_seconds)
         with gr.Tab("Explore"):
             analyzed = explore_tab.build(settings, session, app)
-        with gr.Tab("Ablate", render_children=True):  # there before it is opened
+        with gr.Tab("Ablate", render_children=True):  # rendered before it is opened
             ablate_tab.build(settings, session, app, analyzed)
         with gr.Tab("Compare") as tab:
             compare_tab.build(settings, tab)
         with gr.Tab("Report") as tab:
             report_tab.build(settings, tab)
-        forget_on_leaving(app)
+        forget_visitor_on_unload(app)
     return app.queue(max_size=settings.queue_size, default_concurrency_limit=settings.concurrency)
 
 
@@ -47,23 +46,23 @@ def serve(
     block: bool = True,
     quiet: bool = False,
 ) -> gr.Blocks:
-    """Build and launch the app; no model is loaded before the first visitor has seen a report.
+    """Build and launch the app. The first visitor sees the bundled report before any model is loaded.
 
     Args:
-        settings: of the operator.
-        host: address to listen on; this machine alone by default, or GRADIO_SERVER_NAME.
-        port: or GRADIO_SERVER_PORT, or the first free one from 7860 on.
-        block: stay until interrupted.
-        quiet: print no address.
+        settings: models, reports and limits.
+        host: address to listen on; by default GRADIO_SERVER_NAME, else this machine only.
+        port: port to listen on; by default GRADIO_SERVER_PORT, else the first free one from 7860 on.
+        block: return only when interrupted.
+        quiet: do not print the address.
 
     Returns:
         The running app; its address is `app.local_url`.
 
     Raises:
-        ConfigurationError: the port is taken, or there is no such address.
+        ConfigurationError: if the port is taken, or the address does not exist.
     """
-    give_memory_back()
-    share_cores(settings.concurrency)
+    return_large_blocks()
+    set_concurrency(settings.concurrency)
     app = build_app(settings)
     try:
         app.launch(
@@ -87,9 +86,9 @@ def serve(
         app.close(verbose=False)
         where = f"{host or 'this machine'}, port {port or 'any from 7860 on'}"
         raise ConfigurationError(
-            f"nothing can be served on {where}: choose another port or address"
+            f"cannot listen on {where}: choose another port or another address"
         ) from error
-    keep_tidy(app)
+    free_memory_when_idle(app)
     threading.Thread(target=explore_tab.saved_page, daemon=True).start()  # while the browser starts
     if block:
         app.block_thread()

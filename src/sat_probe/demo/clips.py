@@ -1,4 +1,4 @@
-"""Speech to look at: examples that come with the package, and what a visitor sends."""
+"""Recordings: the examples that come with the package, and uploads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
-from sat_probe.demo.errors_and_uploads import check_size, read_upload, shown_name
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.uploads import check_size, file_name, read_upload
 from sat_probe.errors import AlignmentError, ConfigurationError
 from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_phn
@@ -23,12 +23,12 @@ PER_VOICE = 2
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recording of one visitor.
+    """A recording.
 
     Attributes:
-        name: shown with it.
+        name: name shown to the visitor.
         waveform: (samples,) at 16 kHz.
-        alignment: its phones; None if they are not known.
+        alignment: its phones; None if they are unknown.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration in seconds."""
         return len(self.waveform) / SAMPLING_RATE
 
     @property
     def phones(self) -> list[tuple[float, float, str]]:
-        """(start s, end s, label) of each phone; empty if they are not known."""
+        """(start s, end s, label) of each phone; empty if they are unknown."""
         if self.alignment is None:
             return []
         starts, ends = (edges / SAMPLING_RATE for edges in (self.alignment.starts, self.alignment.ends))
@@ -51,7 +51,7 @@ class Clip:
 
 @cache
 def examples() -> dict[str, Path]:
-    """The first utterances of each bundled voice, by what is said in them."""
+    """Return the first utterances of each bundled voice, by their text and voice."""
     found: dict[str, Path] = {}
     voices: dict[str, int] = {}
     for path in sorted(Path(str(files("sat_probe") / "data" / "speech")).glob("*.flac")):
@@ -64,40 +64,40 @@ def examples() -> dict[str, Path]:
 
 
 def example_clip(label: str) -> Clip:
-    """An example with its phones.
+    """Return an example with its phones.
 
     Raises:
-        ConfigurationError: there is no such example.
+        ConfigurationError: if there is no such example.
     """
     if label not in examples():
-        raise ConfigurationError("there is no such example; choose one of the list")
+        raise ConfigurationError("there is no such example; choose one from the list")
     return bundled_clip(examples()[label].stem)
 
 
 def bundled_clip(stem: str) -> Clip:
-    """An utterance of the bundled speech, by its name, with its phones."""
+    """Return an utterance of the bundled speech, named without its suffix, with its phones."""
     path = Path(str(files("sat_probe") / "data" / "speech" / f"{stem}.flac"))
     waveform = read_audio(path, SAMPLING_RATE, path.name)
     return Clip(path.stem, waveform, read_phn(path.with_suffix(".phn"), path.stem, duration=len(waveform)))
 
 
 def uploaded_clip(recording: str | Path, settings: DemoSettings) -> Clip:
-    """What a visitor sent, looked at before it is decoded.
+    """Return an uploaded recording, checked before it is decoded.
 
     Raises:
-        AudioError: as `guard.read_upload`.
+        AudioError: as `uploads.read_upload`.
     """
-    return Clip(shown_name(recording), read_upload(recording, SAMPLING_RATE, settings))
+    return Clip(file_name(recording), read_upload(recording, SAMPLING_RATE, settings))
 
 
 def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> Alignment:
-    """The tier "phones" of an uploaded TextGrid, or a .phn file (16 kHz), for a recording.
+    """Return the tier "phones" of an uploaded TextGrid, or an uploaded .phn file (16 kHz), for a recording.
 
     Raises:
-        AudioError: the file is too large.
-        AlignmentError: it cannot be read, or belongs to another recording.
+        AudioError: if the file is too large.
+        AlignmentError: if it cannot be read, or belongs to another recording.
     """
-    name = shown_name(path)
+    name = file_name(path)
     check_size(path, settings)
     text = decode_text(Path(path).read_bytes(), name)
     samples = len(clip.waveform)
@@ -109,7 +109,7 @@ def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> 
     alignment = parse_phn(text, name, clip.name, SAMPLING_RATE, None)
     if not len(alignment):
         raise AlignmentError(
-            f"{name}: holds no phone; a TextGrid with a tier 'phones' or a .phn file is needed"
+            f"{name}: contains no phones; use a TextGrid with a tier 'phones' or a .phn file"
         )
     if abs(alignment.ends[-1] - samples) > SAMPLING_RATE:
         raise AlignmentError(

@@ -1,4 +1,4 @@
-"""A matplotlib figure as part of a page: sharp at any width, in the colours of the page's text, light or dark."""
+"""Matplotlib figures as inline SVG, in the text colour of the page, light or dark."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # matplotlib: not before the first view
+if TYPE_CHECKING:  # matplotlib is imported only when a figure is drawn
     from matplotlib.axes import Axes
 
-_INK = "#010203"  # no figure uses it: it stands for the colour of the text around the figure
-_GRID = "#e6e6e6"  # what `reports.figures.tidy` draws the grid in
+_INK = "#010203"  # placeholder for the text colour of the page; no figure uses this colour
+_GRID = "#e6e6e6"  # colour of the grid in `reports.plots.axes`
 
 
 def inline_figure(ax: Axes, alt: str) -> str:
-    """The figure of `ax` as an inline SVG for `gr.HTML`, as wide as its place allows, never wider than drawn.
+    """Return a figure as inline SVG for `gr.HTML`, as wide as its place allows but not wider than it was drawn.
 
-    Frames, ticks, titles and labels take the colour of the surrounding text, so that one figure serves a light and a
-    dark page; data keep their colours. The figure is changed: it is not for keeping.
+    Frames, ticks, titles and labels take the colour of the surrounding text, so that one figure suits a light and a
+    dark page; data keep their colours. The figure is changed by this.
 
     Args:
-        ax: any of its axes.
-        alt: what the figure says, for those who do not see it.
+        ax: any axes of the figure.
+        alt: description of the figure for screen readers.
     """
     from sat_probe.reports.plots.axes import figure_of
 
@@ -37,10 +37,10 @@ def inline_figure(ax: Axes, alt: str) -> str:
     )
     svg = drawn.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(
+    svg = re.sub(  # a style sheet would apply to the whole page
         r"<!--.*?-->\s*|<style.*?</style>", "", svg, flags=re.DOTALL
-    )  # a style would rule the whole page
-    own = f"f{uuid.uuid4().hex[:8]}-"  # ids of two figures on one page must not meet
+    )
+    own = f"f{uuid.uuid4().hex[:8]}-"  # ids must be unique on the page
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\1{own}", svg)
     svg = svg.replace(_INK, "currentColor").replace("stroke: #000000", "stroke: currentColor")
     svg = svg.replace(f"stroke: {_GRID}", "stroke: currentColor; stroke-opacity: 0.15")
@@ -61,7 +61,7 @@ def _take_ink(axes: Axes) -> None:
     axes.tick_params(colors=_INK, which="both")
     for spine in axes.spines.values():
         spine.set_edgecolor(_INK)
-    for child in axes.get_children():  # the three titles; what stands among the data keeps its colour
+    for child in axes.get_children():  # the three titles; texts among the data keep their colour
         if isinstance(child, Text) and child not in axes.texts:
             child.set_color(_INK)
     for label in (axes.xaxis.label, axes.yaxis.label):

@@ -1,4 +1,4 @@
-"""Memory that requests leave behind in the server, given back to the system when the visitors pause."""
+"""Memory of the server: freed when visitors pause, and when they close the page."""
 
 from __future__ import annotations
 
@@ -12,60 +12,77 @@ from pathlib import Path
 
 import gradio as gr
 
-QUIET = 3.0  # seconds without a request, after which there is time to tidy up
-MOST_WAITS = 5  # of so many seconds, where requests never cease
+QUIET = 3.0  # seconds without a request before memory is freed
+MOST_WAITS = 5  # after so many times QUIET memory is freed even if requests never pause
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of glibc's mallopt
 
-_worked = threading.Event()
+_requested = threading.Event()
 
 
-def worked() -> None:
-    """Say that a request was answered."""
-    _worked.set()
+def request_done() -> None:
+    """Note that a request has been answered, so there may be something to free."""
+    _requested.set()
 
 
-def keep_tidy(app: gr.Blocks) -> None:
-    """Tidy up after the requests of an app, as long as there is one; returns at once."""
-    threading.Thread(target=_keep_tidy, args=(weakref.ref(app),), daemon=True).start()
+def free_memory_when_idle(app: gr.Blocks) -> None:
+    """Start a thread that frees memory after the requests of an app, as long as the app exists."""
+    threading.Thread(target=_watch, args=(weakref.ref(app),), daemon=True).start()
 
 
-def _keep_tidy(app: weakref.ref[gr.Blocks]) -> None:
+def _watch(app: weakref.ref[gr.Blocks]) -> None:
     while app() is not None:
-        if not _worked.wait(60):
+        if not _requested.wait(60):
             continue
         for _ in range(MOST_WAITS):
-            _worked.clear()
+            _requested.clear()
             time.sleep(QUIET)
-            if not _worked.is_set():
+            if not _requested.is_set():
                 break
-        tidy(app())
+        free_memory(app())
 
 
-def tidy(app: gr.Blocks | None) -> None:
-    """Collect what is not used any more, and return it to the system.
+def free_memory(app: gr.Blocks | None) -> None:
+    """Collect garbage and return free memory to the system; forget the paths of uploads that are gone.
 
-    Figures hold themselves by cycles, which Python looks for ever more rarely. Gradio remembers the path of every
-    upload; those that are gone are forgotten.
+    Figures refer to themselves, so only the garbage collector frees them, and it runs ever less often. Gradio keeps
+    the path of every upload.
     """
     for paths in app.temp_file_sets if app is not None else ():
         paths -= {path for path in tuple(paths) if not Path(path).exists()}
     gc.collect()
-    trim = _of_libc("malloc_trim")
+    trim = _libc_function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
-def give_memory_back() -> None:
-    """Let the C library return large blocks to the system as soon as they are free; does nothing outside Linux.
+def return_large_blocks() -> None:
+    """Make the C library return large blocks to the system when they are freed; do nothing outside Linux.
 
-    Left to itself it keeps pages of reports of many threads apart, and the server grows with its visitors.
+    By default it keeps the pages of reports apart for every thread, and the server grows: after 25 s of six visitors
+    by 66 MB instead of 5 MB (benchmarks/demo.py). A Gradio Space has no Dockerfile in which MALLOC_* could be set.
     """
-    mallopt = _of_libc("mallopt")
+    mallopt = _libc_function("mallopt")
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 2**20)
         mallopt(_ARENA_MAX, 2)
 
 
-def _of_libc(name: str) -> ctypes._NamedFuncPointer | None:
-    """A function of the C library; None outside Linux and where it has none (musl)."""
+def _libc_function(name: str) -> ctypes._NamedFuncPointer | None:
+    """Return a function of the C library; None outside Linux and where the library lacks it (musl)."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+
+
+def forget_visitor_on_unload(app: gr.Blocks) -> None:
+    """Free what was shown to a visitor when the page is closed; call inside the Blocks.
+
+    Gradio keeps the last value of every component of every visitor, so that links can restore a session, until there
+    are `state_session_capacity` sessions; the page of a report takes megabytes. The visitor's `gr.State` values keep
+    their own time to live.
+    """
+
+    def forget(request: gr.Request) -> None:
+        state = app.state_holder.session_data.get(request.session_hash)
+        if state is not None:
+            state.config_values.clear()  # Gradio makes an entry anew when it shows something again
+
+    app.unload(forget)

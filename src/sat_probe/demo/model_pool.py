@@ -1,4 +1,4 @@
-"""The models that are loaded: few at a time, shared by all visitors, who leave nothing in them."""
+"""Loaded models, shared by all visitors; only a few are kept in memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sat_probe.demo.settings import ModelChoice
 from sat_probe.errors import ModelError
+from sat_probe.studies.choices import ModelChoice
 
 if TYPE_CHECKING:
     import torch
@@ -18,56 +18,54 @@ if TYPE_CHECKING:
     from sat_probe.models.probed import ProbedModel
     from sat_probe.studies.probing.phone_probe import PhoneProbe
 
-KEPT = 2  # models in memory at once; the one that was not asked for the longest goes
+KEPT = 2  # models in memory at once; the least recently used one is dropped
 
 WARM_UP_DELAY = 3.0  # seconds after the first page was sent, which the browser needs to show it
 
 logger = logging.getLogger(__name__)
 _loaded: OrderedDict[ModelChoice, ProbedModel] = OrderedDict()
-_heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the operator offers models
+_heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the demo offers models
 _probes: dict[ModelChoice, PhoneProbe | None] = {}
 _warmed: set[ModelChoice] = set()
 _lock = threading.Lock()
-_requests = 1
+_concurrency = 1
 
 
 def probed_model(choice: ModelChoice) -> ProbedModel:
-    """The model of a choice, loaded if it is not.
+    """Return a model, loading it if it is not in memory.
 
     Raises:
-        ModelError: it cannot be loaded.
+        ModelError: if it cannot be loaded.
     """
     with _lock:
         if choice not in _loaded:
-            from sat_probe.studies.inputs import load_model  # torch: not before the first request
+            from sat_probe.studies.inputs import open_model  # imports torch
 
-            _share_cores()
-            _loaded[choice] = load_model(
-                choice.model, revision=choice.revision, allow_pickle=choice.allow_pickle
-            )
+            _limit_threads()
+            _loaded[choice] = open_model(choice)
         _loaded.move_to_end(choice)
         while len(_loaded) > KEPT:
             _loaded.popitem(last=False)
         return _loaded[choice]
 
 
-def share_cores(requests: int) -> None:
-    """Say how many requests compute at once, each with its share of the machine's cores from the next load on.
+def set_concurrency(requests: int) -> None:
+    """Set how many requests compute at the same time, each with its share of the cores from the next load on.
 
-    Threads of two requests on the same cores wait for each other, many times longer than they compute.
+    Threads of two requests on the same cores would wait for each other many times longer than they compute.
     """
-    global _requests
-    _requests = requests
+    global _concurrency
+    _concurrency = requests
 
 
-def _share_cores() -> None:
+def _limit_threads() -> None:
     import torch
 
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // _requests)))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // _concurrency)))
 
 
 def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
-    """The head a model was pre-trained with; None if it has none that reconstructs what the model reads."""
+    """Return the head that a Mockingjay was pre-trained with; None for models without such a head."""
     model = probed_model(choice)
     with _lock:
         if choice not in _heads:
@@ -78,7 +76,7 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
 
 
 def phone_probe(choice: ModelChoice) -> PhoneProbe | None:
-    """The phone probe that comes with the package, if it was learned on the weights of this model."""
+    """Return the bundled phone probe if it was trained on the weights of this model, else None."""
     model = probed_model(choice)
     with _lock:
         if choice not in _probes:
@@ -88,15 +86,15 @@ def phone_probe(choice: ModelChoice) -> PhoneProbe | None:
                 probe = bundled_phone_probe()
                 _probes[choice] = probe if probe.fits(model) else None
             except ModelError:
-                logger.exception("the demo shows no phones")
+                logger.exception("the demo cannot show phones")
                 _probes[choice] = None
         return _probes[choice]
 
 
 def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
-    """Load a model and use it once, a moment from now: the first page comes first, and the first visitor waits less.
+    """Load a model and use it once, a moment after the first page was sent, so that the first visitor waits less.
 
-    Nothing happens where that was asked for before.
+    A second call for the same model does nothing.
     """
     with _lock:
         if choice in _warmed:
@@ -110,7 +108,7 @@ def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
             phone_probe(choice)
             try_out()
         except Exception:
-            logger.exception("%s could not be loaded ahead", choice.label)
+            logger.exception("%s could not be loaded in advance", choice.model or "the bundled model")
 
     timer = threading.Timer(WARM_UP_DELAY, load)
     timer.daemon = True

@@ -1,50 +1,86 @@
-"""What one visitor works on. It lives in their session alone and is forgotten with it."""
+"""State of one visitor. It is kept in the visitor's Gradio session only, and forgotten with it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from sat_probe.demo.clips import Clip, bundled_clip
-from sat_probe.demo.explore.page_frame import bundled_report
-from sat_probe.demo.settings import DemoSettings, ModelChoice
+from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.settings import BUNDLED_LABEL
+from sat_probe.errors import ConfigurationError
+from sat_probe.studies.choices import ModelChoice
 
-Categories = tuple[tuple[str, ...], ...]  # per layer, of each head
+Categories = tuple[tuple[str | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One visitor's recording, the model that read it, and what is chosen; replaced, never changed.
+    """A visitor's recording, the model that it was analyzed with, and the chosen head; replaced, never changed.
+
+    Before the first analysis it stands for the bundled report: its example and the bundled model.
 
     Attributes:
-        clip: None before the first analysis, when the bundled report is shown.
-        model: that read it; None likewise.
-        sent: the uploads that the clip was read from, (recording, alignment), deleted by now: their paths only. An
-            alignment that was refused is none of them.
-        head: (layer, head) in detail; None before one is chosen.
-        own_categories: of the heads on the clip; empty before the first analysis.
+        clip: the recording; None before the first analysis.
+        label: label of the model.
+        model: the model.
+        sent: paths of the uploads that the clip was read from, (recording, alignment); the files are deleted. An
+            alignment that was refused is not among them.
+        head: (layer, head) whose boundaries are shown; None before one is chosen.
+        analyzed_heads: see `categories`; None before the first analysis.
+        limited_span: frames that the model's attention reaches at most; None for any number.
     """
 
     clip: Clip | None = None
-    model: ModelChoice | None = None
+    label: str = BUNDLED_LABEL
+    model: ModelChoice = field(default_factory=ModelChoice)
     sent: tuple[str | None, str | None] = (None, None)
     head: tuple[int, int] | None = None
-    own_categories: Categories = ()
+    analyzed_heads: Categories | None = None
+    limited_span: int | None = None
 
-    def shown(self, settings: DemoSettings) -> tuple[Clip, ModelChoice]:
-        """What is worked on; before the first analysis the example of the bundled report, and the first model."""
-        if self.clip is None or self.model is None:
-            return bundled_clip(str(bundled_report().examples["id"])), settings.models[0]
-        return self.clip, self.model
+    @property
+    def shown_clip(self) -> Clip:
+        """The recording; before the first analysis the example of the bundled report."""
+        return self.clip or bundled_clip(str(bundled_report().examples["id"]))
 
     @property
     def categories(self) -> Categories:
-        """As the grid shows them."""
-        return self.own_categories or categories_of(bundled_report().heads)
+        """Category of every head of the intact model, by layer; None for heads that were removed."""
+        return self.analyzed_heads or categories_of(bundled_report().heads)
+
+    @property
+    def refinement(self) -> str:
+        """Sentences on heads that were removed from the model and on a limit of its span; empty for an intact one."""
+        heads = [category for layer in self.categories for category in layer]
+        sentences = ""
+        if removed := heads.count(None):
+            sentences += f"{removed} of {len(heads)} heads were removed from this model. "
+        if self.limited_span is not None:
+            sentences += f"Its attention reaches ± {self.limited_span} frames. "
+        return sentences
+
+    def check_head(self, layer: int, head: int) -> None:
+        """Raise a ConfigurationError if the model does not have this head, or it was removed."""
+        if not (0 <= layer < len(self.categories) and 0 <= head < len(self.categories[layer])):
+            raise ConfigurationError(f"{self.label} has no head {head} in layer {layer}")
+        if self.categories[layer][head] is None:
+            raise ConfigurationError(f"head {head} of layer {layer} was removed from {self.label}")
 
 
-def categories_of(heads: pd.DataFrame) -> Categories:
-    """Per layer, the category of each head."""
-    ordered = heads.sort_values(["layer", "head"])
-    return tuple(tuple(map(str, layer["category"])) for _, layer in ordered.groupby("layer"))
+def categories_of(heads: pd.DataFrame, layers: int | None = None, count: int | None = None) -> Categories:
+    """Return the category of every head by layer, None for heads that are not in the table.
+
+    Args:
+        heads: the table of a report.
+        layers: number of layers; by default as many as the table names.
+        count: heads per layer of the intact model; by default as many as the table names.
+    """
+    layers = layers or int(heads["layer"].max()) + 1
+    count = count or int(heads["head"].max()) + 1
+    rows: Sequence[list[str | None]] = [[None] * count for _ in range(layers)]
+    for layer, head, category in zip(heads["layer"], heads["head"], heads["category"], strict=True):
+        rows[layer][head] = str(category)
+    return tuple(map(tuple, rows))

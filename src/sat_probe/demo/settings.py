@@ -1,64 +1,70 @@
-"""What the operator of a demo allows: nothing else can be asked for by its visitors."""
+"""Settings of a demo: which models and reports its visitors may use, and its limits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sat_probe.configs import available_configs
 from sat_probe.errors import ConfigurationError
+from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.presets import load_preset
 
 BUNDLED_LABEL = "Mockingjay, small (bundled)"
+_LIMITS = ("max_seconds", "max_upload_bytes", "concurrency", "queue_size", "sessions", "session_seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model that visitors may choose.
-
-    Args:
-        label: what they read.
-        model: on the Hub or a folder; None is the bundled one.
-        revision: on the Hub; a full commit means the same for ever.
-        allow_pickle: its weights may be read from pytorch_model.bin.
-    """
-
-    label: str
-    model: str | None = None
-    revision: str | None = None
-    allow_pickle: bool = False
-
-
-def preset_models() -> tuple[ModelChoice, ...]:
-    """The models of the presets that come with sat-probe, the bundled one first; each pinned to a commit."""
-    choices = [ModelChoice(BUNDLED_LABEL)]
+def preset_models() -> dict[str, ModelChoice]:
+    """Return the bundled model, then the models of the presets, each pinned to a commit; by the label shown."""
+    choices = {BUNDLED_LABEL: ModelChoice()}
     for name in available_configs("analysis"):
         preset = load_preset(name)
         if preset.model != "bundled":
-            choices.append(ModelChoice(preset.model, preset.model, preset.revision, preset.allow_pickle))
-    return tuple(choices)
+            choices[preset.model] = ModelChoice(preset.model, preset.revision, preset.allow_pickle)
+    return choices
+
+
+def named_models(names: Iterable[str]) -> dict[str, ModelChoice]:
+    """Return models by the label shown: folders by their own name, models on the Hub by the name that was given.
+
+    Args:
+        names: folders, or models on the Hub as "owner/name" or "owner/name@revision".
+
+    Raises:
+        ConfigurationError: if two folders have the same name.
+    """
+    choices: dict[str, ModelChoice] = {}
+    for name in dict.fromkeys(names):
+        is_folder = Path(name).is_dir()
+        label = Path(name).resolve().name if is_folder else name
+        model, _, revision = (name, "", "") if is_folder else name.partition("@")
+        if label in choices:
+            raise ConfigurationError(f"two models are named {label!r}; rename one of the folders")
+        choices[label] = ModelChoice(model, revision or None)
+    return choices
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Limits of one demo.
+    """Settings of one demo.
 
     Args:
-        models: what visitors may run; the first is chosen at the start.
-        reports: what the Report and Compare tabs may open, as `sat-probe compare` takes them: folders, or datasets on
-            the Hub as "owner/name", "owner/name:model" or "owner/name:model@revision". The bundled report is always
-            there.
-        max_seconds: longest recording that is analysed.
-        max_upload_bytes: largest file that is taken.
-        concurrency: how many requests compute at once.
-        queue_size: how many may wait; more are turned away with a message.
-        sessions: how many visitors are remembered; the one who was there longest ago is forgotten first.
-        session_seconds: what a visitor's recording and results live for after their last use.
+        models: models that visitors may run, by the label they read; the first one is selected at the start.
+        reports: reports that the Report and Compare tabs offer: folders, or datasets on the Hub as "owner/name",
+            "owner/name:model" or "owner/name:model@revision". The bundled reports are always offered.
+        max_seconds: longest recording.
+        max_upload_bytes: largest file.
+        concurrency: number of requests that compute at the same time.
+        queue_size: number of requests that may wait; further ones are refused with a message.
+        sessions: number of visitors whose state is kept; the oldest session is dropped first.
+        session_seconds: how long a visitor's recording and results are kept after their last use.
 
     Raises:
-        ConfigurationError: no model, two of one label, or a limit that is not positive.
+        ConfigurationError: if there is no model, or a limit is not positive.
     """
 
-    models: tuple[ModelChoice, ...] = field(default_factory=preset_models)
+    models: Mapping[str, ModelChoice] = field(default_factory=preset_models)
     reports: tuple[str, ...] = ()
     max_seconds: float = 20.0
     max_upload_bytes: int = 16 * 2**20
@@ -68,28 +74,18 @@ class DemoSettings:
     session_seconds: int = 1800
 
     def __post_init__(self) -> None:
-        labels = [choice.label for choice in self.models]
-        if not labels or len(set(labels)) < len(labels):
-            raise ConfigurationError(f"models must be one or more, each with its own label, found {labels}")
-        limits = (
-            "max_seconds",
-            "max_upload_bytes",
-            "concurrency",
-            "queue_size",
-            "sessions",
-            "session_seconds",
-        )
-        for name in limits:
+        if not self.models:
+            raise ConfigurationError("a demo needs at least one model")
+        for name in _LIMITS:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be positive, found {getattr(self, name)}")
 
     def model(self, label: str) -> ModelChoice:
-        """The choice of this label.
+        """Return the model with this label.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: if there is none.
         """
-        for choice in self.models:
-            if choice.label == label:
-                return choice
-        raise ConfigurationError("this model is not offered here; choose one of the list")
+        if label not in self.models:
+            raise ConfigurationError("this model is not offered here; choose one from the list")
+        return self.models[label]

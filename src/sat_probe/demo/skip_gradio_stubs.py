@@ -1,4 +1,4 @@
-"""Gradio imported in half the time: it looks through its own source at every start, to write stubs for editors."""
+"""Skip Gradio's stub generation, which takes almost half of the time of its import."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _WRITER = "gradio.component_meta", "create_or_modify_pyi"
 
 
 def skip_stubs() -> None:
-    """Let Gradio's components be made without their stubs; to be called before Gradio is imported.
+    """Replace the function that writes stub files for editors by one that does nothing; call before importing Gradio.
 
-    Nothing happens where it was imported before, or where a later version writes none.
+    Gradio has no option for it. If Gradio has been imported already, or has no such function, nothing changes.
     """
     if _WRITER[0] not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module as usual, once, and takes the writer of stubs out of it."""
+    """Finder that loads one module as usual, once, and then replaces the function in it."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -44,4 +44,4 @@ class _Finder(MetaPathFinder):
 
 
 def _write_nothing(*_: Any) -> None:
-    """In place of the writer."""
+    """Do nothing."""

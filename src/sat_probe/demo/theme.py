@@ -1,7 +1,8 @@
-"""How the demo looks: the page of a report, with controls. Fonts of the reader's own system, so nothing is fetched."""
+"""Theme of the demo: the colours of the report page, and fonts of the visitor's system, so that nothing is fetched."""
 
 from __future__ import annotations
 
+import html
 from importlib.resources import files
 
 import gradio as gr
@@ -9,7 +10,7 @@ from gradio.themes.utils.colors import Color
 
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK
 
-# the tokens of reports/page/page.css: (light, dark)
+# colours of reports/page/page.css: (light, dark)
 TOKENS = {
     "paper": ("#ffffff", "#14171a"),
     "panel": ("#f6f7f8", "#1d2226"),
@@ -28,7 +29,7 @@ _BLUES = Color(
 
 
 def make_theme() -> gr.themes.Base:
-    """The theme, to be given to `launch`."""
+    """Return the theme, an argument of `launch`."""
     theme = gr.themes.Base(
         primary_hue=_BLUES,
         secondary_hue=_BLUES,
@@ -37,7 +38,7 @@ def make_theme() -> gr.themes.Base:
         font=SANS,
         font_mono=MONO,
     )
-    of = {
+    names = {
         "body_background_fill": "paper",
         "background_fill_primary": "paper",
         "background_fill_secondary": "panel",
@@ -60,8 +61,8 @@ def make_theme() -> gr.themes.Base:
         "button_secondary_background_fill": "panel",
         "button_secondary_text_color": "ink",
     }
-    colours = {name: TOKENS[token][0] for name, token in of.items()}
-    colours |= {f"{name}_dark": TOKENS[token][1] for name, token in of.items() if name != "color_accent"}
+    colours = {name: TOKENS[token][0] for name, token in names.items()}
+    colours |= {f"{name}_dark": TOKENS[token][1] for name, token in names.items() if name != "color_accent"}
     return theme.set(
         **colours,
         button_primary_background_fill=TOKENS["accent"][0],
@@ -76,7 +77,7 @@ def make_theme() -> gr.themes.Base:
 
 
 def make_css() -> str:
-    """The style sheet of the demo: the report's tokens and categories, then demo/page/demo.css."""
+    """Return the style sheet of the demo: colours of the report page and of categories, then demo/page/demo.css."""
     light, dark = (
         "".join(f"--sat-{name}: {values[index]};" for name, values in TOKENS.items()) for index in (0, 1)
     )
@@ -88,5 +89,10 @@ def make_css() -> str:
 
 
 def page_file(name: str) -> str:
-    """The text of a file of demo/page."""
+    """Return the text of a file in demo/page."""
     return (files("sat_probe") / "demo" / "page" / name).read_text(encoding="utf-8")
+
+
+def note_html(text: str) -> str:
+    """Return a line of text as HTML that screen readers announce when it changes; markup in it is escaped."""
+    return f'<p class="sat-note" role="status">{html.escape(text)}</p>'

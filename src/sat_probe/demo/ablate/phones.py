@@ -1,4 +1,4 @@
-"""Which phones a probe reads from a recording, with all heads and without some, as HTML."""
+"""Phones that a probe reads from a recording, with all heads and after an ablation, as HTML."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from numpy.typing import NDArray
 
 from sat_probe.demo.clips import Clip
 from sat_probe.demo.inline_figure import inline_figure
-from sat_probe.demo.note import note
+from sat_probe.demo.theme import note_html
 from sat_probe.measures.posterior_change import changed, divergence, runs
 from sat_probe.phones.phone_set import SILENCE, NaturalClass, phone_set
 from sat_probe.reports.palette import REFERENCE_COLOUR, SPECTROGRAM_COLOURMAP
 from sat_probe.reports.plots.axes import axes_or_new, figure_of
 from sat_probe.studies.probing.phone_probe import PhoneProbe
 
-FAINT = 0.25  # phones that nowhere reach this probability get no row
-BRIEF = 0.05  # seconds; what is read for a shorter time is left out of the sequences
+FAINT = 0.25  # phones that never reach this probability get no row
+BRIEF = 0.05  # seconds; shorter phones are left out of the sequences
 ABSENT = (
-    "What becomes of the phones is shown for the bundled model alone: the phone probe that comes with the package was "
-    "learned on its weights."
+    "The effect on phones is shown for the bundled model only, because the phone probe in the package was trained on "
+    "its weights."
 )
-_PANELS = ("with all heads", "without these")
+_PANELS = ("with all heads", "after the ablation")
 
 
 def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times: NDArray[np.float64]) -> str:
-    """Both posteriorgrams, the frames that change, both sequences of phones, and how much of it changes.
+    """Return both posteriorgrams, the frames that change, both sequences of phones, and how much changes.
 
     Args:
-        read: (2, frames, phones) log posteriors with all heads and without some.
-        probe: that read them.
+        read: (2, frames, phones) log posteriors with all heads and after the ablation.
+        probe: the probe that read them.
         clip: the recording.
         times: (frames,) centres of the frames, seconds.
     """
     frames = changed(*read)
     share, nats = float(frames.mean()), float(divergence(*read).mean())
-    lines = [f"{share:.0%} of the frames are read as another phone; mean divergence {nats:.2f} nats."]
+    lines = [
+        f"In {share:.0%} of the frames the probe reads another phone; the mean divergence is {nats:.2f} nats."
+    ]
     right = _right(read, probe, clip, times)
     if right is not None:
         lines.append(
-            f"Of the frames of speech {right[0]:.0%} are right with all heads, {right[1]:.0%} without these."
+            f"Of the speech frames it reads {right[0]:.0%} correctly with all heads, {right[1]:.0%} after the ablation."
         )
     if told := probe.made.get("strangers_speech"):
         lines.append(
-            f"The probe is small: it names {told['accuracy']:.0%} of the frames of unknown speakers' speech rightly; "
-            f"one answer for all of them would be right in {told['constant']:.0%}."
+            f"The probe is small: of new speakers it reads {told['accuracy']:.0%} of the speech frames correctly; "
+            f"always answering the most frequent phone gives {told['constant']:.0%}."
         )
-    alt = f"Phones read from {clip.name} over time, with all heads and without these: {share:.0%} of the frames change"
+    alt = f"Phones read from {clip.name} over time, with all heads and after the ablation: {share:.0%} of frames change"
     figure = inline_figure(_posteriorgrams(read, frames, probe, times), alt)
     spoken = [html.escape(_folded(label) or label) for _, _, label in clip.phones]
     return (
         "<h3>Phones that a probe reads from the last layer</h3>"
-        + note(" ".join(lines))
+        + note_html(" ".join(lines))
         + f'<figure class="sat-figure sat-spectrogram">{figure}</figure>'
         + (_line("spoken", spoken) if spoken else "")
         + _line(_PANELS[0], _sequence(read[0], np.zeros_like(frames), probe, times))
@@ -65,7 +67,7 @@ def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times:
 def _right(
     read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times: NDArray[np.float64]
 ) -> tuple[float, float] | None:
-    """Share of the frames of speech whose phone is read, with all heads and without some; None if none is known."""
+    """Return the share of speech frames read correctly, with all heads and after; None if their phones are unknown."""
     spoken: dict[int, str] = {}
     for start, end, label in clip.phones:
         phone = _folded(label)
@@ -81,7 +83,7 @@ def _right(
 
 
 def _folded(label: str) -> str | None:
-    """The phone that a label of an aligner or of TIMIT stands for; None if there is none."""
+    """Return the phone that a label of an aligner or of TIMIT stands for; None if it stands for none."""
     sets = phone_set("arpabet-39"), phone_set("timit-39")
     return next((known.fold(label) for known in sets if label in known), None)
 
@@ -96,7 +98,7 @@ def _posteriorgrams(
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.01
     extent = (times[0] - half, times[-1] + half, len(shown) - 0.5, -0.5)
     for ax, side, title in zip((above, below), read, _PANELS, strict=True):
-        shades = np.sqrt(np.exp(side[:, shown])).T  # as in maps of attention: what is little is seen too
+        shades = np.sqrt(np.exp(side[:, shown])).T  # the square root shows small probabilities too
         ax.imshow(
             shades,
             cmap=SPECTROGRAM_COLOURMAP,
@@ -108,7 +110,7 @@ def _posteriorgrams(
         )
         ax.set_yticks(range(len(shown)), [probe.phones[index] for index in shown], fontsize=7)
         ax.tick_params(axis="y", length=0)
-        ax.set_title(f"{title}: the stronger, the more probable", fontsize=9, loc="left")
+        ax.set_title(f"{title}: stronger is more probable", fontsize=9, loc="left")
     for start, end, flag in runs(frames.astype(np.int64)):
         if flag:
             between.axvspan(times[start] - half, times[end - 1] + half, color=REFERENCE_COLOUR, linewidth=0)
@@ -120,7 +122,7 @@ def _posteriorgrams(
 
 
 def _rows(read: NDArray[np.float64], probe: PhoneProbe) -> list[int]:
-    """The phones that matter here, those of one manner of articulation together."""
+    """Return the phones to show, grouped by manner of articulation."""
     manners = get_args(NaturalClass)
     seen = np.flatnonzero(np.exp(read).max(axis=(0, 1)) >= FAINT)
     phones = phone_set("arpabet-39")
@@ -130,7 +132,7 @@ def _rows(read: NDArray[np.float64], probe: PhoneProbe) -> list[int]:
 def _sequence(
     side: NDArray[np.float64], marked: NDArray[np.bool_], probe: PhoneProbe, times: NDArray[np.float64]
 ) -> list[str]:
-    """The most probable phones, one after the other, as HTML; those that are marked for the most part stand out."""
+    """Return the sequence of the most probable phones as HTML; phones that are mostly `marked` are highlighted."""
     shortest = max(1, round(BRIEF / (times[1] - times[0]))) if len(times) > 1 else 1
     words = []
     for start, end, code in runs(side.argmax(axis=1)):

@@ -1,4 +1,4 @@
-"""Ablate: heads switched off or spans limited, and what becomes of the speech."""
+"""The Ablate tab: heads switched off or the span limited, and the effect on one recording."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import gradio as gr
 import numpy as np
 from gradio.events import Dependency
 
-from sat_probe.demo.ablate.head_grid import Heads, grid_of, head_grid, heads_off
-from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.ablate.head_grid import Heads, grid_html, head_grid, heads_off
+from sat_probe.demo.errors import guard
 from sat_probe.demo.model_pool import phone_probe, probed_model, reconstruction_head
-from sat_probe.demo.note import note
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.theme import note_html
 from sat_probe.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sat_probe.models.attention.probe import SpanMode
 
-WIDEST = 100  # frames; the slider's end is no limit
-MODES = {"weights beyond it are dropped": "zero", "attention is spread anew within it": "mask"}
-ASK = '<p class="sat-note">Switch heads off in the grid, or shorten the span, and see and hear what changes.</p>'
+WIDEST = 100  # frames; the end of the slider stands for no limit
+MODES = {"drop the weights beyond it": "zero", "renormalize the weights within it": "mask"}
+ASK = (
+    '<p class="sat-note">Switch heads off in the grid, or reduce the span, to see and hear what changes.</p>'
+)
 
 
 def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
-    """The tab's components and what they do; `analyzed` is the event after which the session has another recording."""
+    """Build the components of the tab and their events; after the event `analyzed` the session has changed."""
     heavy: dict[str, Any] = {
         "concurrency_id": "compute",
         "concurrency_limit": settings.concurrency,
@@ -44,23 +46,22 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: D
                 WIDEST,
                 step=1,
                 label="Span: frames that attention reaches to either side",
-                info=f"{WIDEST} is no limit",
                 elem_id="span",
             )
-            mode = gr.Radio(list(MODES), value=next(iter(MODES)), label="What a limited span means")
+            mode = gr.Radio(list(MODES), value=next(iter(MODES)), label="A limited span means")
     effect = gr.HTML(ASK, elem_id="effect")
 
     shown = {
-        "fn": guarded(start, settings),
+        "fn": guard(start),
         "inputs": session,
-        "outputs": [subject, grid, off, effect],
+        "outputs": [subject, grid, off, span, effect],
         "api_visibility": "private",
         "show_progress": "hidden",
     }
     app.load(**shown)
     analyzed.success(**shown)
     grid.click(
-        guarded(switched, settings),
+        guard(switch_heads),
         [session, span, mode],
         [off, effect],
         api_visibility="private",
@@ -68,7 +69,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: D
     )
     gr.on(
         [span.release, mode.input],
-        guarded(ablate, settings),
+        guard(ablate),
         [session, off, span, mode],
         effect,
         api_visibility="private",
@@ -76,33 +77,41 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: D
     )
 
 
-def start(settings: DemoSettings, session: Session) -> tuple[str, str, Heads, str]:
-    """What the tab shows of a session at first: whose speech and model, and the grid with every head on."""
-    clip, choice = session.shown(settings)
-    line = f"{clip.name}, {clip.seconds:.1f} s, through {choice.label}. Another recording or model: Explore."
-    return note(line), grid_of(session.categories), frozenset(), ASK
+def start(session: Session) -> tuple[str, str, Heads, gr.Slider, str]:
+    """Return what the tab shows before anything is switched off: subject, grid, heads that are off, slider, effect."""
+    clip, widest = session.shown_clip, widest_span(session)
+    line = f"{clip.name}, {clip.seconds:.1f} s, through {session.label}. {session.refinement}"
+    info = f"{widest} is no limit" if session.limited_span is None else f"{widest} is the model's own limit"
+    slider = gr.Slider(maximum=widest, value=widest, info=info)
+    advice = "To change the recording or the model, use the Explore tab."
+    return note_html(line + advice), grid_html(session.categories), frozenset(), slider, ASK
 
 
-def switched(
-    settings: DemoSettings, session: Session, span: float, mode: str, event: gr.EventData
-) -> tuple[Heads, str]:
-    """Heads were switched off or on in the grid."""
-    off = heads_off(event, session.categories)
-    return off, ablate(settings, session, off, span, mode)
+def widest_span(session: Session) -> int:
+    """Return the end of the span slider, which limits nothing further (frames)."""
+    return WIDEST if session.limited_span is None else session.limited_span
 
 
-def ablate(settings: DemoSettings, session: Session, off: Heads, span: float, mode: str) -> str:
-    """What the ablation does to the recording of a session, as HTML."""
+def switch_heads(session: Session, span: float, mode: str, event: gr.EventData) -> tuple[Heads, str]:
+    """Return the heads that were switched off in the grid, and the effect."""
+    off = heads_off(event, session)
+    return off, ablate(session, off, span, mode)
+
+
+def ablate(session: Session, off: Heads, span: float, mode: str) -> str:
+    """Return the effect of an ablation on the recording of a session, as HTML."""
     if mode not in MODES:
         raise ConfigurationError("there is no such way to limit the span")
-    limit = None if span >= WIDEST else int(span)
+    limit = None if span >= widest_span(session) else int(span)
     if not off and limit is None:
         return ASK
-    clip, choice = session.shown(settings)
+    for layer, head in off:
+        session.check_head(layer, head)
+    clip, choice = session.shown_clip, session.model
     model = probed_model(choice)
-    from sat_probe.demo.ablate.phones import ABSENT, phones_html
-    from sat_probe.demo.ablate.view import effect_html  # matplotlib and torch: not before the first view
-    from sat_probe.studies.ablation_effect import ablation_effect, heard
+    from sat_probe.demo.ablate.phones import ABSENT, phones_html  # imports matplotlib
+    from sat_probe.demo.ablate.view import effect_html
+    from sat_probe.studies.ablation_effect import ablation_effect, heard  # imports torch
     from sat_probe.studies.probing.features import Ablation
 
     way: SpanMode = MODES[mode]  # type: ignore[assignment]
@@ -113,19 +122,15 @@ def ablate(settings: DemoSettings, session: Session, off: Heads, span: float, mo
     if effect.intact is not None and effect.changed is not None:
         sounds = {
             "the recording": clip.waveform,
-            "reconstructed by all heads": heard(model, effect.intact, clip.waveform),
-            "reconstructed without these": heard(model, effect.changed, clip.waveform),
+            "reconstructed with all heads": heard(model, effect.intact, clip.waveform),
+            "reconstructed after the ablation": heard(model, effect.changed, clip.waveform),
         }
-    taken = " and ".join(
-        part
-        for part in (
-            f"{len(off)} head{'s' * (len(off) != 1)} off" if off else "",
-            f"span ± {limit} frames" if limit is not None else "",
-        )
-        if part
+    parts = (
+        f"{len(off)} head{'s' * (len(off) != 1)} off" if off else "",
+        f"span ± {limit} frames" if limit is not None else "",
     )
-    phones = note(ABSENT)
+    phones = note_html(ABSENT)
     if probe is not None and effect.phones is not None:
         times = model.frame_grid.times(effect.phones.shape[1])
         phones = phones_html(effect.phones, probe, clip, times)
-    return effect_html(effect, sounds, clip, taken, phones)
+    return effect_html(effect, sounds, clip, " and ".join(filter(None, parts)), phones)

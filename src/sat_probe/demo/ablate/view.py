@@ -1,4 +1,4 @@
-"""What an ablation does, as HTML: reconstructions to see and to hear, and the change of every layer."""
+"""Effect of an ablation as HTML: reconstructions to see and hear, and the change of every hidden state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip
 from sat_probe.demo.inline_figure import inline_figure
-from sat_probe.demo.note import note
+from sat_probe.demo.theme import note_html
 from sat_probe.reports.palette import REFERENCE_COLOUR, SERIES_COLOURS, SPECTROGRAM_COLOURMAP
 from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 def effect_html(
     effect: AblationEffect, sounds: Mapping[str, NDArray[np.float32]], clip: Clip, taken: str, phones: str
 ) -> str:
-    """Everything there is to show of an effect.
+    """Return everything that is shown of an effect.
 
     Args:
-        effect: of the ablation.
-        sounds: (samples,) by what they are; empty where nothing is reconstructed.
+        effect: the effect of the ablation.
+        sounds: (samples,) by their names; empty if the model reconstructs nothing.
         clip: the recording.
-        taken: what was taken away, in words.
-        phones: what becomes of the phones, as HTML.
+        taken: description of the ablation, the heading.
+        phones: effect on the phones, as HTML.
     """
     parts = [f"<h3>{html.escape(taken)}</h3>"]
     errors = effect.errors()
     if errors is None:
         parts.append(
-            note("This model has no head of its own that reconstructs speech, so there is nothing to hear.")
+            note_html("This model has no reconstruction head of its own, so there is nothing to hear.")
         )
     else:
         parts.append(
-            note(
-                f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} without these."
+            note_html(
+                f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} after the ablation."
             )
         )
         parts += [
@@ -64,7 +64,7 @@ def effect_html(
     return "".join(parts)
 
 
-_PANELS = ("what the model reads", "reconstructed by all heads", "reconstructed without these")
+_PANELS = ("input of the model", "reconstructed with all heads", "reconstructed after the ablation")
 
 
 def _spectrograms(effect: AblationEffect, clip: Clip) -> Figure:
@@ -106,7 +106,7 @@ def _figure(figure: Figure, alt: str, grey: bool) -> str:
 
 
 def _player(name: str, sound: NDArray[np.float32]) -> str:
-    """The sound inside the page: no file is kept for it."""
+    """Return an audio player with the sound inside the page, so that no file is kept for it."""
     file = io.BytesIO()
     soundfile.write(file, sound, SAMPLING_RATE, format="WAV", subtype="PCM_16")
     data = base64.b64encode(file.getvalue()).decode()

@@ -1,22 +1,24 @@
-"""Two lists to choose a report by: where it is from, and which model of it, if it has several."""
+"""Two lists from which a report is chosen: the source, and a model if the source has several."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from sat_probe.demo.browse.published import PublishedReports
-from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.errors import guard
 
 
 def report_choice(
     published: PublishedReports, label: str, first: int = 0
 ) -> tuple[gr.Dropdown, gr.Dropdown, gr.events.Dependency]:
-    """The two components and the event after which both fit; the second shows only where there are several models.
+    """Return both lists, and the event after which the models are those of the chosen source.
+
+    The list of models is visible only if there are several.
 
     Args:
-        published: what may be chosen.
-        label: of the list of sources.
-        first: which source is chosen at the start; the last one if there are fewer.
+        published: the reports to choose from.
+        label: label of the list of sources.
+        first: index of the source that is chosen at the start; the last one if there are fewer.
     """
     names = list(published.names)
     source = gr.Dropdown(names, value=names[min(first, len(names) - 1)], label=label, filterable=False)
@@ -28,7 +30,7 @@ def report_choice(
         return gr.Dropdown(choices=choices, value=models[0] if models else None, visible=len(models) > 1)
 
     offered = source.input(
-        guarded(offer_models), source, model, api_visibility="private", show_progress="hidden"
+        guard(offer_models), source, model, api_visibility="private", show_progress="hidden"
     )
     return source, model, offered
 

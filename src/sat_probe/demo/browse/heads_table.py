@@ -1,4 +1,4 @@
-"""Tables of heads as a page shows and gives them: HTML to read, CSV to keep."""
+"""Tables of heads: HTML to read, and a link that saves them as CSV."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def select_heads(
     sort_by: str = "layer",
     descending: bool = False,
 ) -> pd.DataFrame:
-    """The rows of a table of heads within all of the bounds (inclusive; None is none), sorted; nothing is rounded.
+    """Return the rows of a table of heads that are within all bounds (inclusive; None for no bound), sorted.
 
-    A head whose metric is NaN is within no bound. Heads that sort alike keep the order of layer and head.
+    Bounds exclude heads whose metric is NaN. Heads with equal values are sorted by layer and head.
 
     Raises:
-        ReportError: the table has no such metric or column.
+        ReportError: if the table lacks the metric or column.
     """
     for column in (metric, sort_by):
         if column not in heads:
@@ -70,12 +70,12 @@ def select_heads(
 
 
 def html_table(table: pd.DataFrame, caption: str, name: str) -> str:
-    """A table to read: numbers to four digits, missing ones as a dash; every text is escaped.
+    """Return a table with numbers to four digits and dashes for missing ones; all text is escaped.
 
     Args:
-        table: any; columns "category..." are lettered and coloured as in the figures.
-        caption: what it shows.
-        name: for screen readers, of the area that scrolls.
+        table: any table; columns named "category..." get the letters and colours of the figures.
+        caption: caption of the table.
+        name: name of the scrolling area for screen readers.
     """
     words = {column for column in table if not pd.api.types.is_numeric_dtype(table[column])}
     titles = {column: NAMES.get(str(column), str(column).replace("_", " ")) for column in table}
@@ -98,7 +98,7 @@ def html_table(table: pd.DataFrame, caption: str, name: str) -> str:
 
 
 def csv_link(table: pd.DataFrame, file_name: str, text: str) -> str:
-    """A link that saves the table as CSV with all its digits; the file is in the link, so the server keeps none."""
+    """Return a link that saves the table as CSV with all digits; the link contains the data, so no file is kept."""
     content = base64.b64encode(table.to_csv(index=False, lineterminator="\n").encode()).decode()
     name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in file_name)
     address = f"data:text/csv;charset=utf-8;base64,{content}"

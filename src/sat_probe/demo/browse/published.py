@@ -1,4 +1,4 @@
-"""The saved reports that visitors may open: the operator's, by name, and no others; what was opened is kept a while."""
+"""Saved reports that visitors may open: those that the operator lists, by name. Opened reports are cached."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sat_probe.demo.explore.page_frame import bundled_report, bundled_report_folder
+from sat_probe.demo.page_frame import bundled_report, bundled_report_folder
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.hub.pull import list_reports, open_report
 
-KEPT = 48  # reports, lists and pages in memory
-FRESH = 600.0  # seconds until the Hub is asked again
+KEPT = 48  # reports, lists and pages in the cache
+FRESH = 600.0  # seconds until a cached value is read again
 Value = TypeVar("Value")
 UNTRAINED_LABEL = "Mockingjay, small, before training"
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class PublishedReports:
-    """Reports by the name of their source and the model in it; safe to share between visitors, who only read them.
+    """Reports by the name of their source and the model in it, shared between visitors.
 
     Args:
-        settings: of the operator; the bundled report and that of its untrained twin are always there, first.
+        settings: names the sources; the reports of the bundled model and of its untrained twin always come first.
     """
 
     def __init__(self, settings: DemoSettings) -> None:
@@ -37,60 +37,63 @@ class PublishedReports:
         }
         for source in settings.reports:
             self._sources.setdefault(Path(source).name if Path(source).exists() else source, source)
-        self._kept: OrderedDict[tuple[str, ...], tuple[float, object]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, ...], tuple[float, object]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a visitor may choose; a folder is called by its own name, without where it lies."""
+        """The sources that a visitor may choose; a folder goes by its own name, without its path."""
         return tuple(self._sources)
 
     def models(self, name: str) -> tuple[str, ...]:
-        """The models a source has reports of, as "model@revision"; empty if it is one report.
+        """Return the models that a source has reports of, as "model@revision"; empty if it is a single report.
 
         Raises:
-            ReportError: the operator does not offer that source.
-            HubError: it is not there, or the Hub is out of reach.
+            ReportError: if the source is not offered.
+            HubError: if it does not exist, or the Hub cannot be reached.
         """
         source = self._source(name)
         if source is None or Path(source).exists() or not _ON_HUB.fullmatch(source):
             return ()
-        entries = self.kept((name,), lambda: list_reports(source))
+        entries = self.cached((name,), lambda: list_reports(source))
         return tuple(f"{entry.model}@{entry.revision}" for entry in entries)
 
     def open(self, name: str, model: str | None = None) -> HeadReport:
-        """A report; `model` is one of `models(name)`, the first if left out.
+        """Return a report; `model` is one of `models(name)`, by default the first.
 
         Raises:
-            ReportError: the operator does not offer that source, or it has no such model, or it is damaged.
-            HubError: it is not there, or the Hub is out of reach.
+            ReportError: if the source is not offered, has no such model, or is damaged.
+            HubError: if it does not exist, or the Hub cannot be reached.
         """
         source = self._source(name)
         if source is None:
             return bundled_report()
         models = self.models(name)
         if not models:
-            return self.kept((name, ""), lambda: open_report(source))
+            return self.cached((name, ""), lambda: open_report(source))
         chosen = model or models[0]
         if chosen not in models:
-            raise ReportError(f"{name} has no report of this model; choose one of the list")
-        return self.kept((name, chosen), lambda: open_report(f"{source}:{chosen}"))
+            raise ReportError(f"{name} has no report of this model; choose one from the list")
+        return self.cached((name, chosen), lambda: open_report(f"{source}:{chosen}"))
 
     def _source(self, name: str) -> str | None:
         if name not in self._sources:
-            raise ReportError("this report is not offered here; choose one of the list")
+            raise ReportError("this report is not offered here; choose one from the list")
         return self._sources[name]
 
-    def kept(self, key: tuple[str, ...], read: Callable[[], Value]) -> Value:
-        """What `read` gives, made again only when it is old; two visitors may make it at once, neither waits."""
+    def cached(self, key: tuple[str, ...], read: Callable[[], Value]) -> Value:
+        """Return the cached result of `read`, calling it if there is none or it is old.
+
+        Two visitors may call it at the same time; neither waits for the other.
+        """
         with self._lock:
-            since, value = self._kept.get(key, (-FRESH, None))
+            since, value = self._cache.get(key, (-FRESH, None))
             if time.monotonic() - since < FRESH:
-                self._kept.move_to_end(key)
+                self._cache.move_to_end(key)
                 return value  # type: ignore[return-value]
         value = read()
         with self._lock:
-            self._kept[key] = time.monotonic(), value
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._cache[key] = time.monotonic(), value
+            while len(self._cache) > KEPT:
+                self._cache.popitem(last=False)
         return value

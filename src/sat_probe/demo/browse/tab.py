@@ -1,4 +1,4 @@
-"""Report: a published table of heads to browse, filter, sort and keep, with where it comes from."""
+"""The Report tab: a saved report to filter, sort and download, with its provenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 from sat_probe.demo.browse.choice import report_choice
 from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table, select_heads
 from sat_probe.demo.browse.published import PublishedReports
-from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.errors import guard
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.errors import ReportError
@@ -17,7 +17,7 @@ from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.reports.head_report import HeadReport
 
 INTRODUCTION = (
-    "Every head of a saved report within your bounds. The CSV has these rows with every column and digit."
+    "The heads of a saved report within your bounds. The CSV has the same rows with all columns and digits."
 )
 METRICS = (
     "globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms", "sink_share",
@@ -49,7 +49,7 @@ figure { margin: 0; min-width: 0; }
 
 
 def build(settings: DemoSettings, tab: gr.Tab) -> None:
-    """The tab's components and what they do; the bundled report is there when it is opened."""
+    """Build the components of the tab and their events; it opens with the bundled report."""
     published = PublishedReports(settings)
     gr.Markdown(INTRODUCTION)
     with gr.Row():
@@ -70,7 +70,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
 
     def show_report(name: str, model: str | None) -> str:
         return str(
-            published.kept(("about", name, model or ""), lambda: shown_report(published.open(name, model)))
+            published.cached(("about", name, model or ""), lambda: report_html(published.open(name, model)))
         )
 
     def show_heads(
@@ -78,13 +78,13 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         at_least: str, at_most: str, sort_by: str, order: str,
     ) -> str:  # fmt: skip
         bounds = (first_layer, last_layer, metric, at_least, at_most)
-        return shown_heads(published.open(name, model), categories, *bounds, sort_by, order)
+        return heads_html(published.open(name, model), categories, *bounds, sort_by, order)
 
     chosen = [source, model]
     opened = [tab.select, model.input]
-    report = {"fn": guarded(show_report), "inputs": chosen, "outputs": about}
+    report = {"fn": guard(show_report), "inputs": chosen, "outputs": about}
     heads = {
-        "fn": guarded(show_heads),
+        "fn": guard(show_heads),
         "inputs": [*chosen, *filters],
         "outputs": table,
         "show_progress": "minimal",
@@ -92,13 +92,13 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
     gr.on(opened, **report, api_name="report", trigger_mode="always_last")
     changed = [control.change for control in filters]
     gr.on([*opened, *changed], **heads, api_name="heads", trigger_mode="always_last")
-    for event in (report, heads):  # not by the change of the source itself: the model must fit first
+    for event in (report, heads):  # not when the source changes: its models must be listed first
         offered.success(**event, api_visibility="private")
 
 
-def shown_report(report: HeadReport) -> str:
-    """Where a report comes from, and its two figures."""
-    from sat_probe.reports.plots.heads import plot_categories, plot_offsets  # not before the first view
+def report_html(report: HeadReport) -> str:
+    """Return the provenance of a report and its two figures, as HTML."""
+    from sat_probe.reports.plots.heads import plot_categories, plot_offsets  # imports matplotlib
 
     known = {name: report.provenance.get(name) for name in FACTS}
     facts = "".join(
@@ -120,7 +120,7 @@ def shown_report(report: HeadReport) -> str:
     return f'<div class="report"><dl>{facts}</dl><figure>{figures}</figure></div>'
 
 
-def shown_heads(
+def heads_html(
     report: HeadReport,
     categories: list[str],
     first_layer: str,
@@ -131,10 +131,10 @@ def shown_heads(
     sort_by: str,
     order: str,
 ) -> str:
-    """The table of the heads within the bounds as they were typed, and the link that saves them.
+    """Return the table of the heads within the bounds as they were typed, and the link that saves it.
 
     Raises:
-        ReportError: a bound is no number, or the report has no such metric.
+        ReportError: if a bound is not a number, or the report lacks the metric.
     """
     layers = _bound("From layer", first_layer), _bound("To layer", last_layer)
     values = _bound("is at least", at_least), _bound("and at most", at_most)
@@ -147,10 +147,12 @@ def shown_heads(
 
 
 def _bound(label: str, typed: str) -> float | None:
-    """The number that was typed; None where nothing was."""
+    """Return the number that was typed; None if nothing was."""
     if not typed.strip():
         return None
     try:
         return float(typed.replace(",", ".").replace("−", "-"))
     except ValueError:
-        raise ReportError(f"{label}: {typed.strip()[:40]!r} is no number; leave it empty for any") from None
+        raise ReportError(
+            f"{label}: {typed.strip()[:40]!r} is not a number; leave the field empty for no bound"
+        ) from None

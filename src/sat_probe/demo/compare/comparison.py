@@ -1,4 +1,4 @@
-"""Two head reports as a page shows them: numbers, figures on the same axes, and what became of each head."""
+"""Comparison of two reports as HTML: numbers, figures on the same axes, and the change of each head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports.head_report import HeadReport
 
-if TYPE_CHECKING:  # matplotlib: not before the first view
+if TYPE_CHECKING:  # matplotlib is imported only when a figure is drawn
     from matplotlib.axes import Axes
 
 SCALES = ("nats", "share of log T")
@@ -31,7 +31,7 @@ figcaption { color: var(--sat-soft); font-size: 14px; text-align: center; overfl
 
 
 class Side(NamedTuple):
-    """One of the two reports, and what to call it."""
+    """One of the two reports, with its name on the page."""
 
     name: str
     report: HeadReport
@@ -40,15 +40,15 @@ class Side(NamedTuple):
 Sides = tuple[Side, Side]
 
 
-def named_apart(first: Side, second: Side) -> Sides:
-    """The same two, their names made different if they are not."""
+def distinct_names(first: Side, second: Side) -> Sides:
+    """Return both sides, with "(first)" and "(second)" added to their names if these are the same."""
     if first.name != second.name:
         return first, second
     return first._replace(name=f"{first.name} (first)"), second._replace(name=f"{second.name} (second)")
 
 
-def shown_overview(sides: Sides) -> str:
-    """Counts and shares of the categories, and where the metrics of both lie."""
+def overview_html(sides: Sides) -> str:
+    """Return the table of the counts and shares of the categories, and the quartiles of the metrics."""
     rows = []
     for category in CATEGORIES:
         counts = [(side.report.counts[category], len(side.report.heads)) for side in sides]
@@ -58,15 +58,15 @@ def shown_overview(sides: Sides) -> str:
         rows.append((metric, *(f"{middle:.3g} ({low:.3g} to {high:.3g})" for low, middle, high in values)))
     table = pd.DataFrame(rows, columns=["", *(side.name for side in sides)])
     return html_table(
-        table, "Heads of each kind; of each metric the median and the quartiles", "Both in numbers"
+        table, "Heads of each category; median and quartiles of each metric", "Both reports in numbers"
     )
 
 
-def shown_figures(sides: Sides, scale: str) -> str:
-    """Pairs of figures on the same axes.
+def figures_html(sides: Sides, scale: str) -> str:
+    """Return pairs of figures on the same axes.
 
     Raises:
-        ReportError: a table lacks the metrics that this scale shows.
+        ReportError: if a table lacks the metrics of this scale.
     """
     if scale not in SCALES:
         raise ReportError("choose one of the two scales")
@@ -79,7 +79,7 @@ def shown_figures(sides: Sides, scale: str) -> str:
 
     pairs = (
         _pair("Category of every head", plot_categories, sides, shared=False),
-        _pair("Kinds of heads in each layer", plot_layers, sides),
+        _pair("Categories in each layer", plot_layers, sides),
         _pair("Globalness and diagonality", lambda heads: plot_distribution(heads, x, "diagonality"), sides),
         _pair("Globalness and verticality", lambda heads: plot_distribution(heads, x, y), sides),
     )
@@ -88,7 +88,7 @@ def shown_figures(sides: Sides, scale: str) -> str:
 
 def _pair(title: str, draw: Callable[[pd.DataFrame], Axes], sides: Sides, shared: bool = True) -> str:
     drawn = [draw(side.report.heads) for side in sides]
-    if shared:  # the same distance means the same on both sides
+    if shared:  # equal distances mean the same on both sides
         (left, right), (low, high) = (
             (min(limits)[0], max(limits, key=lambda ends: ends[1])[1])
             for limits in ([ax.get_xlim() for ax in drawn], [ax.get_ylim() for ax in drawn])
@@ -97,7 +97,7 @@ def _pair(title: str, draw: Callable[[pd.DataFrame], Axes], sides: Sides, shared
             ax.set(xlim=(left, right), ylim=(low, high))
     figures = []
     for ax, (name, report) in zip(drawn, sides, strict=True):
-        ax.set_title("")  # the heading says it for both
+        ax.set_title("")  # the heading above serves both
         counts = ", ".join(f"{count} {category}" for category, count in report.counts.items())
         alt = f"{title}, {name}: {len(report.heads)} heads, {counts}."
         figures.append(
@@ -106,8 +106,8 @@ def _pair(title: str, draw: Callable[[pd.DataFrame], Axes], sides: Sides, shared
     return f'<h3>{title}</h3><div class="pair">{"".join(figures)}</div>'
 
 
-def shown_changes(sides: Sides) -> str:
-    """What became of each head, where both models have the same ones; else why there is no such table."""
+def changes_html(sides: Sides) -> str:
+    """Return the table of the heads that changed, or why there is none if the models have different heads."""
     heading = "<h3>Head by head</h3>"
     try:
         rows = sides[0].report.compare(sides[1].report)
@@ -122,6 +122,6 @@ def shown_changes(sides: Sides) -> str:
     changed.columns = pd.Index(
         ["layer", "head", "category, first", "category, second", *(f"{metric}, change" for metric in RANKED)]
     )
-    said = f"{len(changed)} of {len(rows)} heads are of another kind in the second report."
+    said = f"{len(changed)} of {len(rows)} heads have another category in the second report."
     table = html_table(changed, said, "Heads that changed") if len(changed) else f"<p>{said}</p>"
     return f"{heading}{table}{csv_link(rows, 'comparison.csv', f'Save all {len(rows)} heads as CSV')}"

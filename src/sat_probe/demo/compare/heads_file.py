@@ -1,4 +1,4 @@
-"""The table of heads that a stranger uploads, `heads.parquet` or CSV: bounded before it is read, checked after."""
+"""Uploaded tables of heads (`heads.parquet` or CSV): limits are checked before reading, the content afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sat_probe.demo.errors_and_uploads import shown_name
+from sat_probe.demo.uploads import file_name
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import RANKED
 from sat_probe.reports.axis_names import AXIS_NAMES
@@ -18,24 +18,24 @@ from sat_probe.reports.provenance import Provenance
 
 MOST_BYTES = 4 * 2**20
 MOST_HEADS = 4096
-LARGEST_INDEX = 255  # of a layer or head: figures have a cell for each
+LARGEST_INDEX = 255  # of layers and heads; figures have a cell for each
 _NUMBERS = tuple(f"{name}{end}" for name in (*RANKED, *AXIS_NAMES) for end in ("", "_low", "_high", "_rank"))
 _COLUMNS = ("layer", "head", "category", "category_stability", *dict.fromkeys(_NUMBERS), "model")
 
 
 def read_heads_file(path: str | Path) -> HeadReport:
-    """A report with nothing but its heads; columns that are not known are left out.
+    """Return a report that has only the table of heads; unknown columns are dropped.
 
     Raises:
-        ReportError: too large, neither parquet nor CSV, of several models, or not a table of heads.
+        ReportError: if the file is too large, neither parquet nor CSV, not a table of heads, or has several models.
     """
-    name = shown_name(path)
+    name = file_name(path)
     if not Path(path).is_file():
-        raise ReportError(f"{name}: was deleted, as uploads are after a while; please upload it again")
+        raise ReportError(f"{name}: has been deleted; please upload it again")
     size = Path(path).stat().st_size
     if size > MOST_BYTES:
         raise ReportError(
-            f"{name}: {size / 2**20:.0f} MB is too large for a table of heads, at most 4 MB here"
+            f"{name}: {size / 2**20:.0f} MB is too large for a table of heads; the limit is 4 MB"
         )
     try:
         heads = _read_parquet(path, name) if _is_parquet(path) else _read_csv(path, name)
@@ -61,8 +61,8 @@ def _read_parquet(path: str | Path, name: str) -> pd.DataFrame:
             columns = [column for column in _COLUMNS if column in file.schema_arrow.names]
             return file.read(columns).to_pandas()
     except (pa.ArrowException, OSError, ValueError, NotImplementedError):
-        raise ReportError(f"{name}: is no readable parquet file") from None
-    raise ReportError(f"{name}: has {rows} rows, at most {MOST_HEADS} heads here")
+        raise ReportError(f"{name}: cannot be read as a parquet file") from None
+    raise ReportError(f"{name}: has {rows} rows; the limit is {MOST_HEADS} heads")
 
 
 def _read_csv(path: str | Path, name: str) -> pd.DataFrame:
@@ -71,25 +71,25 @@ def _read_csv(path: str | Path, name: str) -> pd.DataFrame:
             path,
             nrows=MOST_HEADS + 1,
             usecols=lambda column: column in _COLUMNS,
-            dtype=str,  # read by Python later, to the last bit
+            dtype=str,  # Python converts the numbers later, exactly
             encoding="utf-8-sig",
         )
     except (ValueError, OSError):  # pandas' parser errors are ValueErrors
         raise ReportError(f"{name}: is neither a parquet file nor CSV") from None
     if len(table) > MOST_HEADS:
-        raise ReportError(f"{name}: has more than {MOST_HEADS} rows; too many heads")
+        raise ReportError(f"{name}: has more than {MOST_HEADS} rows; the limit is {MOST_HEADS} heads")
     return table
 
 
 def _only_model(heads: pd.DataFrame, name: str) -> str | None:
     models: list[str] = list(heads["model"].astype(str).unique()) if "model" in heads else []
     if len(models) > 1:
-        raise ReportError(f"{name}: has the heads of {len(models)} models; upload those of one")
+        raise ReportError(f"{name}: has the heads of {len(models)} models; upload a table of one model")
     return models[0][:120] if len(models) else None
 
 
 def _checked(heads: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The table with the types a report has."""
+    """Return the table with the column types of a report."""
     for column in ("layer", "head", "category", *RANKED):
         if column not in heads:
             raise ReportError(
@@ -103,7 +103,7 @@ def _checked(heads: pd.DataFrame, name: str) -> pd.DataFrame:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ReportError(
-                f"{name}: row {row + 1} has {str(values.iloc[row])[:40]!r} as its {column}, no number"
+                f"{name}: row {row + 1} has {str(values.iloc[row])[:40]!r} as its {column}, which is not a number"
             )
         columns[column] = numbers
     for column in ("layer", "head"):
@@ -112,7 +112,7 @@ def _checked(heads: pd.DataFrame, name: str) -> pd.DataFrame:
         if not whole.all():
             row = int(np.flatnonzero(~whole)[0])
             raise ReportError(
-                f"{name}: row {row + 1} has {numbers.iloc[row]:g} as its {column}, not a whole number of 0 to "
+                f"{name}: row {row + 1} has {numbers.iloc[row]:g} as its {column}, not a whole number from 0 to "
                 f"{LARGEST_INDEX}"
             )
         columns[column] = numbers.astype("int64")

@@ -1,4 +1,4 @@
-"""Compare: the heads of two models side by side, and head by head where both have the same ones."""
+"""The Compare tab: the heads of two reports side by side, and head by head if the models have the same heads."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from sat_probe.demo.compare.comparison import (
     PAIR_CSS,
     SCALES,
     Side,
-    named_apart,
-    shown_changes,
-    shown_figures,
-    shown_overview,
+    changes_html,
+    distinct_names,
+    figures_html,
+    overview_html,
 )
 from sat_probe.demo.compare.heads_file import read_heads_file
-from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo.errors import guard
 from sat_probe.demo.settings import DemoSettings
-from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.demo.uploads import accept_uploads_only, delete_upload
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
 
-INTRODUCTION = """Two models side by side: which kinds of heads they have, in which layers, and how far apart these are.
-Choose saved reports, or upload the `heads.parquet` of your own (`sat-probe analyze` writes it)."""
+INTRODUCTION = """Two models side by side: which kinds of heads they have, in which layers, and how the metrics differ.
+Choose saved reports, or upload your own `heads.parquet` (written by `sat-probe analyze`)."""
 
 Tables = dict[str, HeadReport]
 
 
 def build(settings: DemoSettings, tab: gr.Tab) -> None:
-    """The tab's components and what they do; the comparison of the first two reports is there when it is opened."""
+    """Build the components of the tab and their events; it opens with the comparison of the first two reports."""
     published = PublishedReports(settings)
     gr.Markdown(INTRODUCTION)
-    tables = gr.State({}, time_to_live=settings.session_seconds)  # that were uploaded, by the path they had
+    tables = gr.State({}, time_to_live=settings.session_seconds)  # uploaded tables by the path of the upload
     inputs: list[gr.components.Component] = []
     with gr.Row():
         for index, place in enumerate(("First", "Second")):
@@ -45,7 +45,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
                         file_types=[".parquet", ".csv"],
                         height=160,
                     )
-                    uploads_only(upload)
+                    accept_uploads_only(upload)
                 inputs += [source, model, upload]
     scale = gr.Radio(list(SCALES), value=SCALES[0], label="Globalness and verticality in")
     button = gr.Button("Compare", variant="primary")
@@ -63,18 +63,20 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
             return Side(f"{name}, {model}" if model else name, published.open(name, model))
 
         def shown() -> tuple[str, str, str]:
-            sides = named_apart(side(first, first_model, first_file), side(second, second_model, second_file))
-            return shown_overview(sides), shown_figures(sides, scale), shown_changes(sides)
+            sides = distinct_names(
+                side(first, first_model, first_file), side(second, second_model, second_file)
+            )
+            return overview_html(sides), figures_html(sides, scale), changes_html(sides)
 
         if first_file or second_file:
             return *shown(), tables
         key = ("compare", first, first_model or "", second, second_model or "", scale)
-        return *published.kept(key, shown), tables
+        return *published.cached(key, shown), tables
 
-    # a click while the tab still opens must not be lost: the last one counts
+    # a click while the tab is still opening must not be lost: the last one counts
     gr.on(
         [tab.select, button.click, scale.input],
-        guarded(compare),
+        guard(compare),
         [*inputs, scale, tables],
         [*outputs, tables],
         api_name="compare",
@@ -84,9 +86,9 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
 
 
 def with_uploads(tables: Tables, *uploads: str | None) -> Tables:
-    """The tables that a visitor sent, by path, those among `tables` already read; the files are deleted.
+    """Return the uploaded tables by path, reading those that are not in `tables`; the files are deleted.
 
-    Where one is refused, it alone is: the other is needed again.
+    If one is refused, only its file is deleted, because the other one will be needed again.
 
     Raises:
         ReportError: as `heads_file.read_heads_file`.

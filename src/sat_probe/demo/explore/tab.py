@@ -1,4 +1,4 @@
-"""Explore: a recording through a model, every head of it, and where a head hears phones begin."""
+"""The Explore tab: one recording through a model, all of its heads, and the phone boundaries that a head predicts."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import gradio as gr
 from gradio.events import Dependency
 
 from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
-from sat_probe.demo.errors_and_uploads import guarded, one_line
-from sat_probe.demo.explore.page_frame import bundled_report, framed, page_frame
+from sat_probe.demo.errors import guard, message_html
 from sat_probe.demo.model_pool import probed_model, warm_up
-from sat_probe.demo.note import note
+from sat_probe.demo.page_frame import bundled_report, framed_page, page_frame
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
-from sat_probe.demo.uploads import delete_upload, uploads_only
+from sat_probe.demo.theme import note_html
+from sat_probe.demo.uploads import accept_uploads_only, delete_upload
 from sat_probe.errors import ConfigurationError, SatProbeError
 
-ALPHA, BETA = 0.32, 0.85  # the best over the heads of the bundled model, on the examples
-ASK = '<p class="sat-note">Choose a head above, and see here where it hears phones begin.</p>'
+ALPHA, BETA = 0.32, 0.85  # the best values for the heads of the bundled model on the examples
+ASK = '<p class="sat-note">Choose a head above to see the phone boundaries it predicts.</p>'
 
 
 def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependency:
-    """The tab's components and what they do; returns the event of an analysis."""
+    """Build the components of the tab and their events; return the event of an analysis."""
     heavy: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": settings.concurrency}
     with gr.Row():
         with gr.Column():
-            model = gr.Dropdown([choice.label for choice in settings.models], label="Model")
+            model = gr.Dropdown(list(settings.models), label="Model")
             example = gr.Dropdown(list(examples()), label="Speech: an example …")
         with gr.Column():
             recording = gr.Audio(
@@ -48,27 +48,29 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
                 elem_id="alignment",
             )
             button = gr.Button("Analyze", variant="primary", elem_id="analyze")
-    uploads_only(recording)
-    uploads_only(alignment)
-    status = gr.HTML(saved_note(), elem_id="status")
+    accept_uploads_only(recording)
+    accept_uploads_only(alignment)
+    status = gr.HTML(saved_report_note(), elem_id="status")
     page = page_frame(elem_id="heads")
-    gr.Markdown("### Phone boundaries that the head predicts")
+    gr.Markdown("### Phone boundaries predicted by the chosen head")
     with gr.Row():
-        beta = gr.Slider(0.5, 6, BETA, step=0.05, label="beta: more is more boundaries", elem_id="beta")
-        alpha = gr.Slider(0.05, 1, ALPHA, step=0.01, label="alpha: less is more local", elem_id="alpha")
+        beta = gr.Slider(0.5, 6, BETA, step=0.05, label="beta: larger gives more boundaries", elem_id="beta")
+        alpha = gr.Slider(
+            0.05, 1, ALPHA, step=0.01, label="alpha: smaller compares frames more locally", elem_id="alpha"
+        )
     boundaries = gr.HTML(ASK, elem_id="boundaries")
 
-    first = app.load(guarded(saved_page), None, page, api_name="saved_page", show_progress="hidden")
-    first.then(guarded(get_ready, settings), None, None, api_visibility="private", queue=False)
+    first = app.load(guard(saved_page), None, page, api_name="saved_page", show_progress="hidden")
+    first.then(guard(warm_up_first_model, settings), None, None, api_visibility="private", queue=False)
     analyzed = button.click(
-        guarded(analyze, settings),
+        guard(analyze, settings),
         [model, example, recording, alignment, session, alpha, beta],
         [session, status, page, boundaries],
         api_name="analyze",
         **heavy,
     )
     page.click(
-        guarded(choose, settings),
+        guard(choose, settings),
         [session, alpha, beta],
         [session, boundaries],
         api_visibility="private",
@@ -78,7 +80,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
     )
     gr.on(
         [alpha.release, beta.release],
-        guarded(predict, settings),
+        guard(predict),
         [session, alpha, beta],
         boundaries,
         api_name="boundaries",
@@ -91,22 +93,23 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
 
 @cache
 def saved_page() -> str:
-    """The page of the bundled report, which is there before any model is loaded."""
-    return framed(bundled_report())
+    """Return the page of the bundled report, which needs no model."""
+    return framed_page(bundled_report())
 
 
-def get_ready(settings: DemoSettings) -> None:
-    """Have the first model loaded and tried out, behind the saved report."""
-    unseen = (next(iter(examples())), None, None, Session(), ALPHA, BETA)
-    warm_up(settings.models[0], lambda: analyze(settings, settings.models[0].label, *unseen))
+def warm_up_first_model(settings: DemoSettings) -> None:
+    """Load the first model and try it out while the visitor looks at the bundled report."""
+    label = next(iter(settings.models))
+    inputs = (next(iter(examples())), None, None, Session(), ALPHA, BETA)
+    warm_up(settings.models[label], lambda: analyze(settings, label, *inputs))
 
 
-def saved_note() -> str:
-    """What is shown before anything was analyzed."""
+def saved_report_note() -> str:
+    """Return the line that is shown before the first analysis."""
     provenance = bundled_report().provenance
-    return note(
-        f"A saved report: the bundled model on {provenance['utterances']} bundled utterances of synthetic speech. "
-        "Choose a model and speech, then Analyze."
+    return note_html(
+        f"A saved report of the bundled model on {provenance['utterances']} bundled utterances of synthetic speech. "
+        "Choose a model and a recording, then press Analyze."
     )
 
 
@@ -120,36 +123,35 @@ def analyze(
     alpha: float,
     beta: float,
 ) -> tuple[Session, str, str, str]:
-    """Run a recording (the visitor's, or else an example) through a model: session, status, page and boundaries."""
+    """Run an uploaded recording, or else an example, through a model; return session, status, page and boundaries."""
     try:
         choice = settings.model(label)
         clip = _clip(settings, example, recording, alignment, session)
-    finally:  # whether they were read or refused
+    finally:  # also after an error
         delete_upload(recording)
         delete_upload(alignment)
     model = probed_model(choice)
-    from sat_probe.demo.explore.boundaries import (
-        boundaries_html,  # draws and computes: not before the first view
-    )
-    from sat_probe.studies.utterance_analysis import analyze_utterance, map_boundaries
+    from sat_probe.demo.explore.boundaries import boundaries_html  # imports matplotlib
+    from sat_probe.studies.utterance_analysis import analyze_utterance, map_boundaries  # imports torch
 
     started = time.perf_counter()
-    report, head, weights = analyze_utterance(
-        model, clip.waveform, clip.name, clip.phones, choice.model or "bundled"
-    )
-    page = framed(report)
+    name = label if choice.model else "bundled"
+    report, head, weights = analyze_utterance(model, clip.waveform, clip.name, clip.phones, name)
+    page = framed_page(report)
     boundaries = boundaries_html(clip, head, map_boundaries(model, weights, alpha, beta))
     took = time.perf_counter() - started
     session = Session(
         clip=clip,
+        label=label,
         model=choice,
         sent=(recording, alignment if clip.alignment is not None else None),
         head=head,
-        own_categories=categories_of(report.heads),
+        analyzed_heads=categories_of(report.heads, model.num_probed_layers, model.num_probed_heads),
+        limited_span=model.limited_span,
     )
-    line = note(
-        f"{clip.name}: {clip.seconds:.1f} s through {choice.label}, analyzed in {took:.1f} s. Categories are ranks "
-        "on this recording alone."
+    line = note_html(
+        f"{clip.name}: {clip.seconds:.1f} s through {label}, analyzed in {took:.1f} s. {session.refinement}"
+        "Categories are ranks within this recording."
     )
     return session, line, page, boundaries
 
@@ -157,25 +159,23 @@ def analyze(
 def choose(
     settings: DemoSettings, session: Session, alpha: float, beta: float, event: gr.EventData
 ) -> tuple[Session, str]:
-    """A head was chosen in the page."""
+    """Choose the head that was clicked in the page; return the session and the head's boundaries."""
     layer, head = (getattr(event, name, None) for name in ("layer", "head"))
     if type(layer) is not int or type(head) is not int:
         raise ConfigurationError("no head was chosen")
     session = replace(session, head=(layer, head))
-    return session, predict(settings, session, alpha, beta)
+    return session, predict(session, alpha, beta)
 
 
-def predict(settings: DemoSettings, session: Session, alpha: float, beta: float) -> str:
-    """The boundaries of the chosen head on the spectrogram, and their scores where the phones are known."""
+def predict(session: Session, alpha: float, beta: float) -> str:
+    """Return the boundaries that the chosen head predicts, with scores if the phones of the recording are known."""
     if session.head is None:
         return ASK
-    clip, choice = session.shown(settings)
-    model = probed_model(choice)
     layer, head = session.head
-    if not (0 <= layer < model.num_probed_layers and 0 <= head < model.num_probed_heads):
-        raise ConfigurationError(f"{choice.label} has no head {head} in layer {layer}")
-    from sat_probe.demo.explore.boundaries import boundaries_html
-    from sat_probe.studies.utterance_analysis import head_boundaries
+    session.check_head(layer, head)
+    model, clip = probed_model(session.model), session.shown_clip
+    from sat_probe.demo.explore.boundaries import boundaries_html  # imports matplotlib
+    from sat_probe.studies.utterance_analysis import head_boundaries  # imports torch
 
     found = head_boundaries(model, clip.waveform, layer, head, alpha, beta)
     return boundaries_html(clip, session.head, found)
@@ -187,7 +187,7 @@ def _clip(
     if recording is None:
         return example_clip(example)
     if session.clip is not None and session.sent == (recording, alignment):
-        return session.clip  # another model may read it too, though its files are gone
+        return session.clip  # another model may read it too, although its files are deleted
     if session.clip is not None and session.sent[0] == recording:
         clip = replace(session.clip, alignment=None)
     else:
@@ -196,6 +196,6 @@ def _clip(
         return clip
     try:
         return replace(clip, alignment=uploaded_alignment(alignment, clip, settings))
-    except SatProbeError as error:  # the recording is gone by now, so it is shown all the same
-        gr.Warning(f"Analyzed without its phones. {one_line(str(error))}", title="Please check")
+    except SatProbeError as error:  # the recording is deleted by now, so it is analyzed anyway
+        gr.Warning(f"Analyzed without its phones. {message_html(str(error))}", title="Please check")
         return clip

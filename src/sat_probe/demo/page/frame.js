@@ -1,4 +1,4 @@
-// The page of a report in its frame: it says how tall it is and which head is shown, and is told light or dark.
+// The page of a report in its frame: it reports its height and the chosen head, and is told light or dark.
 const frame = () => element.querySelector("iframe");
 const isDark = () => document.body.classList.contains("dark");
 const tellTheme = () => frame()?.contentWindow?.postMessage({ satProbeTheme: isDark() ? "dark" : "light" }, "*");

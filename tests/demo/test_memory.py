@@ -1,4 +1,4 @@
-"""What requests leave in memory goes when there are none for a while."""
+"""Memory is freed after requests, when there are none for a while."""
 
 from __future__ import annotations
 
@@ -8,74 +8,74 @@ import weakref
 
 import pytest
 
-from sat_probe.demo import memory as tidying
-from sat_probe.demo.errors_and_uploads import guarded
+from sat_probe.demo import memory
+from sat_probe.demo.errors import guard
 
 
 class App:
-    """As much of an app as is tidied."""
+    """The part of an app that `free_memory` uses."""
 
     def __init__(self, *paths: object) -> None:
         self.temp_file_sets = [set(map(str, paths))]
 
 
 class Figure:
-    """Holds itself, as matplotlib's figures do."""
+    """Refers to itself, as figures of matplotlib do."""
 
     def __init__(self) -> None:
         self.canvas = self
 
 
-def waited(until) -> bool:
+def happens(condition) -> bool:
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        if until():
+        if condition():
             return True
         time.sleep(0.01)
     return False
 
 
-def test_gone_uploads_and_figures_are_forgotten(tmp_path):
+def test_deleted_uploads_and_figures_are_forgotten(tmp_path):
     (tmp_path / "kept").touch()
     app, seen = App(tmp_path / "kept", tmp_path / "gone"), weakref.ref(Figure())
     gc.disable()
     try:
         seen = weakref.ref(Figure())
         assert seen() is not None
-        tidying.tidy(app)
+        memory.free_memory(app)
         assert seen() is None
     finally:
         gc.enable()
     assert app.temp_file_sets == [{str(tmp_path / "kept")}]
-    tidying.tidy(None)
+    memory.free_memory(None)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_it_is_done_after_a_request_and_not_before(tmp_path, monkeypatch, fails):
-    monkeypatch.setattr(tidying, "QUIET", 0.05)
-    tidying._worked.clear()
+def test_memory_is_freed_after_a_request_and_not_before(tmp_path, monkeypatch, fails):
+    monkeypatch.setattr(memory, "QUIET", 0.05)
+    memory._requested.clear()
     app = App(tmp_path / "gone")
-    tidying.keep_tidy(app)
+    memory.free_memory_when_idle(app)
     time.sleep(0.2)
-    assert app.temp_file_sets[0], "nobody asked for anything yet"
+    assert app.temp_file_sets[0], "there was no request yet"
 
     def answer() -> str:
         return str(1 / (not fails))
 
     try:
-        guarded(answer)()
+        guard(answer)()
     except Exception:
         assert fails
-    assert waited(lambda: not app.temp_file_sets[0])
+    assert happens(lambda: not app.temp_file_sets[0])
 
 
-def test_it_is_done_although_requests_never_cease(tmp_path, monkeypatch):
-    monkeypatch.setattr(tidying, "QUIET", 0.05)
+def test_memory_is_freed_even_if_requests_never_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "QUIET", 0.05)
     app = App(tmp_path / "gone")
-    tidying.keep_tidy(app)
+    memory.free_memory_when_idle(app)
 
     def busy() -> bool:
-        tidying.worked()
+        memory.request_done()
         return not app.temp_file_sets[0]
 
-    assert waited(busy)
+    assert happens(busy)

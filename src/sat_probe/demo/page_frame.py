@@ -1,4 +1,4 @@
-"""The page of a report inside the demo: the same page that `report.html` is, in a frame of its own."""
+"""The page of a report inside the demo, in a frame; and the report that comes with the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gradio as gr
 
@@ -14,28 +14,25 @@ from sat_probe.demo.theme import page_file
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.page.render import render_page
 
-if TYPE_CHECKING:
-    from typing import Any
-
 
 def bundled_report_folder() -> Path:
-    """The report of the bundled model that comes with the package; `scripts/make_demo_report.py` makes it."""
+    """Return the folder of the bundled report, which `scripts/make_demo_report.py` writes."""
     return Path(str(files("sat_probe") / "data" / "report"))
 
 
 @cache
 def bundled_report() -> HeadReport:
-    """The report of the bundled model on the bundled speech, made when the package was."""
+    """Return the report of the bundled model on the bundled speech."""
     return HeadReport.load(bundled_report_folder())
 
 
 def page_frame(**options: Any) -> gr.HTML:
-    """A component for the value of `framed`; `.click` hears which head is chosen there (`event.layer, event.head`)."""
+    """Return a component for `framed_page`; its `click` event says which head was chosen (`event.layer`, `.head`)."""
     return gr.HTML(value="", js_on_load=page_file("frame.js"), **options)
 
 
-def framed(report: HeadReport) -> str:
-    """The page of a report as the value of `page_frame`.
+def framed_page(report: HeadReport) -> str:
+    """Return the page of a report, the same as `report.html`, as the value of `page_frame`.
 
     The frame may run its own scripts and nothing else: it has no origin, so it can neither read nor send anything.
     """

@@ -1,4 +1,4 @@
-"""The demo starts without what its first view does not need."""
+"""The demo shows its first page without importing torch or matplotlib, and skips Gradio's stub generation."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def started(before: str = "") -> dict[str, object]:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_the_saved_report_is_shown_before_anything_heavy_is_imported():
+def test_first_page_needs_no_heavy_import():
     seen = started()
     assert seen["imported"] == []
     assert seen["writer"] == "sat_probe.demo.skip_gradio_stubs"
-    assert seen["value"] == "kept", "components and their events are what they were"
+    assert seen["value"] == "kept", "components and their events still work"
     assert seen["listens"]
     assert seen["finders"] == 0
 
 
-def test_gradio_that_was_there_before_is_left_alone():
+def test_gradio_imported_before_is_left_unchanged():
     seen = started("import gradio;")
     assert seen["writer"] == "gradio.component_meta"
     assert seen["finders"] == 0
