@@ -10,7 +10,6 @@ numbers replace what stands between the markers of docs/relation_maps.md.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 from pathlib import Path
 
@@ -18,16 +17,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-import soundfile
 import torch
 
 from sat_probe.measures.relations.result import MINIMUM_UTTERANCES
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
-from sat_probe.reports.example import example_weights
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.plots import all as plots
 from sat_probe.reports.plots.axes import figure_of
-from sat_probe.reports.plots.segmented_example import segmentation_drawings
+from sat_probe.reports.plots.segmentation import segmentation_drawings
 from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.segmentation.study import segment_model
 
@@ -103,12 +100,14 @@ def main() -> None:
             draw(recipe(), name)
 
     spoken = analyze_model(None, "bundled", device="cpu", limit=8, replicates=2)
-    example = spoken.examples
-    waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
+    example = spoken.example
+    assert example is not None
     for category, (layer, head) in plots.representative_heads(report.heads).items():
         title = f"layer {layer}, head {head} ({category})"
-        weights = example_weights(example, layer, head)
-        ax = plots.plot_head(weights, example["times"], waveform, rate, example["phones"], title)
+        weights = example.weights(layer, head)
+        ax = plots.plot_head(
+            weights, example.times, example.waveform, example.sampling_rate, example.phones, title
+        )
         draw(ax, f"head-{category}")
 
     rates = compare(report, at_model_rate)

@@ -162,7 +162,7 @@ def test_markup_in_a_name_stays_text(tmp_path):
 def test_a_new_session_stands_for_the_bundled_report():
     report = page_frame.bundled_report()
     clip = Session().shown_clip
-    assert clip.name == report.examples["id"]
+    assert clip.name == report.example.id
     assert Session().model == ModelChoice()
     assert Session().refinement == ""
     assert Session().categories == categories_of(report.heads)
@@ -184,10 +184,10 @@ def test_heads_that_do_not_exist_are_refused():
 def test_the_bundled_report_is_of_the_bundled_model_and_speech(model):
     """Where this fails, the bundled model changed: run scripts/make_demo_report.py."""
     report = page_frame.bundled_report()
-    clip = bundled_clip(str(report.examples["id"]))
+    clip = bundled_clip(report.example.id)
     maps = model.encode([clip.waveform], output_attentions=True).attentions
     layer, head = model.num_probed_layers - 1, 0
-    kept = (report.examples["maps"][layer, head] / 255.0) ** 2 * report.examples["scale"][layer, head]
+    kept = report.example.weights(layer, head)
     np.testing.assert_allclose(kept, maps[layer][0, head], atol=0.01)
     size = sum(file.stat().st_size for file in page_frame.bundled_report_folder().iterdir())
     assert size < 1_500_000

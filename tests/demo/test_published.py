@@ -9,7 +9,7 @@ from sat_probe.demo.browse.published import UNTRAINED_LABEL, PublishedReports
 from sat_probe.demo.page_frame import bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import HubError, ReportError
-from sat_probe.reports.hub.push import push_report
+from sat_probe.reports.head_report import push_report
 from tests.hub.conftest import hub, only_loopback, sleeps  # noqa: F401
 from tests.hub.made_reports import REVISION, made_report
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sat_probe.hub.commit import Published
-from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.hub.push import push_report
+from sat_probe.reports.head_report import HeadReport, push_report
 
 REVISION = "a" * 40
 CATEGORIES = ("global", "vertical", "diagonal")

@@ -9,7 +9,7 @@ import pytest
 
 from sat_probe.cli import run
 from sat_probe.errors import HubError, SatProbeError
-from sat_probe.reports.hub.pull import open_report, pull_report
+from sat_probe.reports.head_report import HeadReport
 from tests.hub.made_reports import assert_same, made_report, push
 from tests.local_hub import READER, STRANGER, TOKEN, LocalHub
 
@@ -63,7 +63,7 @@ def test_repository_of_another_type(
     line = one_line(capsys, ["push", str(folder), "me/heads"])
     assert line == f"Error: me/heads: is a {kind} repository; choose another name for a dataset repository"
     with pytest.raises(HubError, match=f"is a {kind} repository; head reports are in dataset repositories"):
-        pull_report("me/heads")
+        HeadReport.from_hub("me/heads")
     assert set(hub.state.repositories) == {(kind, "me/heads")}
 
 
@@ -109,7 +109,7 @@ def test_newer_report(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture
     files = hub.state.snapshot("dataset", "me/heads") | {path: json.dumps(description).encode()}
     hub.state.create("dataset", "me/newer", files)
     with pytest.raises(SatProbeError, match="was written by a newer sat-probe"):
-        pull_report("me/newer")
+        HeadReport.from_hub("me/newer")
 
 
 def test_corrupted_parquet(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +118,7 @@ def test_corrupted_parquet(hub: LocalHub, folder: Path, capsys: pytest.CaptureFi
     path = next(path for path in files if path.endswith("/heads.parquet"))
     hub.state.create("dataset", "me/damaged", files | {path: files[path][:-100]})
     with pytest.raises(SatProbeError, match=r"heads\.parquet is not a readable parquet file"):
-        pull_report("me/damaged")
+        HeadReport.from_hub("me/damaged")
     heads = folder / "heads.parquet"
     heads.write_bytes(heads.read_bytes()[:200])
     line = one_line(capsys, ["push", str(folder), "me/other"])
@@ -147,7 +147,7 @@ def test_push_and_compare_from_the_command_line(
     assert published["repository"] == "me/heads"
     assert TOKEN not in json.dumps(published)
     push(made_report("org/other", seed=4), "me/heads")
-    assert_same(open_report("me/heads:org/other@aaaa"), made_report("org/other", seed=4))
+    assert_same(HeadReport.open("me/heads:org/other@aaaa"), made_report("org/other", seed=4))
     assert run(["compare", str(folder), "me/heads:org/other"]) == 0
     assert "0 of 6 heads changed their category." in capsys.readouterr().out
     assert run(["compare", str(folder), "me/heads:org/other", "--json"]) == 0

@@ -11,8 +11,8 @@ import huggingface_hub
 import pytest
 
 from sat_probe.errors import HubError
+from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.hub.layout import read_index
-from sat_probe.reports.hub.pull import pull_report
 from tests.hub.made_reports import assert_same, made_report, push
 from tests.local_hub import Fault, LocalHub
 
@@ -106,9 +106,9 @@ def test_a_hundred_pushes_with_random_faults(hub: LocalHub, lane: str, tmp_path:
         assert len(reports_in(files)) == 1 + with_other
         assert len(hub.state.history("dataset", repo_id)) == 2 + with_other, "a retry made a second commit"
         if number % 10 == 0:
-            assert_same(pull_report(repo_id, "org/mine"), mine)
+            assert_same(HeadReport.from_hub(repo_id, "org/mine"), mine)
             if with_other:
-                assert_same(pull_report(repo_id, "org/stored"), stored)
+                assert_same(HeadReport.from_hub(repo_id, "org/stored"), stored)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == on_disk
     assert not any("\n" in line for line in lines)
     assert outcomes["published"] > 10
@@ -134,7 +134,7 @@ def test_concurrent_pushes_lose_no_report(hub: LocalHub, lane: str) -> None:
         thread.join()
     assert failures == []
     for number, report in enumerate(reports):
-        assert_same(pull_report("me/heads", f"org/model-{number}"), report)
+        assert_same(HeadReport.from_hub("me/heads", f"org/model-{number}"), report)
     loaded = datasets.load_dataset("me/heads", "heads", split="train")
     assert len(set(loaded["model"])) == 7
     assert len(hub.state.history("dataset", "me/heads")) == 8
@@ -158,8 +158,8 @@ def test_a_push_between_reading_and_committing_is_kept(
     with hub.counted() as requests:
         push(made_report("org/mine", seed=2), "me/heads")
     assert [seen.status for seen in requests if seen.route == "commit"] == [200, 412, 200]
-    assert_same(pull_report("me/heads", "org/other"), made_report("org/other", seed=1))
-    assert_same(pull_report("me/heads", "org/mine"), made_report("org/mine", seed=2))
+    assert_same(HeadReport.from_hub("me/heads", "org/other"), made_report("org/other", seed=1))
+    assert_same(HeadReport.from_hub("me/heads", "org/mine"), made_report("org/mine", seed=2))
 
 
 def test_a_lost_answer_is_recognised(hub: LocalHub) -> None:
@@ -185,7 +185,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(hub: LocalHub, route: 
     with hub.faults.during(Fault(route, "corrupt")):
         push(made_report(), "me/heads")
     assert len(hub.state.history("dataset", "me/heads")) == 2
-    assert_same(pull_report("me/heads"), made_report())
+    assert_same(HeadReport.from_hub("me/heads"), made_report())
 
 
 def test_who_only_talks_to_a_proxy_is_told_so(hub: LocalHub, sleeps: list[float]) -> None:
@@ -194,7 +194,7 @@ def test_who_only_talks_to_a_proxy_is_told_so(hub: LocalHub, sleeps: list[float]
         hub.faults.during(Fault("repo_info", "corrupt", times=None)),
         pytest.raises(HubError, match=r"^me/heads: the Hub's answer cannot be read \(is it a proxy"),
     ):
-        pull_report("me/heads")
+        HeadReport.from_hub("me/heads")
 
 
 def test_what_may_not_be_read_is_not_told_as_writing(hub: LocalHub) -> None:
@@ -204,7 +204,7 @@ def test_what_may_not_be_read_is_not_told_as_writing(hub: LocalHub) -> None:
             hub.faults.during(Fault(route, status=403, message="Not yours", times=None)),
             pytest.raises(HubError, match=r"^me/heads: no permission \(403"),
         ):
-            pull_report("me/heads")
+            HeadReport.from_hub("me/heads")
 
 
 def test_waits_grow_and_obey_the_hub(hub: LocalHub, sleeps: list[float]) -> None:
@@ -243,7 +243,7 @@ def test_wrong_bytes_are_noticed(hub: LocalHub) -> None:
     report = made_report()
     push(report, "me/heads")
     with hub.faults.during(Fault("cdn", "corrupt")) as (fault,):
-        assert_same(pull_report("me/heads"), report)
+        assert_same(HeadReport.from_hub("me/heads"), report)
     assert fault.hits == 1
 
 
@@ -253,14 +253,14 @@ def test_wrong_bytes_for_ever_are_refused(hub: LocalHub) -> None:
         hub.faults.during(Fault("resolve", "corrupt", times=None)),
         pytest.raises(HubError, match=r"report\.json arrived damaged twice"),
     ):
-        pull_report("me/heads")
+        HeadReport.from_hub("me/heads")
 
 
 def test_an_outage_is_not_answered_with_an_old_report(hub: LocalHub) -> None:
     push(made_report(), "me/heads")
-    pull_report("me/heads")
+    HeadReport.from_hub("me/heads")
     push(made_report(seed=9), "me/heads")
     outage = Fault("repo_info", status=503, times=None)
     with hub.faults.during(outage), pytest.raises(HubError, match="503"):
-        pull_report("me/heads")
-    assert_same(pull_report("me/heads"), made_report(seed=9))
+        HeadReport.from_hub("me/heads")
+    assert_same(HeadReport.from_hub("me/heads"), made_report(seed=9))

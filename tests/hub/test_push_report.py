@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub import DatasetCard, HfApi
 
 from sat_probe.errors import HubError
-from sat_probe.reports.hub.pull import pull_report
+from sat_probe.reports.head_report import HeadReport
 from tests.hub.made_reports import REVISION, assert_same, made_report, push
 from tests.local_hub import STRANGER, LocalHub
 
@@ -29,8 +29,8 @@ def test_a_report_comes_back_to_the_last_bit(hub: LocalHub, lane: str) -> None:
     done = push(report, "me/heads")
     assert done.commit == HfApi().repo_info("me/heads", repo_type="dataset").sha
     assert done.url == f"{hub.url}/datasets/me/heads/commit/{done.commit}"
-    assert_same(pull_report("me/heads", model="org/model", revision=REVISION), report)
-    assert_same(pull_report("me/heads"), report)
+    assert_same(HeadReport.from_hub("me/heads", model="org/model", revision=REVISION), report)
+    assert_same(HeadReport.from_hub("me/heads"), report)
 
 
 def test_push_is_one_commit(hub: LocalHub) -> None:
@@ -47,9 +47,9 @@ def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
     third = made_report("local-folder", None, seed=3)
     for report in (first, second, third):
         push(report, "me/heads")
-    assert_same(pull_report("me/heads", "org/one"), first)
-    assert_same(pull_report("me/heads", "org/two", "bbbb"), second)
-    assert_same(pull_report("me/heads", "local-folder"), third)
+    assert_same(HeadReport.from_hub("me/heads", "org/one"), first)
+    assert_same(HeadReport.from_hub("me/heads", "org/two", "bbbb"), second)
+    assert_same(HeadReport.from_hub("me/heads", "local-folder"), third)
     for table in ("heads", "relation_maps"):
         loaded = frames("me/heads", table)
         for report in (first, second, third):
@@ -60,9 +60,9 @@ def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
                 rows.drop(columns=["model", "revision"]), expected, check_exact=True, check_dtype=False
             )
     with pytest.raises(HubError, match=r"not unique, say which .*: local-folder at unversioned, org/one"):
-        pull_report("me/heads")
+        HeadReport.from_hub("me/heads")
     with pytest.raises(HubError, match=r"has no report of org/three; it has local-folder"):
-        pull_report("me/heads", "org/three")
+        HeadReport.from_hub("me/heads", "org/three")
 
 
 def test_tables_of_different_versions_load_together(hub: LocalHub) -> None:
@@ -108,7 +108,7 @@ def test_a_new_report_replaces_the_whole_folder(hub: LocalHub) -> None:
     push(with_maps, "me/heads")
     push(without, "me/heads")
     assert f"{FOLDER}/relation_maps.parquet" not in hub.state.snapshot("dataset", "me/heads")
-    assert_same(pull_report("me/heads"), without)
+    assert_same(HeadReport.from_hub("me/heads"), without)
 
 
 def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) -> None:
@@ -116,16 +116,16 @@ def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) ->
     push(mine, "me/heads")
     with pytest.raises(HubError, match=r"measured on bundled, this one is on timit test: .*--replace"):
         push(other, "me/heads")
-    assert_same(pull_report("me/heads"), mine)
+    assert_same(HeadReport.from_hub("me/heads"), mine)
     push(other, "me/heads", replace=True)
-    assert_same(pull_report("me/heads"), other)
+    assert_same(HeadReport.from_hub("me/heads"), other)
 
 
 @pytest.mark.parametrize("model", ["./mine", "../mine", "__mine"])
 def test_no_model_is_hidden_by_its_name(hub: LocalHub, model: str) -> None:
     push(made_report(model, None), "me/heads")
     assert set(frames("me/heads", "heads")["model"]) == {model}
-    assert_same(pull_report("me/heads", model), made_report(model, None))
+    assert_same(HeadReport.from_hub("me/heads", model), made_report(model, None))
 
 
 def test_a_report_of_another_model_is_not_overwritten(hub: LocalHub) -> None:
@@ -133,7 +133,7 @@ def test_a_report_of_another_model_is_not_overwritten(hub: LocalHub) -> None:
     push(mine, "me/heads")
     with pytest.raises(HubError, match=r"has a report of org/model__x where that of org__model/x would lie"):
         push(made_report("org__model/x", seed=1), "me/heads", replace=True)
-    assert_same(pull_report("me/heads"), mine)
+    assert_same(HeadReport.from_hub("me/heads"), mine)
 
 
 @pytest.mark.parametrize("header", ["", "---\nconfigs:\n- {config_name: clean, data_files: x.csv}\n---\n"])
@@ -149,7 +149,7 @@ def test_the_card_of_something_else_stays(hub: LocalHub, header: str) -> None:
 def test_a_new_repository_may_have_a_card(hub: LocalHub, card: bytes) -> None:
     hub.state.create("dataset", "me/heads", {"README.md": card})
     push(made_report(), "me/heads")
-    assert_same(pull_report("me/heads"), made_report())
+    assert_same(HeadReport.from_hub("me/heads"), made_report())
 
 
 def test_what_is_offered_and_what_was_can_be_read(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,12 +159,12 @@ def test_what_is_offered_and_what_was_can_be_read(hub: LocalHub, monkeypatch: py
     assert first.commit is not None
     for revision, seed in (("main", 1), ("refs/pr/1", 2), (first.commit, 0)):
         wanted = made_report(seed=seed)
-        assert_same(pull_report("me/heads", repo_revision=revision), wanted)
+        assert_same(HeadReport.from_hub("me/heads", repo_revision=revision), wanted)
         with monkeypatch.context() as offline:  # and again from the cache alone
             offline.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-            assert_same(pull_report("me/heads", repo_revision=revision), wanted)
+            assert_same(HeadReport.from_hub("me/heads", repo_revision=revision), wanted)
     with pytest.raises(HubError, match="has no such revision"):
-        pull_report("me/heads", repo_revision="nonsense")
+        HeadReport.from_hub("me/heads", repo_revision="nonsense")
 
 
 def test_the_same_is_offered_once(hub: LocalHub) -> None:
@@ -189,13 +189,13 @@ def test_private_pull_request_and_organization(hub: LocalHub, lane: str) -> None
     push(made_report("org/one"), "team/heads", private=True)
     assert hub.state.repositories["dataset", "team/heads"].private
     with pytest.raises(HubError, match="no such repository, or it is private"):
-        pull_report("team/heads", token=STRANGER)
+        HeadReport.from_hub("team/heads", token=STRANGER)
     push(made_report("org/one"), "me/open")
     offered = push(made_report("org/two"), "me/open", create_pr=True, token=STRANGER)
     assert offered.pull_request == f"{hub.url}/datasets/me/open/discussions/1"
     assert set(frames("me/open", "heads")["model"]) == {"org/one"}
     HfApi().merge_pull_request("me/open", 1, repo_type="dataset")
-    assert_same(pull_report("me/open", "org/two"), made_report("org/two"))
+    assert_same(HeadReport.from_hub("me/open", "org/two"), made_report("org/two"))
 
 
 def test_a_name_without_owner_is_mine(hub: LocalHub) -> None:
@@ -221,13 +221,13 @@ def test_a_folder_is_pushed_and_not_touched(hub: LocalHub, tmp_path: Path) -> No
 def test_offline_reads_the_cache_only(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     report = made_report()
     push(report, "me/heads")
-    pull_report("me/heads")
+    HeadReport.from_hub("me/heads")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with hub.counted() as requests:
-        assert_same(pull_report("me/heads", "org/model"), report)
+        assert_same(HeadReport.from_hub("me/heads", "org/model"), report)
     assert requests == []
     with pytest.raises(HubError, match="offline mode is on and it is not in the cache"):
-        pull_report("me/other")
+        HeadReport.from_hub("me/other")
     with pytest.raises(HubError, match="offline mode is on"):
         push(report, "me/heads")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import evaluate
@@ -63,7 +64,7 @@ def test_a_preset_names_model_revision_and_corpus(
 
 def test_an_analysis_comes_back_with_its_example(pickled_model: str, tmp_path: Path) -> None:
     report = analyze_model("org/pickled", allow_pickle=True, limit=2, replicates=10, progress=False)
-    assert report.examples
+    assert report.example
     push(report.save(tmp_path / "out", pictures=False), "me/heads")
     published = HeadReport.from_hub("me/heads", model="org/pickled", revision=pickled_model)
     assert_same(published, HeadReport.load(tmp_path / "out"))
@@ -75,10 +76,10 @@ def test_audio_of_unknown_licence_stays_here(
     pickled_model: str, tmp_path: Path, example: bool | None, there: bool
 ) -> None:
     report = analyze_model("org/pickled", allow_pickle=True, limit=1, replicates=10, progress=False)
-    report.provenance = report.provenance.replace(corpus="my recordings")
+    report = replace(report, provenance=report.provenance.replace(corpus="my recordings"))
     push(report.save(tmp_path / "out", pictures=False), "me/heads", example=example)
     published = HeadReport.from_hub("me/heads")
-    assert bool(published.examples) is there
+    assert bool(published.example) is there
     assert_same(published, HeadReport.load(tmp_path / "out"))
     names = {path.rpartition("/")[2] for path in HfApi().list_repo_files("me/heads", repo_type="dataset")}
     assert ("example.flac" in names) is there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from rich.console import Console
 
 from sat_probe import HeadReport
 from sat_probe.errors import ReportError
+from sat_probe.files import locked
 from sat_probe.reports import report_folder
 from sat_probe.reports.example import make_example
-from sat_probe.reports.leftovers import held
 
 PHONES = ("s", "aa", "sil")  # not in alphabetical order: maps keep the order of the table
 
@@ -95,16 +96,17 @@ def test_table_names_are_safe_file_names(report, name):
 
 
 def test_what_is_saved_is_loaded(report, tmp_path):
-    report.provenance = report.provenance.replace(other={"when": np.float64("nan")})
-    report.examples = make_example(
+    example = make_example(
         "u1", np.zeros(1600), 16_000, np.arange(4) / 50, np.full((2, 3, 4, 4), 0.25), [(0.0, 0.1, "s")]
     )
+    provenance = report.provenance.replace(other={"when": np.float64("nan")})
+    report = replace(report, provenance=provenance, example=example)
     folder = report.save(tmp_path / "deep" / "report")
     loaded = HeadReport.load(folder)
     assert loaded.equals(report)
     assert loaded.provenance["when"] is None
     pd.testing.assert_frame_equal(loaded.heads, report.heads)
-    assert loaded.examples["phones"] == [(0.0, 0.1, "s")]
+    assert loaded.example.phones == ((0.0, 0.1, "s"),)
     assert {
         "report.json",
         "heads.parquet",
@@ -223,7 +225,7 @@ def test_what_a_killed_save_left_is_swept_by_the_next(report, tmp_path, monkeypa
     ]
     for other in others:
         other.mkdir()
-    with held(others[-1]):
+    with locked(others[-1]):
         with monkeypatch.context() as broken:
             broken.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "")))
             with pytest.raises(ReportError, match="No space left"):
@@ -330,7 +332,7 @@ def test_compare_is_head_by_head_whatever_the_order(report):
 
 
 def test_compare_refuses_other_shapes(report):
-    with pytest.raises(ReportError, match="has 6 heads and org/model 8"):
+    with pytest.raises(ReportError, match="has 2 layers x 3 heads and org/model 2 layers x 4 heads"):
         report.compare(make_report(layers=2, heads=4))
 
 

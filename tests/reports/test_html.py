@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sat_probe.reports.page.render import render_page, write_page
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.page.render import render_page
+from sat_probe.studies.example_boundaries import segmented_example
 from tests.reports.report_to_draw import RATE, head_table, report_to_draw
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory) -> Path:
-    return write_page(report_to_draw(), tmp_path_factory.mktemp("page") / "report.html")
+    return write_page(report_to_draw(), tmp_path_factory.mktemp("page"))
+
+
+def write_page(report: HeadReport, folder: Path) -> Path:
+    page = folder / "report.html"
+    page.write_text(render_page(report), encoding="utf-8")
+    return page
 
 
 def content_of(page: str) -> dict:
@@ -52,7 +61,8 @@ def test_a_page_of_144_heads_stays_under_5_mb():
         index[column] = rng.normal(0, 2, len(index))
     report.tables["relation_maps"] = index
     audio = 0.3 * rng.standard_normal(4 * RATE)  # noise: no real speech is larger
-    report.examples = make_example("noise", audio, RATE, 0.0125 + 0.02 * np.arange(frames), weights)
+    example = make_example("noise", audio, RATE, 0.0125 + 0.02 * np.arange(frames), weights)
+    report = replace(report, example=example)
     page = render_page(report)
     content = content_of(page)
     assert len(page.encode()) < 5_000_000
@@ -72,11 +82,14 @@ def segmented_report():
     report = report_to_draw()
     heads = head_table()[["layer", "head"]].astype("Int64")
     scores = heads.assign(source="attention", alpha=0.5, beta=1.2, r_value=[0.5, 0.8, 0.3, 0.2, 0.6, 0.1])
-    report.tables["segmentation"] = pd.concat([scores, pd.DataFrame([{"source": "mfcc", "r_value": 0.7}])])
-    report.provenance = report.provenance.replace(
-        segmentation={"upsampling_factor": 1, "attention_features": "rows"}
+    table = pd.concat([scores, pd.DataFrame([{"source": "mfcc", "r_value": 0.7}])])
+    described = {"upsampling_factor": 1, "attention_features": "rows"}
+    return replace(
+        report,
+        tables={**report.tables, "segmentation": table},
+        provenance=report.provenance.replace(segmentation=described),
+        example=segmented_example(report.example, table, described),
     )
-    return report
 
 
 def test_segmentation_joins_its_head():
@@ -92,9 +105,8 @@ def test_segmentation_joins_its_head():
 def test_the_provenance_of_a_study_is_words_and_repeats_nothing():
     report = segmented_report()
     settings = {"speakers": {"test": [f"s{n}" for n in range(40)]}, "split": None, "r_value": 0.61127064951}
-    report.provenance = report.provenance.replace(
-        segmentation={**settings, "model": report.provenance["model"]}
-    )
+    segmentation = {**settings, "model": report.provenance["model"]}
+    report = replace(report, provenance=report.provenance.replace(segmentation=segmentation))
     shown = content_of(render_page(report))["provenance"]["segmentation"]
     assert shown == (
         "speakers (test [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, ... 40 in all]), r_value 0.6113"
@@ -186,7 +198,7 @@ def test_a_head_opens_and_hover_shows_phones(browser, page_file):
 
 @pytest.mark.browser
 def test_boundaries_of_a_head_stand_on_the_spectrogram(browser, tmp_path):
-    page = open_page(browser, write_page(segmented_report(), tmp_path / "report.html"))
+    page = open_page(browser, write_page(segmented_report(), tmp_path))
     assert page.is_visible("#boundaries-note")
     assert "R-value" in page.inner_text("#table thead")
     assert page.evaluate("byName('map').layout.shapes.filter((shape) => shape.xref === 'x3').length") > 4
@@ -231,6 +243,6 @@ def test_it_works_on_a_phone_and_by_keyboard(browser, page_file, scheme):
 
 @pytest.mark.browser
 def test_without_alignments_the_page_says_how_to_add_them(browser, tmp_path):
-    page = open_page(browser, write_page(report_to_draw(aligned=False), tmp_path / "report.html"))
+    page = open_page(browser, write_page(report_to_draw(aligned=False), tmp_path))
     assert "sat-probe align" in page.inner_text(".missing")
     assert page.troubles == []

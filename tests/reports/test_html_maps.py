@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from sat_probe.reports.example import example_of_codes, example_weights
+from sat_probe.reports.example import example_of_codes
 from sat_probe.reports.page import maps as html_maps
 from sat_probe.reports.spectrogram import average_blocks
 
@@ -38,6 +38,6 @@ def test_as_fine_as_fits(monkeypatch, sparse, budget):
     assert factor == finest or side <= html_maps.SMALLEST
     codes = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(3, 4, side, side)
     for place in np.ndindex(3, 4):
-        truth = average_blocks(example_weights(example, *place), factor)
+        truth = average_blocks(example.weights(*place), factor)
         shown = (codes[place] / 255) ** 2 * scale[place]
         np.testing.assert_allclose(shown, truth, atol=0.005 * truth.max())

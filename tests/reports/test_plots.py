@@ -62,7 +62,7 @@ def test_axes_given_are_the_axes_returned(report):
         lambda ax: plots.plot_layers(heads, ax=ax),
         lambda ax: plots.plot_ranking(heads, ax=ax),
         lambda ax: plots.plot_offsets(heads, ax=ax),
-        lambda ax: plots.plot_attention_grid(report.examples["maps"], heads, ax=ax),
+        lambda ax: plots.plot_attention_grid(report.example.maps, heads, ax=ax),
         lambda ax: plots.plot_head(square, times, ax=ax),
         lambda ax: plots.plot_relation_map(one_head, ax=ax),
         lambda ax: plots.plot_concentration(heads, tables["concentration"], ax=ax),

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from benchmarks.demo import Space, running
-from sat_probe.reports.hub.push import push_report
+from sat_probe.reports.head_report import push_report
 from tests.conftest import LOCAL_HUB
 from tests.hub.made_reports import made_report
 from tests.local_hub import TOKEN

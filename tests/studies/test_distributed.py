@@ -55,7 +55,7 @@ def test_two_processes_give_the_report_of_one(analyze, of_one, options, tmp_path
         assert found["provenance"][key] == expected["provenance"][key]
     saved = HeadReport.load(tmp_path / "out")
     assert len(saved.heads) == 12
-    assert saved.examples
+    assert saved.example
     assert saved.tables.keys() == tables.keys() > {"relation_maps", "concentration"}
     for name, table in tables.items():
         pd.testing.assert_frame_equal(saved.tables[name], table, check_exact=False, rtol=1e-9, atol=1e-12)

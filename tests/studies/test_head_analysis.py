@@ -74,7 +74,7 @@ def test_report_says_where_it_comes_from(folder):
     assert report.provenance["architecture"] == "MockingjayModel"
     assert report.provenance["frame_hop_ms"] == 30
     assert report.provenance["versions"]["torch"] == torch.__version__
-    assert report.examples["maps"].shape[:2] == (3, 4)
+    assert report.example.maps.shape[:2] == (3, 4)
     assert "relation_maps" not in report.tables
 
 
@@ -197,7 +197,7 @@ def test_real_speech_with_alignments_gives_relation_maps(shared_data):
     joint = maps.groupby(["layer", "head"])["joint"].sum()
     np.testing.assert_allclose(joint, 1, atol=1e-9)
     assert report.provenance["unaligned"] == 0
-    assert report.examples["phones"]
+    assert report.example.phones
 
 
 @pytest.mark.shared

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from sat_probe.models.attention import blocks as attention_blocks
-from sat_probe.reports.example import example_weights
 from sat_probe.studies.utterance_analysis import analyze_utterance, head_boundaries, map_boundaries
 from tests.models.tiny_models import tiny_model
 
@@ -19,10 +18,10 @@ def test_all_maps_are_kept_and_one_as_it_was(monkeypatch, elements):
     model = tiny_model("wav2vec2-layer-norm")
     report, (layer, head), weights = analyze_utterance(model, WAVEFORM)
     maps = model.encode([WAVEFORM], output_attentions=True).attentions
-    assert report.examples["maps"].shape == (len(maps), *maps[0].shape[1:])
-    for place in np.ndindex(report.examples["scale"].shape):
+    assert report.example.maps.shape == (len(maps), *maps[0].shape[1:])
+    for place in np.ndindex(report.example.scale.shape):
         truth = maps[place[0]][0, place[1]].numpy()
-        np.testing.assert_allclose(example_weights(report.examples, *place), truth, atol=0.004 * truth.max())
+        np.testing.assert_allclose(report.example.weights(*place), truth, atol=0.004 * truth.max())
     np.testing.assert_allclose(weights, maps[layer][0, head], atol=1e-6)
     clearest = report.heads.loc[report.heads["diagonality"].idxmax()]
     assert (layer, head) == (clearest["layer"], clearest["head"])

@@ -33,10 +33,10 @@ def compare(
 
     sat-probe compare hubert me/heads:facebook/hubert-base-ls960
     """
-    from sat_probe.reports.hub.pull import open_report
+    from sat_probe.reports.head_report import HeadReport
     from sat_probe.reports.report_folder import plain
 
-    reports = [open_report(source) for source in (first, second)]
+    reports = [HeadReport.open(source) for source in (first, second)]
     rows = reports[0].compare(reports[1])
     if as_json:
         names = [report.provenance.get("model") for report in reports]

@@ -31,13 +31,14 @@ def plot(
     sat-probe plot M3-report
     """
     from sat_probe.reports.head_report import HeadReport
-    from sat_probe.reports.page.render import write_page
+    from sat_probe.reports.page.render import render_page
     from sat_probe.reports.plots.all import save_figures
 
     loaded = HeadReport.load(report)
     folder = report if output is None else output
     figures = save_figures(loaded, folder / "figures")
-    page = write_page(loaded, folder / "report.html")
+    page = folder / "report.html"
+    page.write_text(render_page(loaded), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps({"figures": [str(path) for path in figures], "page": str(page)}))
     else:

@@ -72,18 +72,18 @@ def push(
             typer.echo(f"Published: {published.pull_request or published.url}")
         offered = None
     else:
-        from sat_probe.reports.head_report import HeadReport
+        from sat_probe.reports.head_report import HeadReport, push_report
         from sat_probe.reports.hub import push as hub
 
         report = HeadReport.load(folder)
         if offer_results:
             hub.check_offer(report)
-        if report.examples and example is None and not hub.may_publish_audio(report.provenance.get("corpus")):
+        if report.example and example is None and not hub.may_publish_audio(report.provenance.corpus):
             typer.echo(
                 "The example utterance stays here: it is audio whose licence is unknown (--example).",
                 err=True,
             )
-        published = hub.push_report(
+        published = push_report(
             folder, repo, private=private, create_pr=pull_request, replace=replace, example=example
         )
         if not as_json:  # before the offer, which another repository may refuse

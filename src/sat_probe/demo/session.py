@@ -44,7 +44,11 @@ class Session:
     @property
     def shown_clip(self) -> Clip:
         """The recording; before the first analysis the example of the bundled report."""
-        return self.clip or bundled_clip(str(bundled_report().examples["id"]))
+        if self.clip is not None:
+            return self.clip
+        example = bundled_report().example
+        assert example is not None
+        return bundled_clip(example.id)
 
     @property
     def categories(self) -> Categories:

@@ -1,4 +1,4 @@
-"""One atomic commit on the Hugging Face Hub, sent again until its fate is known.
+"""Atomic commits on the Hugging Face Hub, sent again until it is known whether they succeeded.
 
 `huggingface_hub.HfApi.create_commit` is atomic for readers, but its last request is never retried, and when the
 connection breaks the caller cannot tell whether the commit landed. So: transport errors, 409, 412, 429 and 5xx
@@ -23,16 +23,16 @@ from sat_probe.errors import HubError
 from sat_probe.hub.failures import (
     ATTEMPTS,
     HUB_FAILURES,
-    explained,
+    as_hub_error,
     is_unknown,
-    limit_waiting,
     one_line,
-    patiently,
+    retry,
+    set_timeout,
     wait,
 )
 
 Content = bytes | Path | None
-"""What a path in the repository shall hold: bytes, the content of a file, or nothing (delete it)."""
+"""New content of a path in the repository: bytes, the content of a file, or None to delete it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Change:
     """The content of one commit.
 
     Attributes:
-        own: files that this commit alone decides; they tell afterwards whether it landed.
+        own: files that only this commit writes; they show afterwards whether it succeeded.
         shared: files that other commits write too, such as the card of a repository with many reports.
     """
 
@@ -49,8 +49,27 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository on the Hub.
+
+    Attributes:
+        api: client with the token to use.
+        repo_id: "owner/name".
+        kind: "model", "dataset" or "space".
+    """
+
+    api: HfApi
+    repo_id: str
+    kind: str
+
+    def head(self, revision: str | None = None) -> str:
+        """The commit that a branch is at; `main` by default."""
+        return str(self.api.repo_info(self.repo_id, repo_type=self.kind, revision=revision).sha)
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
-    """Where something was published: repository, commit, its address, and the pull request if it is one."""
+    """Result of a publication: repository, commit, its address, and the pull request if it is one."""
 
     repo_id: str
     commit: str
@@ -59,23 +78,24 @@ class Published:
 
 
 def publish(
-    api: HfApi,
-    repo_id: str,
-    repo_type: str,
+    repository: Repository,
     build: Callable[[str], Change],
     message: str,
     create_pr: bool = False,
 ) -> Published:
-    """Commit a change to `main`, or offer it as a pull request; it is there as a whole or not at all.
+    """Commit a change to `main`, or open a pull request with it, as a whole or not at all.
 
     Args:
-        build: makes the change on top of the commit it is given; called again when someone else was faster.
-        message: title of the commit; of a pull request too, which is recognised by it.
+        repository: an existing repository.
+        build: makes the change on top of the given commit; called again if another commit came first.
+        message: title of the commit or pull request; an open pull request is recognised by it.
+        create_pr: open a pull request instead of committing to `main`.
 
     Raises:
-        HubError: refused, or its fate is still unknown after `ATTEMPTS` tries.
+        HubError: refused, or it is still unknown after `ATTEMPTS` tries whether it succeeded.
     """
-    limit_waiting()
+    api, repo_id = repository.api, repository.repo_id
+    set_timeout()
     sent: Change | None = None
     sent_parent = ""
     failure: BaseException = HubError(repo_id)
@@ -83,30 +103,30 @@ def publish(
         if attempt:
             time.sleep(wait(attempt, failure))
         try:
-            parent = str(api.repo_info(repo_id, repo_type=repo_type).sha)
+            parent = repository.head()
             if sent is not None:
-                landed = _landed(api, repo_id, repo_type, sent, sent_parent, parent, message, create_pr)
+                landed = _landed(repository, sent, sent_parent, parent, message, create_pr)
                 if landed is not None:
                     return landed
             if attempt == ATTEMPTS:
                 break
             if sent is None or parent != sent_parent:
                 sent, sent_parent = build(parent), parent
-                offered = create_pr and _offered(api, repo_id, repo_type, sent, message)
-                if offered:  # the same, offered before: a second pull request says nothing new
+                offered = create_pr and _offered(repository, sent, message)
+                if offered:  # an open pull request has the same content
                     return offered
             done = api.create_commit(
                 repo_id,
                 _operations({**sent.own, **sent.shared}),
                 commit_message=message,
-                repo_type=repo_type,
+                repo_type=repository.kind,
                 parent_commit=parent,
                 create_pr=create_pr,
             )
             return Published(repo_id, str(done.oid), str(done.commit_url), done.pr_url)
         except HUB_FAILURES as error:
             if not is_unknown(error):
-                raise explained(error, repo_id) from error
+                raise as_hub_error(error, repo_id) from error
             failure = error
     else:
         raise HubError(
@@ -132,27 +152,27 @@ def signed_in(token: str | bool | None) -> HfApi:
 
 def prepare_repository(
     api: HfApi, repo_id: str, repo_type: str, private: bool | None, create_pr: bool
-) -> str:
-    """Make sure that a repository exists to push to, and give its full name.
+) -> Repository:
+    """The repository to push to, created if it does not exist.
 
     Raises:
         HubError: if it cannot be made, is of another type, or is public although `private` was asked for.
     """
     if "/" not in repo_id:
-        repo_id = f"{patiently(lambda: api.whoami()['name'], repo_id)}/{repo_id}"
+        repo_id = f"{retry(lambda: api.whoami()['name'], repo_id)}/{repo_id}"
     try:
         validate_repo_id(repo_id)
     except ValueError as error:
-        raise explained(error, repo_id) from error
+        raise as_hub_error(error, repo_id) from error
     try:
-        info = patiently(lambda: api.repo_info(repo_id, repo_type=repo_type), repo_id)
+        info = retry(lambda: api.repo_info(repo_id, repo_type=repo_type), repo_id)
     except HubError as error:
         if not isinstance(error.__cause__, RepositoryNotFoundError):
             raise
     else:
         if private and not info.private:
             raise HubError(f"{repo_id}: already exists and is public, but a private repository was asked for")
-        return repo_id
+        return Repository(api, repo_id, repo_type)
     for other in {"model", "dataset", "space"} - {repo_type}:
         if _exists(api, repo_id, other):
             raise HubError(
@@ -162,8 +182,8 @@ def prepare_repository(
         raise HubError(
             f"{repo_id}: does not exist, or this token may not see it: there is nothing to open a pull request on"
         )
-    patiently(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True), repo_id)
-    return repo_id
+    retry(lambda: api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True), repo_id)
+    return Repository(api, repo_id, repo_type)
 
 
 def publish_folder(
@@ -180,15 +200,14 @@ def publish_folder(
     Raises:
         HubError: see `publish` and `prepare_repository`.
     """
-    api = signed_in(token)
-    repo_id = prepare_repository(api, repo_id, repo_type, private, create_pr)
+    repository = prepare_repository(signed_in(token), repo_id, repo_type, private, create_pr)
     visible = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
     files: dict[str, Content] = {path.name: path for path in visible}
-    return publish(api, repo_id, repo_type, lambda parent: Change(files, {}), message, create_pr)
+    return publish(repository, lambda parent: Change(files, {}), message, create_pr)
 
 
 def remote_hash(content: bytes | Path, large: bool) -> str:
-    """The hash by which the Hub knows a file: sha256 if it is stored as a large file, else git's sha1."""
+    """The hash that the Hub lists for a file: sha256 of a large file, otherwise git's sha1."""
     size = content.stat().st_size if isinstance(content, Path) else len(content)
     digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size)
     with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as stream:
@@ -198,38 +217,34 @@ def remote_hash(content: bytes | Path, large: bool) -> str:
 
 
 def _landed(
-    api: HfApi,
-    repo_id: str,
-    repo_type: str,
-    sent: Change,
-    sent_parent: str,
-    parent: str,
-    message: str,
-    create_pr: bool,
+    repository: Repository, sent: Change, sent_parent: str, parent: str, message: str, create_pr: bool
 ) -> Published | None:
-    """What an earlier try published after all, if it did."""
-    if not create_pr:
-        if parent == sent_parent or not _holds(api, repo_id, repo_type, parent, sent.own):
-            return None
-        prefix = "" if repo_type == "model" else f"{repo_type}s/"
-        return Published(repo_id, parent, f"{api.endpoint}/{prefix}{repo_id}/commit/{parent}")
-    return _offered(api, repo_id, repo_type, sent, message)
+    """The result of an earlier try that succeeded after all; None if it did not."""
+    if create_pr:
+        return _offered(repository, sent, message)
+    if parent == sent_parent or not _holds(repository, parent, sent.own):
+        return None
+    prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
+    url = f"{repository.api.endpoint}/{prefix}{repository.repo_id}/commit/{parent}"
+    return Published(repository.repo_id, parent, url)
 
 
-def _offered(api: HfApi, repo_id: str, repo_type: str, sent: Change, message: str) -> Published | None:
-    """The open pull request that offers this already, if there is one."""
-    for offered in api.get_repo_discussions(repo_id, repo_type=repo_type):
+def _offered(repository: Repository, sent: Change, message: str) -> Published | None:
+    """The open pull request with this title and content, if there is one."""
+    for offered in repository.api.get_repo_discussions(repository.repo_id, repo_type=repository.kind):
         if not (offered.is_pull_request and offered.title == message and offered.status == "open"):
             continue
-        head = str(api.repo_info(repo_id, repo_type=repo_type, revision=f"refs/pr/{offered.num}").sha)
-        if _holds(api, repo_id, repo_type, head, sent.own):
-            return Published(repo_id, head, offered.url, offered.url)
+        head = repository.head(f"refs/pr/{offered.num}")
+        if _holds(repository, head, sent.own):
+            return Published(repository.repo_id, head, offered.url, offered.url)
     return None
 
 
-def _holds(api: HfApi, repo_id: str, repo_type: str, revision: str, files: Mapping[str, Content]) -> bool:
+def _holds(repository: Repository, revision: str, files: Mapping[str, Content]) -> bool:
     """Whether a revision has exactly this content at these paths."""
-    rows = api.get_paths_info(repo_id, list(files), repo_type=repo_type, revision=revision)
+    rows = repository.api.get_paths_info(
+        repository.repo_id, list(files), repo_type=repository.kind, revision=revision
+    )
     there = {row.path: row for row in rows}
     for path, content in files.items():
         row = there.get(path)

@@ -1,4 +1,4 @@
-"""What a failed request to the Hugging Face Hub means: try again, or tell the user in one line."""
+"""Failed requests to the Hugging Face Hub: whether to retry, and one line that explains the failure."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from sat_probe.errors import HubError
 
 ATTEMPTS = 8
 LONGEST_WAIT = 60.0  # seconds
-READ_TIMEOUT = 120.0  # seconds without a byte; the client itself would wait for ever
+READ_TIMEOUT = 120.0  # seconds without a byte
 
-# all that the clients raise: the large-file lanes wrap refusals in RuntimeError, ConnectionError or OSError
-# an answer that is not what a Hub says, such as the page of a proxy, is a ValueError or lacks a key
+# every exception that the clients raise: uploads of large files wrap HTTP errors in RuntimeError, ConnectionError or
+# OSError; an answer that is not from a Hub, such as the page of a proxy, is a ValueError or a KeyError
 HUB_FAILURES = (httpx.TransportError, HfHubHTTPError, OSError, RuntimeError, ValueError, KeyError)
 _GARBLED = (json.JSONDecodeError, UnicodeDecodeError, KeyError)
 
 Result = TypeVar("Result")
 
 
-def patiently(call: Callable[[], Result], repo_id: str, attempts: int = ATTEMPTS) -> Result:
-    """The result of a call that may be repeated, tried again while the Hub is out of reach.
+def retry(call: Callable[[], Result], repo_id: str, attempts: int = ATTEMPTS) -> Result:
+    """The result of a call, repeated while the Hub is out of reach.
 
     Raises:
         HubError: refused, or still failing after `attempts`.
     """
-    limit_waiting()
+    set_timeout()
     for attempt in range(1, attempts + 1):
         try:
             return call()
         except HUB_FAILURES as error:
             if attempt == attempts or not is_unknown(error):
-                raise explained(error, repo_id) from error
+                raise as_hub_error(error, repo_id) from error
             time.sleep(wait(attempt, error))
     raise AssertionError("unreachable")
 
 
 def is_unknown(error: BaseException) -> bool:
-    """Whether a failed request may have done its work, or may do it when sent again."""
+    """Whether a failed request may have succeeded, or may succeed when sent again."""
     if isinstance(error, (HubError, OfflineModeIsEnabled, LocalTokenNotFoundError)):
         return False
     if isinstance(error, HfHubHTTPError):
@@ -65,12 +65,12 @@ def is_unknown(error: BaseException) -> bool:
         error.__cause__, HfHubHTTPError
     ):  # an upload of a large file
         return is_unknown(error.__cause__)
-    if isinstance(error, (ConnectionError, RuntimeError)):  # the xet client tells the status in its text only
+    if isinstance(error, (ConnectionError, RuntimeError)):  # the xet client has the status only in its text
         return re.search(r"\b(400|401|403|404)\b", str(error)) is None
     return False
 
 
-def explained(error: BaseException, repo_id: str) -> HubError:
+def as_hub_error(error: BaseException, repo_id: str) -> HubError:
     """The failure as one line: what was refused, the likely cause, what to do."""
     if isinstance(error, HubError):
         return error
@@ -113,15 +113,15 @@ def explained(error: BaseException, repo_id: str) -> HubError:
     return HubError(f"{repo_id}: {one_line(cause)}")
 
 
-def limit_waiting() -> None:
-    """Give the shared client a timeout if it has none: a hung commit would hang for ever."""
+def set_timeout() -> None:
+    """Give the shared client a timeout if it has none; without one, a hung request never ends."""
     client = get_session()
     if client.timeout == httpx.Timeout(None):
         client.timeout = httpx.Timeout(READ_TIMEOUT, connect=20.0)
 
 
 def wait(attempt: int, error: BaseException) -> float:
-    """Seconds before the next try: what the Hub asked for, else doubling; short after a lost race."""
+    """Seconds before the next try: as the Hub asked, otherwise doubling; short after a lost race."""
     code = status(error)
     if code == 412:  # someone else's commit landed: there is progress, only do not collide again
         return random.uniform(0.0, 0.5 * attempt)
@@ -131,13 +131,14 @@ def wait(attempt: int, error: BaseException) -> float:
 
 
 def status(error: BaseException) -> int:
+    """HTTP status of an error; 0 if it has none."""
     return (
         error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else 0
     )
 
 
 def one_line(error: BaseException) -> str:
-    """What the Hub said, in one line and without anything that looks like a token."""
+    """The message of an error in one line, without anything that looks like a token."""
     text = getattr(error, "server_message", None) or str(error).strip() or type(error).__name__
     line = " ".join(str(text).split())
     line = re.sub(r"\bhf_\w+", "hf_***", line)

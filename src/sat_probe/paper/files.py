@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from sat_probe.errors import ReportError
-from sat_probe.reports.report_folder import DESCRIPTION, plain, replace_folder, write_table
+from sat_probe.files import replace_folder
+from sat_probe.reports.report_folder import DESCRIPTION, plain, write_table
 
 DIGITS = "%.6g"  # of numbers in the published tables; the page shows three or four
 OF_MODELS = {

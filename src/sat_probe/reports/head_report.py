@@ -1,98 +1,73 @@
-"""`HeadReport`: everything that is known about the attention heads of one model, with where it comes from."""
+"""`HeadReport`: a report that can be saved, loaded, published and shown."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+import logging
+import re
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+from rich.console import RenderableType
 
 from sat_probe.errors import ReportError
-from sat_probe.measures.head_metrics import CATEGORIES, RANKED
+from sat_probe.files import replace_folder
+from sat_probe.hub.commit import Published
 from sat_probe.reports import report_folder
 from sat_probe.reports.example import load_example, save_example
-from sat_probe.reports.provenance import Provenance
+from sat_probe.reports.hub.card import report_card
+from sat_probe.reports.hub.pull import pull_folder
+from sat_probe.reports.hub.push import may_publish_audio, push_files
+from sat_probe.reports.page.render import render_page
+from sat_probe.reports.report_data import ReportData
+from sat_probe.reports.terminal import as_html, as_rich, as_text
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from sat_probe.hub.commit import Published
-
-_REQUIRED = ("layer", "head", "category", *RANKED)
+logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False, repr=False)
-class HeadReport:
-    """What each head of a model does, and how that was measured.
+class HeadReport(ReportData):
+    """What each head of a model does, and how that was measured; see `ReportData` for the attributes and questions.
 
-    Attributes:
-        heads: one row per head: `layer` and `head` (counted from 0), `category` ("global", "vertical" or "diagonal")
-            and `category_stability` (share of bootstrap replicates that agree); the metrics `globalness`, `verticality`
-            (nats) and `diagonality` (share of T) with their `_rank` (1 = highest), `max_weight`, `mean_offset_ms`,
-            `spread_ms`, `globalness_per_log_length`, `verticality_per_log_length` and `sink_share`, each with its 95 %
-            interval in `_low` and `_high`.
-        provenance: model and revision, corpus and split, counts, versions, device, seed, date.
-        tables: further tables by name ("relation_maps", "concentration", "operations", "segmentation", ...).
-        examples: one utterance with its attention maps, as `sat_probe.reports.example` makes it; may be empty.
-
-    Raises:
-        ReportError: if `heads` lacks a column, lists a head twice, or has an unknown category.
+    Example:
+        >>> import pandas as pd
+        >>> heads = pd.DataFrame({"layer": [0], "head": [0], "category": ["diagonal"]})
+        >>> heads = heads.assign(globalness=0.4, verticality=-2.0, diagonality=-0.1)
+        >>> HeadReport(heads, {"model": "org/model"})
+        HeadReport(org/model: 1 heads, 0 global, 0 vertical, 1 diagonal)
     """
 
-    heads: pd.DataFrame
-    provenance: Provenance = field(default_factory=Provenance)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    examples: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.provenance = Provenance.from_mapping(self.provenance)
-        missing = [column for column in _REQUIRED if column not in self.heads]
-        if missing:
-            raise ReportError(f"the table of heads lacks the column {missing[0]!r}")
-        if self.heads.empty or self.heads.duplicated(["layer", "head"]).any():
-            raise ReportError("the table of heads must list every head once")
-        unknown = set(self.heads["category"]) - set(CATEGORIES)
-        if unknown:
-            raise ReportError(
-                f"{sorted(map(str, unknown))[0]!r} is no category of heads; there are {', '.join(CATEGORIES)}"
-            )
-        wrong = [name for name in self.tables if not name.isidentifier() or name == "heads"]
-        if wrong:
-            raise ReportError(f"{wrong[0]!r} cannot be the name of a further table")
-
-    # Kept ------------------------------------------------------------------------------------------------------------
-
-    def save(self, folder: str | Path, *, pictures: bool = True) -> Path:
-        """Write the report into a folder, as a whole or not at all; a report that is already there is replaced.
+    def save(self, folder: str | Path, *, pictures: bool = True, overwrite: bool = False) -> Path:
+        """Write the report into a folder, as a whole or not at all; an earlier report of the same model and corpus is
+        replaced.
 
         Args:
             folder: new, empty, or an earlier report.
             pictures: also draw `figures/` and the page `report.html`, which takes some seconds.
+            overwrite: also replace a report of another model or corpus.
 
         Raises:
             ReportError: if the folder holds anything else, or it cannot be written.
         """
-        return report_folder.replace_report(folder, lambda fresh: self._write(fresh, pictures))
+        replaced = report_folder.check_destination(folder, self.provenance, overwrite)
+        target = replace_folder(folder, lambda fresh: self._write(fresh, pictures))
+        if replaced is not None:
+            logger.warning(replaced)
+        return target
 
     def _write(self, folder: Path, pictures: bool) -> None:
-        from sat_probe.reports.hub.card import report_card
-
-        everything = {"heads": self.heads, **self.tables}
-        report_folder.write_description(folder, self.provenance, list(everything))
-        for name, table in everything.items():
+        tables = {"heads": self.heads, **self.tables}
+        report_folder.write_description(folder, self.provenance, list(tables))
+        for name, table in tables.items():
             report_folder.write_table(folder, name, table)
-        if self.examples:
-            save_example(self.examples, folder)
-        figures: list[Path] = []
+        if self.example is not None:
+            save_example(self.example, folder)
+        shown: list[str] = []
         if pictures:
-            from sat_probe.reports.page.render import write_page
-            from sat_probe.reports.plots.all import save_figures
+            from sat_probe.reports.plots.all import save_figures  # matplotlib
 
-            figures = save_figures(self, folder / "figures")
-            write_page(self, folder / "report.html")
-        shown = [path.relative_to(folder).as_posix() for path in figures if path.suffix == ".png"]
+            drawn = save_figures(self, folder / "figures")
+            shown = [path.relative_to(folder).as_posix() for path in drawn if path.suffix == ".png"]
+            (folder / "report.html").write_text(render_page(self), encoding="utf-8")
         (folder / "README.md").write_text(report_card(self, shown), encoding="utf-8")
 
     @classmethod
@@ -110,130 +85,130 @@ class HeadReport:
         except ReportError as error:
             raise ReportError(f"{folder}: {error}") from error
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> Published:
-        """Publish the report in a dataset repository; see `sat_probe.reports.hub.push.push_report` for the options."""
-        from sat_probe.reports.hub.push import push_report
+    @classmethod
+    def open(cls, source: str | Path) -> HeadReport:
+        """A report from a folder, or from the Hub: `OWNER/NAME`, `OWNER/NAME:MODEL` or `OWNER/NAME:MODEL@REVISION`.
 
-        return push_report(self, repo_id, **options)
+        Raises:
+            HubError: no such report on the Hub.
+            ReportError: no report in that folder.
+        """
+        repo_id, _, wanted = str(source).partition(":")
+        if Path(source).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+            return cls.load(source)
+        model, _, revision = wanted.partition("@")
+        return cls.from_hub(repo_id, model or None, revision or None)
 
     @classmethod
     def from_hub(
-        cls, repo_id: str, model: str | None = None, revision: str | None = None, **options: Any
+        cls,
+        repo_id: str,
+        model: str | None = None,
+        revision: str | None = None,
+        *,
+        repo_revision: str = "main",
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
     ) -> HeadReport:
-        """Read a published report of a model (at a revision of the model).
+        """Read the published report of a model, equal to the one that was pushed.
 
         Args:
-            **options: `repo_revision` (commit, branch or pull request of the repository), `token`, `cache_dir`; see
-                `sat_probe.reports.hub.pull.pull_report`.
+            repo_id: dataset repository, "owner/name".
+            model: name of the model in the report, "org/model"; optional if the repository has one report.
+            revision: of the model, or the beginning of it; optional if there is one.
+            repo_revision: branch, tag or commit of the repository, or a pull request as "refs/pr/1".
+            token: to use instead of the one of `hf auth login` or HF_TOKEN.
+            cache_dir: instead of the Hub's cache. With HF_HUB_OFFLINE=1 only the cache is read.
 
         Raises:
             HubError: no such repository or report, a damaged download, or the Hub is out of reach.
+            ReportError: the report cannot be read, or comes from a newer version.
         """
-        from sat_probe.reports.hub.pull import pull_report
-
-        return pull_report(repo_id, model, revision, **options)
-
-    # Asked -----------------------------------------------------------------------------------------------------------
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many heads each category has."""
-        return {name: int((self.heads["category"] == name).sum()) for name in CATEGORIES}
-
-    def relation_map(self, layer: int, head: int, value: str = "relation") -> pd.DataFrame:
-        """Phone relation map of one head (eq. 5): rows are query phones, columns key phones; NaN is undefined.
-
-        Args:
-            value: another column of the table instead: "joint" (eq. 4), "uniform", "low", "high", "frames".
-
-        Raises:
-            ReportError: if the corpus had no alignments, or there is no such head or column.
-        """
-        table = self._table("relation_maps", "the corpus had no phone alignments")
-        cells = table[(table["layer"] == layer) & (table["head"] == head)]
-        if cells.empty:
-            raise ReportError(f"there is no head {head} in layer {layer} (both are counted from 0)")
-        if value not in cells:
-            raise ReportError(f"relation maps have no {value!r}; there are {', '.join(cells.columns[4:])}")
-        phones = list(dict.fromkeys(cells["query_phone"]))
-        wide = cells.pivot(index="query_phone", columns="key_phone", values=value)
-        return wide.reindex(index=phones, columns=pd.Index(phones, name="key_phone"))
-
-    @property
-    def concentration(self) -> pd.DataFrame:
-        """Focus (> 0) or neglect (< 0) of key phones (eq. 6): one row per (layer, head), one column per phone.
-
-        Raises:
-            ReportError: if the corpus had no alignments.
-        """
-        table = self._table("concentration", "the corpus had no phone alignments")
-        phones = list(dict.fromkeys(table["phone"]))
-        return table.pivot(index=["layer", "head"], columns="phone", values="concentration")[phones]
-
-    def compare(self, other: HeadReport) -> pd.DataFrame:
-        """Head by head against another report: both categories, whether they differ, other - self of each metric.
-
-        Raises:
-            ReportError: if the two models do not have the same heads.
-        """
-        keys = ["layer", "head"]
-        mine, theirs = self.heads.set_index(keys).sort_index(), other.heads.set_index(keys).sort_index()
-        if not mine.index.equals(theirs.index):
-            raise ReportError(
-                f"{self._name()} has {len(mine)} heads and {other._name()} {len(theirs)}, in other places: "
-                "head by head only models of one shape compare"
+        return cls.load(
+            pull_folder(
+                repo_id, model, revision, repo_revision=repo_revision, token=token, cache_dir=cache_dir
             )
-        numbers = [
-            name
-            for name in map(str, mine.select_dtypes("number"))
-            if name in theirs and not name.endswith(("_low", "_high", "_rank"))
-        ]
-        changes = {f"{name}_difference": theirs[name] - mine[name] for name in numbers}
-        categories = {"category": mine["category"], "category_other": theirs["category"]}
-        changed = mine["category"].astype(str) != theirs["category"].astype(str)
-        return pd.DataFrame({**categories, "changed": changed, **changes}).reset_index()
-
-    def equals(self, other: HeadReport) -> bool:
-        """Whether the other report says the same: provenance, tables and example (NaN equals NaN)."""
-        return (
-            report_folder.plain(self.provenance) == report_folder.plain(other.provenance)
-            and self.tables.keys() == other.tables.keys()
-            and self.heads.equals(other.heads)
-            and all(self.tables[name].equals(other.tables[name]) for name in self.tables)
-            and self.examples.keys() == other.examples.keys()
-            and all(np.array_equal(value, other.examples[key]) for key, value in self.examples.items())
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Provenance and heads as plain values that JSON can hold; NaN becomes None."""
-        return report_folder.plain({"provenance": self.provenance, "heads": self.heads.to_dict("records")})
-
-    def _table(self, name: str, why: str) -> pd.DataFrame:
-        if name not in self.tables:
-            there = f"; it has {', '.join(self.tables)}" if self.tables else ""
-            raise ReportError(f"the report has no table {name!r} ({why}){there}")
-        return self.tables[name]
-
-    def _name(self) -> str:
-        return str(self.provenance.get("model") or "an unnamed model")
-
-    # Shown -----------------------------------------------------------------------------------------------------------
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        create_pr: bool = False,
+        replace: bool = False,
+        example: bool | None = None,
+        pictures: bool = True,
+        token: str | bool | None = None,
+    ) -> Published:
+        """Publish the report in a dataset repository; see `push_report`."""
+        return push_report(
+            self,
+            repo_id,
+            private=private,
+            create_pr=create_pr,
+            replace=replace,
+            example=example,
+            pictures=pictures,
+            token=token,
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
-        return f"HeadReport({self._name()}: {len(self.heads)} heads, {counts})"
+        return f"HeadReport({self.model_name}: {len(self.heads)} heads, {counts})"
 
     def __str__(self) -> str:
-        from sat_probe.reports.terminal import as_text
-
         return as_text(self)
 
     def __rich__(self) -> RenderableType:
-        from sat_probe.reports.terminal import as_rich
-
         return as_rich(self)
 
     def _repr_html_(self) -> str:
-        from sat_probe.reports.terminal import as_html
-
         return as_html(self)
+
+
+def push_report(
+    report: HeadReport | str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    create_pr: bool = False,
+    replace: bool = False,
+    example: bool | None = None,
+    pictures: bool = True,
+    token: str | bool | None = None,
+) -> Published:
+    """Publish a report in one commit: its tables, figures, page and card, and an update of the repository's card.
+
+    Reports of other models in the repository stay. The report on disk, or in memory, is not changed.
+
+    Args:
+        report: a report, or the folder of one.
+        repo_id: dataset repository, "owner/name"; created if it does not exist.
+        private: whether a new repository is private; None leaves it to the owner's settings.
+        create_pr: open a pull request instead of committing to `main`.
+        replace: allow to replace a report of the same model and revision measured on something else.
+        example: whether to publish the example utterance too, which is audio of the corpus; None publishes it if the
+            license of the corpus is known to allow that.
+        pictures: draw figures and page of a report in memory, which takes some seconds.
+        token: to use instead of the one of `hf auth login` or HF_TOKEN; it is neither kept nor shown.
+
+    Raises:
+        HubError: no token, no permission, a repository of another type, or the Hub is out of reach.
+        ReportError: the report cannot be read.
+    """
+    files = _files_of(report, example, pictures)
+    return push_files(files, repo_id, private=private, create_pr=create_pr, replace=replace, token=token)
+
+
+def _files_of(report: HeadReport | str | Path, example: bool | None, pictures: bool) -> dict[str, bytes]:
+    """All files of a report by name inside its folder. A report in memory, or without its audio, is saved anew."""
+    folder = None if isinstance(report, HeadReport) else Path(report)
+    loaded = report if isinstance(report, HeadReport) else HeadReport.load(report)
+    if example is None:
+        example = may_publish_audio(loaded.provenance.corpus)
+    if folder is not None and (example or loaded.example is None):
+        return report_folder.read_files(folder)
+    published = loaded if example else dataclasses.replace(loaded, example=None)
+    with tempfile.TemporaryDirectory() as scratch:
+        return report_folder.read_files(published.save(Path(scratch) / "report", pictures=pictures))

@@ -1,4 +1,4 @@
-"""A report on disk: a folder that is there as a whole or not at all, in a format that says its version.
+"""The files of a report, and which folders a report may be written to.
 
 report.json       format, its version, provenance, the names of the tables
 heads.parquet     one row per head, and one parquet file for each further table
@@ -11,9 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +19,30 @@ import numpy as np
 import pandas as pd
 
 from sat_probe.errors import ReportError
-from sat_probe.reports.leftovers import REPLACED, WRITING, held, hidden_name, sweep
+from sat_probe.reports.provenance import Provenance
 
 FORMAT = "sat-probe head report"
 VERSION = 1
 DESCRIPTION = "report.json"
+KEYS = ("model", "revision")  # columns that tables have only in a repository of many reports
+_IDENTITY = ("model", "revision", "weights", "limited_span", "corpus", "corpus_digest", "split")
 _OWN_FILES = frozenset(
     {DESCRIPTION, "README.md", "report.html", "figures", "example.npz", "example.flac", ".DS_Store"}
 )
 
 
-def check_destination(folder: str | Path) -> Path:
-    """The absolute path of a folder that a report may be written to: new, empty, or a report and nothing else.
+def check_destination(
+    folder: str | Path, new: Provenance | None = None, overwrite: bool = False
+) -> str | None:
+    """Check that a report may be written to a folder: new, empty, or a report of the same model and corpus.
+
+    Args:
+        folder: the destination.
+        new: provenance of the new report, as far as it is known; None checks only what kind of folder it is.
+        overwrite: allow a report of another model or corpus there.
+
+    Returns:
+        What is replaced, as a line to show; None if nothing is.
 
     Raises:
         ReportError: if something else is there, which is never overwritten, or nothing can be written there.
@@ -40,7 +50,7 @@ def check_destination(folder: str | Path) -> Path:
     target = Path(folder).expanduser().resolve()
     if not target.exists():
         _make_parent(target)
-        return target
+        return None
     if not target.is_dir():
         raise ReportError(f"{folder}: is a file, not a folder; choose another folder for the report")
     names = {path.name for path in target.iterdir()}
@@ -51,53 +61,37 @@ def check_destination(folder: str | Path) -> Path:
         raise ReportError(
             f"{folder}: holds {foreign[0]!r} beside the report, which would be lost; move it or choose another folder"
         )
-    if names:
-        read_description(target)
-    return target
+    if not names:
+        return None
+    known = read_description(target)["provenance"]
+    old = Provenance(**{name: known.get(name) for name in _IDENTITY})
+    if new is None or overwrite or (_same_model(old, new) and _same_corpus(old, new)):
+        return f"replaced the report of {_measured(old)} in {folder}"
+    content = ", whose content differs" if _measured(old) == _measured(new) else ""
+    raise ReportError(
+        f"{folder} holds the report of {_measured(old)}{content}; choose another folder or pass --overwrite "
+        "(overwrite=True)"
+    )
 
 
-def replace_report(folder: str | Path, write: Callable[[Path], None]) -> Path:
-    """:func:`replace_folder` for a report, which never takes the place of anything but a report.
-
-    Raises:
-        ReportError: if the destination is refused, or the disk is full or read-only.
-    """
-    check_destination(folder)
-    return replace_folder(folder, write)
+def _same_model(old: Provenance, new: Provenance) -> bool:
+    if old.weights and new.weights:
+        return (old.weights, old.limited_span) == (new.weights, new.limited_span)
+    return old.model == new.model and (not (old.revision and new.revision) or old.revision == new.revision)
 
 
-def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a new folder beside the wanted one, then rename it: whatever fails, nothing half-written stays.
+def _same_corpus(old: Provenance, new: Provenance) -> bool:
+    if old.split != new.split:
+        return False
+    if old.corpus_digest and new.corpus_digest:
+        return old.corpus_digest == new.corpus_digest
+    return old.corpus == new.corpus
 
-    What a process that was killed in here left behind is swept away.
 
-    Raises:
-        ReportError: if the disk is full or read-only.
-    """
-    target = Path(folder).expanduser().resolve()
-    token = uuid.uuid4().hex[:8]
-    fresh, replaced = (hidden_name(target, token, role) for role in (WRITING, REPLACED))
-    try:
-        sweep(target)
-        fresh.mkdir()
-        with held(fresh):
-            write(fresh)
-            with held(target):
-                if target.exists():
-                    target.rename(replaced)
-                fresh.rename(target)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ReportError(
-            f"{folder}: the report could not be written ({reason}), and nothing of it was left; "
-            "make room or choose another folder"
-        ) from error
-    finally:
-        if replaced.exists() and not target.exists():
-            replaced.rename(target)
-        for leftover in (fresh, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
-    return target
+def _measured(known: Provenance) -> str:
+    """ "MODEL on CORPUS", as messages name a report."""
+    corpus = " ".join(part for part in (known.corpus or "an unnamed corpus", known.split) if part)
+    return f"{known.model or 'an unnamed model'} on {corpus}"
 
 
 def write_description(folder: Path, provenance: Mapping[str, Any], tables: list[str]) -> None:
@@ -143,19 +137,26 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
-    """Write one table as parquet; made in memory first, so that a full disk is one plain error."""
+    """Write one table as parquet. It is made in memory first, so that a full disk is a plain OSError."""
     (folder / f"{name}.parquet").write_bytes(table.to_parquet(index=False, compression="zstd"))
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The content of every file of a report, by its path in the folder; hidden files are left out."""
+    visible = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(visible)}
+
+
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read one table.
+    """Read one table, without the columns that name the model in a repository of many reports.
 
     Raises:
         ReportError: if it is missing or damaged.
     """
     path = folder / f"{name}.parquet"
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        return table.drop(columns=[name for name in KEYS if name in table])
     except FileNotFoundError as error:
         raise ReportError(
             f"{path}: is missing though {DESCRIPTION} names it; make the report anew"
@@ -166,7 +167,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold: arrays as lists, paths and dates as text, numbers that are not finite as None."""
+    """The value as JSON can hold it: arrays as lists, paths and dates as text, numbers that are not finite as None."""
     match value:
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}

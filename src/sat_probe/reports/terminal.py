@@ -1,11 +1,10 @@
-"""A head report in a terminal and in a notebook: the category of every head at a glance, then the clearest of each."""
+"""Reports in a terminal and in a notebook: the category of every head, then the clearest heads of each category."""
 
 from __future__ import annotations
 
 import html
 import io
 import math
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -14,11 +13,9 @@ from rich.text import Text
 
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports.palette import CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
+from sat_probe.reports.report_data import ReportData
 
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
-
-STABLE = 0.9  # categories that fewer bootstrap replicates agree on are shown as uncertain, in lower case
+STABLE = 0.9  # share of bootstrap replicates below which a category is uncertain: its letter is lower case
 SHOWN = 5  # heads listed per category
 _OPTIONAL = {
     "mean_offset_ms": "offset ms",
@@ -29,14 +26,14 @@ _OPTIONAL = {
 _NOTE = "Capital letter: at least 90 % of bootstrap replicates over utterances agree on the category."
 
 
-def as_rich(report: HeadReport) -> RenderableType:
+def as_rich(report: ReportData) -> RenderableType:
     """Heading, grid of categories (layers down, heads across) and the clearest heads of each category."""
     heading = Text.assemble((_title(report), "bold"), "\n", _measured(report), "\n")
     legend = Text(f"{_legend(report)}\n", style="dim")
-    return Group(heading, _grid(report.heads), legend, _clearest(report.heads))
+    return Group(heading, _grid(report), legend, _clearest(report.heads))
 
 
-def as_text(report: HeadReport) -> str:
+def as_text(report: ReportData) -> str:
     """The same without colours, 110 characters wide."""
     console = Console(file=io.StringIO(), width=110, color_system=None, force_terminal=False)
     console.print(as_rich(report))
@@ -44,9 +41,9 @@ def as_text(report: HeadReport) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-def as_html(report: HeadReport) -> str:
+def as_html(report: ReportData) -> str:
     """Heading and grid as HTML, for notebooks."""
-    shown = _letters(report.heads)
+    shown = _letters(report)
     style = "text-align:center;padding:2px 6px;font-family:monospace"
     rows = []
     for layer, row in shown.iterrows():
@@ -54,7 +51,7 @@ def as_html(report: HeadReport) -> str:
         for column, letter in row.items():
             name = _named(letter)
             colours = f"background:{CATEGORY_COLOURS[name]};color:{CATEGORY_INK[name]}" if name else ""
-            title = f"layer {layer}, head {column}: {name}" if name else "no head"
+            title = f"layer {layer}, head {column}: {name or 'removed'}"
             cells.append(f'<td title="{title}" style="{style};{colours}">{letter}</td>')
         rows.append(f'<tr><th style="{style}">{layer}</th>{"".join(cells)}</tr>')
     top = "".join(f'<th style="{style}">{column}</th>' for column in shown.columns)
@@ -65,40 +62,42 @@ def as_html(report: HeadReport) -> str:
     )
 
 
-def _title(report: HeadReport) -> str:
-    revision = report.provenance.get("revision")
-    return f"{report._name()}{f' at {str(revision)[:12]}' if revision else ''}: {len(report.heads)} attention heads"
+def _title(report: ReportData) -> str:
+    revision = report.provenance.revision
+    return f"{report.model_name}{f' at {revision[:12]}' if revision else ''}: {len(report.heads)} attention heads"
 
 
-def _measured(report: HeadReport) -> str:
+def _measured(report: ReportData) -> str:
     known = report.provenance
-    parts = [f"measured on {known['corpus']}"] if known.get("corpus") else ["measured on an unnamed corpus"]
-    if known.get("split"):
-        parts.append(str(known["split"]))
-    if known.get("utterances") is not None:
-        parts.append(f"{known['utterances']} utterance{'' if known['utterances'] == 1 else 's'}")
-    if known.get("seconds") is not None:
-        parts.append(f"{float(known['seconds']):.1f} s of audio")
-    if known.get("skipped"):
-        parts.append(f"{known['skipped']} skipped")
+    parts = [f"measured on {known.corpus or 'an unnamed corpus'}"]
+    if known.split:
+        parts.append(known.split)
+    if known.utterances is not None:
+        parts.append(f"{known.utterances} utterance{'' if known.utterances == 1 else 's'}")
+    if known.seconds is not None:
+        parts.append(f"{known.seconds:.1f} s of audio")
+    if known.skipped:
+        parts.append(f"{known.skipped} skipped")
     return ", ".join(parts)
 
 
-def _letters(heads: pd.DataFrame) -> pd.DataFrame:
-    """Letter of each head by layer and head; lower case where the category is uncertain, "" where there is no head."""
+def _letters(report: ReportData) -> pd.DataFrame:
+    """Letter of each head by layer and head: lower case if the category is uncertain, "" for a removed head."""
+    heads, (layers, columns) = report.heads, report.shape
     letters = heads["category"].astype(str).map(dict(CATEGORY_LETTERS))
     if "category_stability" in heads:
         letters = letters.where(heads["category_stability"] >= STABLE, letters.str.lower())
     cells = heads[["layer", "head"]].assign(letter=letters)
-    return cells.pivot(index="layer", columns="head", values="letter").fillna("")
+    wide = cells.pivot(index="layer", columns="head", values="letter")
+    return wide.reindex(index=range(layers), columns=range(columns)).fillna("")
 
 
 def _named(letter: str) -> str | None:
     return next((name for name, own in CATEGORY_LETTERS.items() if own == letter.upper()), None)
 
 
-def _grid(heads: pd.DataFrame) -> Table:
-    shown = _letters(heads)
+def _grid(report: ReportData) -> Table:
+    shown = _letters(report)
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("layer", justify="right", style="dim", no_wrap=True)
     for column in shown.columns:
@@ -113,8 +112,10 @@ def _coloured(letter: str) -> Text:
     return Text(letter, style=f"bold {colour}" if letter.isupper() else colour)
 
 
-def _legend(report: HeadReport) -> str:
+def _legend(report: ReportData) -> str:
     counts = ", ".join(f"{CATEGORY_LETTERS[name]} {name} {count}" for name, count in report.counts.items())
+    if removed := math.prod(report.shape) - len(report.heads):
+        counts += f", blank removed {removed}"
     return f"{counts}. {_NOTE}" if "category_stability" in report.heads else f"{counts}."
 
 

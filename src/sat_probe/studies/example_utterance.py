@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from itertools import islice
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sat_probe.audio import audio_duration, read_audio
 from sat_probe.errors import AudioError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.rows import Utterance
-from sat_probe.reports.example import LONGEST, make_example
+from sat_probe.reports.example import LONGEST, Example, Phone, example_of_codes
+from sat_probe.studies.utterance_maps import UtteranceMaps
 
-_LOOKED_AT = 64  # utterances among which a short and aligned one is looked for
+_CANDIDATES = 64  # utterances among which a short and aligned one is chosen
+
+Read = Callable[
+    [Utterance], NDArray[np.float32]
+]  # an utterance's samples at the model's rate; raises AudioError
 
 
-def example_utterance(model: ProbedModel, corpus: Corpus) -> dict[str, Any]:
-    """Attention maps of all heads on one utterance of the corpus, the longest aligned one of at most 4 s among the
-    first.
+def example_utterance(
+    model: ProbedModel, corpus: Corpus, read: Read | None = None, skipped: Collection[str] = ()
+) -> Example | None:
+    """Attention maps of all heads on one utterance: the longest aligned one of at most 4 s among the first.
 
-    Where all are longer, the first 4 s of one are shown. Empty if no audio can be read.
+    If all are longer, the first 4 s of one are shown. None if no audio can be read.
+
+    Args:
+        model: on its device.
+        corpus: of the report.
+        read: decodes the audio of an utterance; by default in this process.
+        skipped: ids of utterances that cannot be used.
     """
     candidates = []
-    for utterance in islice(corpus, _LOOKED_AT):
+    for utterance in islice(corpus, _CANDIDATES):
+        if utterance.id in skipped:
+            continue
         try:
             candidates.append((utterance, audio_duration(utterance.audio, utterance.id)))
         except AudioError:
@@ -32,30 +47,46 @@ def example_utterance(model: ProbedModel, corpus: Corpus) -> dict[str, Any]:
     fitting = [pair for pair in candidates if pair[1] <= LONGEST] or candidates
     for utterance, _ in sorted(fitting, key=lambda pair: (pair[0].alignment is None, -min(pair[1], LONGEST))):
         try:
-            return _example(model, corpus, utterance)
+            waveform = (
+                read_audio(utterance.audio, model.sampling_rate, utterance.id)
+                if read is None
+                else read(utterance)
+            )
+            return utterance_example(model, waveform, utterance, corpus)
         except AudioError:
             continue
-    return {}
+    return None
 
 
-def _example(model: ProbedModel, corpus: Corpus, utterance: Utterance) -> dict[str, Any]:
-    waveform = read_audio(utterance.audio, model.sampling_rate, utterance.id)[
-        : int(LONGEST * model.sampling_rate)
-    ]
-    output = model.encode([waveform], output_attentions=True)
-    assert output.attentions is not None
-    (length,) = output.lengths
-    return make_example(
+def utterance_example(
+    model: ProbedModel, waveform: NDArray[np.float32], utterance: Utterance, corpus: Corpus
+) -> Example:
+    """The first 4 s of an utterance with the attention maps of all heads.
+
+    Args:
+        model: on its device.
+        waveform: (samples,) at the model's rate.
+        utterance: its name and alignment.
+        corpus: its phone set.
+
+    Raises:
+        AudioError: if the waveform is too short for the model.
+    """
+    waveform = waveform[: int(LONGEST * model.sampling_rate)]
+    maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
+    (length,) = model.encode([waveform], observers=[maps]).lengths
+    return example_of_codes(
         utterance.id,
         waveform,
         model.sampling_rate,
         model.frame_grid.times(length),
-        np.stack([layer[0].float().cpu().numpy() for layer in output.attentions]),
+        maps.codes,
+        maps.scale,
         _phones(corpus, utterance, len(waveform) / model.sampling_rate),
     )
 
 
-def _phones(corpus: Corpus, utterance: Utterance, seconds: float) -> list[tuple[float, float, str]]:
+def _phones(corpus: Corpus, utterance: Utterance, seconds: float) -> list[Phone]:
     if utterance.alignment is None:
         return []
     alignment = utterance.alignment.folded(corpus.phone_set)

@@ -150,7 +150,9 @@ def analyze_model(
         heads=head_table(seen.heads.compute(), 1000 * probed.frame_grid.hop_seconds),
         provenance=provenance,
         tables=relation_tables(seen.relations, corpus.phone_set, process),
-        examples=example_utterance(probed, corpus) if process.is_main else {},
+        example=example_utterance(probed, corpus, skipped={name for name, _ in seen.skipped})
+        if process.is_main
+        else None,
     )
     if output is not None and process.is_main:
         report.save(output)

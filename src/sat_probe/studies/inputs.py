@@ -72,6 +72,8 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
         model=model.name,
         revision=_revision(model, probed),
         architecture=base_class(type(probed)).__name__,
+        layers=probed.num_probed_layers,
+        heads_per_layer=probed.num_probed_heads,
         corpus=shown_name(opened.name),
         configuration=corpus.configuration,
         frame_hop_ms=1000 * probed.frame_grid.hop_seconds,

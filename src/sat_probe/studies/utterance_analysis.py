@@ -1,4 +1,4 @@
-"""One recording through a model: what each head does with it, and where one head hears phones begin."""
+"""Analysis of one recording: the metrics of every head, and the phone boundaries that one head predicts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sat_probe.studies.utterance_maps import UtteranceMaps
 
 
 class UtteranceAnalysis(NamedTuple):
-    """What a recording's report says, and one head in detail.
+    """The report of a recording, and one head in detail.
 
     Attributes:
         report: with all maps.
@@ -47,19 +47,19 @@ def analyze_utterance(
     phones: Sequence[tuple[float, float, str]] = (),
     model_name: str | None = None,
 ) -> UtteranceAnalysis:
-    """The metrics of every head on one recording, as :func:`analyze_model` gives them for a corpus, and all its maps.
+    """Metrics and attention maps of every head on one recording, as :func:`analyze_model` gives them for a corpus.
 
-    There are no intervals and no relation maps: one utterance says nothing about others.
+    There are no intervals and no relation maps, which need several utterances.
 
     Args:
         model: in evaluation mode.
         waveform: (samples,) at the model's rate.
         name: of the recording.
         phones: (start, end, label) of each phone in seconds, for the page.
-        model_name: how the report calls the model.
+        model_name: name of the model in the report.
 
     Raises:
-        AudioError: the recording is too short, or too long for the model.
+        AudioError: if the recording is too short, or too long for the model.
     """
     metrics = HeadMetricsAccumulator(
         model.num_probed_layers, model.num_probed_heads, PoissonBootstrap(replicates=1)
@@ -71,18 +71,20 @@ def analyze_utterance(
     (length,) = output.lengths
     seconds = len(waveform) / model.sampling_rate
     hop_ms = 1000 * model.frame_grid.hop_seconds
-    provenance = {
-        "model": model_name or str(model.config.name_or_path),
-        "architecture": base_class(type(model)).__name__,
-        "corpus": name,
-        "utterances": 1,
-        "seconds": round(seconds, 3),
-        "frame_hop_ms": hop_ms,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": str(model.device),
-        "versions": versions(),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
+    provenance = Provenance(
+        model=model_name or str(model.config.name_or_path),
+        architecture=base_class(type(model)).__name__,
+        layers=model.num_probed_layers,
+        heads_per_layer=model.num_probed_heads,
+        corpus=name,
+        utterances=1,
+        seconds=round(seconds, 3),
+        frame_hop_ms=hop_ms,
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=str(model.device),
+        versions=versions(),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
     example = example_of_codes(
         name,
         waveform,
@@ -92,9 +94,7 @@ def analyze_utterance(
         maps.scale,
         [(start, min(end, seconds), label) for start, end, label in phones if start < seconds],
     )
-    report = HeadReport(
-        head_table(metrics.compute(), hop_ms), Provenance.from_mapping(provenance), examples=example
-    )
+    report = HeadReport(head_table(metrics.compute(), hop_ms), provenance, example=example)
     return UtteranceAnalysis(report, maps.clearest, maps.clearest_map)
 
 

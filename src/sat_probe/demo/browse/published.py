@@ -14,7 +14,7 @@ from sat_probe.demo.page_frame import bundled_report, bundled_report_folder
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.hub.pull import list_reports, open_report
+from sat_probe.reports.hub.pull import list_reports
 
 KEPT = 48  # reports, lists and pages in the cache
 FRESH = 600.0  # seconds until a cached value is read again
@@ -70,11 +70,11 @@ class PublishedReports:
             return bundled_report()
         models = self.models(name)
         if not models:
-            return self.cached((name, ""), lambda: open_report(source))
+            return self.cached((name, ""), lambda: HeadReport.open(source))
         chosen = model or models[0]
         if chosen not in models:
             raise ReportError(f"{name} has no report of this model; choose one from the list")
-        return self.cached((name, chosen), lambda: open_report(f"{source}:{chosen}"))
+        return self.cached((name, chosen), lambda: HeadReport.open(f"{source}:{chosen}"))
 
     def _source(self, name: str) -> str | None:
         if name not in self._sources:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from sat_probe.demo.uploads import file_name
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import RANKED
-from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.palette import AXIS_NAMES
 from sat_probe.reports.provenance import Provenance
 
 MOST_BYTES = 4 * 2**20

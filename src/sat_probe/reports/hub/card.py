@@ -1,21 +1,19 @@
-"""The cards of published reports, and results for the card of the model they are about."""
+"""Cards of published reports, and evaluation results for the card of the model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import yaml
 from huggingface_hub import DatasetCardData, EvalResultEntry, eval_result_entries_to_yaml
 
 from sat_probe.errors import ReportError
 from sat_probe.hub.cards import render_card
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from sat_probe.reports.head_report import HeadReport
-    from sat_probe.reports.hub.layout import Entry
+from sat_probe.reports.hub.layout import Entry, table_features
+from sat_probe.reports.report_data import ReportData
 
 LICENSE = "cc-by-4.0"
 METRICS = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
@@ -52,9 +50,7 @@ _FACTS = {
 
 
 def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
-    """The card of a dataset repository: its models, its tables as configurations, method, limits and citation."""
-    from sat_probe.reports.hub.layout import table_features
-
+    """Card of a dataset repository: its models, its tables as configurations, method, limits and citation."""
     tables = table_features(entries)
     data = DatasetCardData(
         pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
@@ -79,16 +75,15 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
     )
 
 
-def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
-    """The card of one report: what was measured, on what, how, with versions, licence and limits.
+def report_card(report: ReportData, figures: Sequence[str] = ()) -> str:
+    """Card of one report: what was measured, on what, how, with versions, license and limits.
 
     Args:
         figures: pictures to show, by path from the card.
     """
     provenance, heads = report.provenance, report.heads
-    model = str(provenance.get("model") or "a speech model")
+    model = provenance.model or "a speech model"
     data = DatasetCardData(pretty_name=f"Attention heads of {model}", license=LICENSE, tags=TAGS)
-    counts = heads["category"].astype(str).value_counts()
     return render_card(
         "head_report",
         data,
@@ -97,7 +92,7 @@ def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
         model=model,
         heads=len(heads),
         facts=_facts(provenance),
-        counts=", ".join(f"{counts.get(name, 0)} {name}" for name in METRICS) + " heads.",
+        counts=_counts(report),
         strongest={name: _strongest(heads, name, METRICS[name]) for name in METRICS},
         columns=METRICS,
         figures=list(figures),
@@ -105,34 +100,40 @@ def report_card(report: HeadReport, figures: Sequence[str] = ()) -> str:
     )
 
 
-def evaluation_results(report: HeadReport, repo_id: str, commit: str) -> str:
-    """The content of `.eval_results/sat-probe.yaml` for the repository of the model: its heads of each category.
+def _counts(report: ReportData) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items()) + " heads."
+    total = math.prod(report.shape)
+    removed = total - len(report.heads)
+    return f"{counts} {removed} of {total} heads were removed from the model." if removed else counts
+
+
+def evaluation_results(report: ReportData, repo_id: str, commit: str) -> str:
+    """Content of `.eval_results/sat-probe.yaml` for the repository of the model: the number of heads of each category.
 
     Args:
-        repo_id: dataset repository the report was published in.
-        commit: the commit it was published with.
+        repo_id: dataset repository of the report.
+        commit: commit of the publication.
 
     Raises:
         ReportError: if the report is not about a model on the Hub.
     """
-    model = str(report.provenance.get("model") or "")
+    known = report.provenance
+    model = known.model or ""
     if model.count("/") != 1:
         raise ReportError(
             f"the report is about {model or 'an unnamed model'}, which is not a repository on the Hub"
         )
-    counts = report.heads["category"].astype(str).value_counts()
-    where = " ".join(str(report.provenance[key]) for key in ("corpus", "split") if report.provenance.get(key))
-    revision = report.provenance.get("revision")
+    where = " ".join(part for part in (known.corpus, known.split) if part)
     entries = [
         EvalResultEntry(
             dataset_id=repo_id,
             task_id=f"{name}_heads",
-            value=int(counts.get(name, 0)),
+            value=report.counts[name],
             dataset_revision=commit,
-            date=str(report.provenance.get("date") or "") or None,
+            date=known.date or None,
             source_url=f"https://huggingface.co/datasets/{repo_id}",
             source_name="sat-probe head report",
-            notes=f"of {len(report.heads)} heads; model revision {revision}; measured on {where}",
+            notes=f"of {len(report.heads)} heads; model revision {known.revision}; measured on {where}",
         )
         for name in METRICS
     ]

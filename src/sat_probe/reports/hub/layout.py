@@ -1,9 +1,10 @@
-"""How a dataset repository keeps the reports of many models: paths, keyed tables, and the index they are listed in."""
+"""Layout of a dataset repository with the reports of many models: paths, tables with keys, index."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sat_probe.errors import ReportError
+from sat_probe.reports.report_folder import KEYS
 
 INDEX = "reports/index.json"
 CARD = "README.md"
-KEYS = ("model", "revision")
 UNVERSIONED = "unversioned"
 _INDEX_FORMAT = 1
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -23,10 +24,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One report of a repository, as the index and the card list it.
+    """One report of a repository, as listed in the index and on the card.
 
     Attributes:
-        tables: columns and their types (as the Hub writes them) of each table; the card declares them, so that
+        tables: columns and their types (in the Hub's names) of each table; the card declares them, so that
             tables of different versions of sat-probe load together.
         figures: pictures, by path in the repository.
     """
@@ -57,27 +58,30 @@ def report_path(model: str, revision: str | None) -> str:
     return f"reports/{name}/{version}"
 
 
-def keyed_table(content: bytes, model: str, revision: str, name: str) -> bytes:
-    """A parquet table with the model and its revision as its first columns, all else as it was.
+def keyed_report(files: Mapping[str, bytes]) -> tuple[Entry, dict[str, bytes]]:
+    """The index entry of a report, and its files with the model and its revision as first columns of every table.
+
+    Args:
+        files: content by path in the folder of the report.
 
     Raises:
-        ReportError: if it is not parquet, or damaged.
+        ReportError: if the report does not name its model, or a table is damaged.
     """
-    table = read_table(content, name)
-    for position, (key, value) in enumerate(zip(KEYS, (model, revision), strict=True)):
-        if key not in table.column_names:
-            table = table.add_column(position, key, pa.array([value] * table.num_rows, pa.string()))
-    return _written(table)
-
-
-def plain_table(content: bytes, name: str) -> bytes:
-    """The table as it was before `keyed_table`."""
-    table = read_table(content, name)
-    return _written(table.drop_columns([key for key in KEYS if key in table.column_names]))
+    described = describe("reports", {name: data for name, data in files.items() if name == "report.json"})
+    path = report_path(described.model, described.revision)
+    tables = {name: read_table(data, name) for name, data in files.items() if name.endswith(".parquet")}
+    for position, key in enumerate(KEYS):
+        for name, table in tables.items():
+            if key not in table.column_names:
+                column = pa.array([getattr(described, key)] * table.num_rows, pa.string())
+                tables[name] = table.add_column(position, key, column)
+    figures = tuple(f"{path}/{name}" for name in sorted(files) if name.endswith(".png"))
+    entry = replace(_with_tables(described, tables), path=path, figures=figures)
+    return entry, {**files, **{name: _written(table) for name, table in tables.items()}}
 
 
 def read_table(content: bytes, name: str) -> pa.Table:
-    """A parquet table; `name` is what errors call it."""
+    """A parquet table; `name` is used in error messages."""
     try:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
@@ -93,33 +97,34 @@ def describe(path: str, files: Mapping[str, bytes]) -> Entry:
     except (KeyError, ValueError) as error:
         raise ReportError(f"{path}/report.json is missing or not JSON") from error
     provenance = dict(content.get("provenance", content))
-    tables: dict[str, dict[str, Any]] = {}
-    categories: dict[str, int] = {}
-    for name, data in files.items():
-        if not name.endswith(".parquet"):
-            continue
-        table = read_table(data, f"{path}/{name}")
-        tables[name.removesuffix(".parquet")] = {
-            column.name: _hub_type(column.type) for column in table.schema
-        }
-        if name == "heads.parquet":
-            for category in table.column("category").cast(pa.string()).to_pylist():
-                categories[category] = categories.get(category, 0) + 1
-    return Entry(
+    entry = Entry(
         path=path,
         model=str(provenance.get("model") or ""),
         revision=str(provenance.get("revision") or UNVERSIONED),
         corpus=str(provenance.get("corpus") or ""),
         split=str(provenance.get("split") or ""),
         provenance={key: value for key, value in sorted(provenance.items()) if _is_short(value)},
-        categories=dict(sorted(categories.items())),
-        tables=dict(sorted(tables.items())),
         figures=tuple(f"{path}/{name}" for name in sorted(files) if name.endswith(".png")),
     )
+    tables = {
+        name: read_table(data, f"{path}/{name}") for name, data in files.items() if name.endswith(".parquet")
+    }
+    return _with_tables(entry, tables)
+
+
+def _with_tables(entry: Entry, tables: Mapping[str, pa.Table]) -> Entry:
+    """The entry with the columns of its tables, by file name, and the number of heads of each category."""
+    heads = tables.get("heads.parquet")
+    found = [] if heads is None else heads.column("category").cast(pa.string()).to_pylist()
+    columns = {
+        name.removesuffix(".parquet"): {column.name: _hub_type(column.type) for column in table.schema}
+        for name, table in sorted(tables.items())
+    }
+    return replace(entry, tables=columns, categories=dict(sorted(Counter(found).items())))
 
 
 def read_index(content: bytes | None) -> list[Entry]:
-    """The entries of an index file; nothing if there is none, or it cannot be understood (it can be rebuilt)."""
+    """The entries of an index file; empty if there is none, or it is not understood (it can be rebuilt)."""
     if content is None:
         return []
     try:
@@ -138,7 +143,7 @@ def write_index(entries: Iterable[Entry]) -> bytes:
 
 
 def table_features(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
-    """Of each table, all columns that any report has; a type all can be read as where they differ."""
+    """All columns of each table over all reports, with a type that fits all where they differ."""
     merged: dict[str, dict[str, Any]] = {}
     for entry in entries:
         for table, columns in entry.tables.items():

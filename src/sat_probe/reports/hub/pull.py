@@ -1,12 +1,9 @@
-"""Read reports from a dataset repository: one commit is resolved first, and every file is checked by its hash."""
+"""Downloads of reports from a dataset repository, of one commit and with every file checked by its hash."""
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError
@@ -15,15 +12,12 @@ from huggingface_hub.hf_api import RepoFile
 
 from sat_probe.errors import HubError
 from sat_probe.hub.commit import remote_hash
-from sat_probe.hub.failures import patiently
+from sat_probe.hub.failures import retry
 from sat_probe.reports.example import FILES as EXAMPLE_FILES
-from sat_probe.reports.hub.layout import INDEX, Entry, plain_table, read_index, report_path
-
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.hub.layout import INDEX, Entry, read_index, report_path
 
 
-def pull_report(
+def pull_folder(
     repo_id: str,
     model: str | None = None,
     revision: str | None = None,
@@ -31,50 +25,48 @@ def pull_report(
     repo_revision: str = "main",
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
-) -> HeadReport:
-    """The report of one model, equal to the one that was pushed.
+) -> Path:
+    """Download the report of one model into the cache; return its folder there.
 
     Args:
         repo_id: dataset repository, "owner/name".
-        model: as the report names it, "org/model"; may be left out if the repository has one report.
-        revision: of the model, or the beginning of it; may be left out if there is one.
+        model: name of the model in the report, "org/model"; optional if the repository has one report.
+        revision: of the model, or the beginning of it; optional if there is one.
         repo_revision: branch, tag or commit of the repository, or a pull request as "refs/pr/1".
         token: to use instead of the one of `hf auth login` or HF_TOKEN.
         cache_dir: instead of the Hub's cache. With HF_HUB_OFFLINE=1 only the cache is read.
 
     Raises:
         HubError: no such repository, no such report in it, a damaged download, or the Hub is out of reach.
-        ReportError: the report cannot be read, or comes from a newer version.
     """
     if constants.is_offline_mode():
         snapshot = _cached_snapshot(repo_id, cache_dir, repo_revision)
-        folder = _choose(
+        return _choose(
             repo_id, (path.parent for path in snapshot.glob("reports/*/*/report.json")), model, revision
         )
-        return _loaded({path.name: path for path in folder.iterdir() if path.is_file()})
     api = HfApi(token=token)
     sha = _resolve(api, repo_id, repo_revision)
-    tree = patiently(lambda: list(_report_files(api, repo_id, sha)), repo_id)
+    tree = retry(lambda: list(_report_files(api, repo_id, sha)), repo_id)
     rows = {Path(row.path): row for row in tree}
     folder = _choose(repo_id, (path.parent for path in rows if path.name == "report.json"), model, revision)
-    files = {
-        path.name: download(api, repo_id, row, sha, cache_dir)
+    files = [
+        download(api, repo_id, row, sha, cache_dir)
         for path, row in rows.items()
         if path.parent == folder and (path.suffix in {".json", ".parquet"} or path.name in EXAMPLE_FILES)
-    }
-    # by name of the branch too, so that the cache knows where it was when the Hub is out of reach
+    ]
+    # by name of the branch too, so that the cache knows its commit when the Hub is out of reach
     marker = (folder / "report.json").as_posix()
-    patiently(
+    retry(
         lambda: api.hf_hub_download(
             repo_id, marker, repo_type="dataset", revision=repo_revision, cache_dir=cache_dir
         ),
         repo_id,
     )
-    return _loaded(files)
+    return files[0].parent
 
 
 def list_reports(repo_id: str, *, token: str | bool | None = None) -> list[Entry]:
-    """What reports a dataset repository holds, as its index tells.
+    """The reports of a dataset repository, from its index.
 
     Raises:
         HubError: no such repository, no report in it, or the Hub is out of reach.
@@ -90,33 +82,17 @@ def list_reports(repo_id: str, *, token: str | bool | None = None) -> list[Entry
     return entries
 
 
-def open_report(source: str | Path) -> HeadReport:
-    """A report by where it is: a folder, or on the Hub `OWNER/NAME`, `OWNER/NAME:MODEL` or `OWNER/NAME:MODEL@REVISION`.
-
-    Raises:
-        HubError: no such report on the Hub.
-        ReportError: no report in that folder.
-    """
-    from sat_probe.reports.head_report import HeadReport
-
-    repo_id, _, wanted = str(source).partition(":")
-    if Path(source).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
-        return HeadReport.load(source)
-    model, _, revision = wanted.partition("@")
-    return pull_report(repo_id, model or None, revision or None)
-
-
 def download(
     api: HfApi, repo_id: str, row: RepoFile, revision: str, cache_dir: str | Path | None = None
 ) -> Path:
-    """One file of a commit, in the cache; the client accepts wrong bytes of the right size, this does not.
+    """Download one file of a commit into the cache; also refuse wrong bytes of the right size, unlike the client.
 
     Raises:
         HubError: if it arrives damaged twice.
     """
     expected = row.lfs.sha256 if row.lfs else row.blob_id
     for force in (False, True):
-        local = patiently(
+        local = retry(
             lambda force=force: api.hf_hub_download(  # type: ignore[misc]
                 repo_id,
                 row.path,
@@ -137,23 +113,21 @@ def download(
 
 def read_file(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
     """The content of one file of a commit, checked by its hash."""
-    rows = patiently(
-        lambda: api.get_paths_info(repo_id, path, repo_type="dataset", revision=revision), repo_id
-    )
+    rows = retry(lambda: api.get_paths_info(repo_id, path, repo_type="dataset", revision=revision), repo_id)
     if not rows or not isinstance(rows[0], RepoFile):
         raise HubError(f"{repo_id}: has no file {path}")
     return download(api, repo_id, rows[0], revision).read_bytes()
 
 
 def _resolve(api: HfApi, repo_id: str, revision: str) -> str:
-    """The commit a branch is at; asked from the Hub, which a download alone might answer from the cache."""
+    """The commit of a branch, asked from the Hub: a download alone might answer from the cache."""
     try:
-        asked = patiently(lambda: api.repo_info(repo_id, repo_type="dataset", revision=revision), repo_id)
+        asked = retry(lambda: api.repo_info(repo_id, repo_type="dataset", revision=revision), repo_id)
         return str(asked.sha)
     except HubError as error:
         if isinstance(error.__cause__, RepositoryNotFoundError):
             for other in ("model", "space"):
-                if patiently(lambda other=other: api.repo_exists(repo_id, repo_type=other), repo_id):  # type: ignore[misc]
+                if retry(lambda other=other: api.repo_exists(repo_id, repo_type=other), repo_id):  # type: ignore[misc]
                     raise HubError(
                         f"{repo_id}: is a {other} repository; head reports are in dataset repositories"
                     ) from error
@@ -167,7 +141,7 @@ def _report_files(api: HfApi, repo_id: str, sha: str) -> Iterable[RepoFile]:
 
 
 def _choose(repo_id: str, folders: Iterable[Path], model: str | None, revision: str | None) -> Path:
-    """The folder of the wanted report; an error that lists what there is, unless exactly one fits."""
+    """The folder of the wanted report; if not exactly one fits, an error that lists the reports."""
     found = sorted(folders)
     if not found:
         raise HubError(f"{repo_id}: has no head report")
@@ -186,18 +160,6 @@ def _choose(repo_id: str, folders: Iterable[Path], model: str | None, revision: 
     if fitting:
         raise HubError(f"{repo_id}: {wanted} is not unique, say which model and revision: {there}")
     raise HubError(f"{repo_id}: has no report of {wanted}; it has {there}")
-
-
-def _loaded(files: dict[str, Path]) -> HeadReport:
-    """The report made of these files, its tables as they were before they were keyed by model."""
-    from sat_probe.reports.head_report import HeadReport
-
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, path in files.items():
-            content = path.read_bytes()
-            target = Path(scratch) / name
-            target.write_bytes(plain_table(content, name) if name.endswith(".parquet") else content)
-        return HeadReport.load(scratch)
 
 
 def _cached_snapshot(repo_id: str, cache_dir: str | Path | None, revision: str) -> Path:

@@ -1,98 +1,77 @@
-"""Push a report to a dataset repository on the Hugging Face Hub, and read it back.
+"""Publication of reports in a dataset repository on the Hugging Face Hub.
 
 One repository holds the reports of many models, each in `reports/{org}__{model}/{revision}/`; every table is a
-configuration of the dataset, so `load_dataset("me/heads", "heads")` gives the heads of all models, no script needed.
+configuration of the dataset, so `load_dataset("me/heads", "heads")` gives the heads of all models.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from huggingface_hub import HfApi, RepoCard
 
 from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import HubError
-from sat_probe.hub.commit import Change, Published, prepare_repository, publish, signed_in
+from sat_probe.hub.commit import Change, Published, Repository, prepare_repository, publish, signed_in
 from sat_probe.reports.hub.card import TAGS, evaluation_results, repository_card
 from sat_probe.reports.hub.layout import (
     CARD,
     INDEX,
     Entry,
     describe,
-    keyed_table,
+    keyed_report,
     read_index,
-    report_path,
     write_index,
 )
 from sat_probe.reports.hub.pull import read_file
+from sat_probe.reports.report_data import ReportData
 
 OPEN_LICENSES = ("Apache-2.0", "MIT", "CC0", "CC-BY-4", "CC-BY-SA-4")
 RESULTS = ".eval_results/sat-probe.yaml"
 
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
 
-
-def push_report(
-    report: HeadReport | str | Path,
+def push_files(
+    files: Mapping[str, bytes],
     repo_id: str,
     *,
     private: bool | None = None,
     create_pr: bool = False,
     replace: bool = False,
-    example: bool | None = None,
-    pictures: bool = True,
     token: str | bool | None = None,
 ) -> Published:
-    """Publish a report in one commit: its tables, figures, page and card, and the repository's card brought up to date.
+    """Publish the files of a report in one commit, with an update of the repository's card and index.
 
-    Reports of other models stay. The report on disk, or in memory, is not changed.
+    Reports of other models in the repository stay.
 
     Args:
-        report: a report, or the folder of one.
-        repo_id: dataset repository, "owner/name"; made if it does not exist.
+        files: content by path in the folder of the report.
+        repo_id: dataset repository, "owner/name"; created if it does not exist.
         private: whether a new repository is private; None leaves it to the owner's settings.
         create_pr: open a pull request instead of committing to `main`.
         replace: allow to replace a report of the same model and revision measured on something else.
-        example: whether the example utterance, which is audio of the corpus, is published too; None publishes it if the
-            corpus is one whose licence is known to allow that.
-        pictures: draw figures and page of a report in memory, which takes some seconds.
         token: to use instead of the one of `hf auth login` or HF_TOKEN; it is neither kept nor shown.
 
     Raises:
         HubError: no token, no permission, a repository of another type, or the Hub is out of reach.
-        ReportError: the report cannot be read.
+        ReportError: the files are not a report.
     """
-    files = _files_of(report, example, pictures)
-    described = describe("reports", files)
-    path = report_path(described.model, described.revision)
-    keyed = {
-        name: keyed_table(content, described.model, described.revision, name)
-        if name.endswith(".parquet")
-        else content
-        for name, content in files.items()
-    }
-    entry = describe(path, keyed)
-    api = signed_in(token)
-    repo_id = prepare_repository(api, repo_id, "dataset", private, create_pr)
+    entry, keyed = keyed_report(files)
+    repository = prepare_repository(signed_in(token), repo_id, "dataset", private, create_pr)
 
     def build(parent: str) -> Change:
-        return _change(api, repo_id, parent, entry, keyed, replace)
+        return _change(repository, parent, entry, keyed, replace)
 
-    return publish(api, repo_id, "dataset", build, _message(entry), create_pr)
+    return publish(repository, build, _message(entry), create_pr)
 
 
-def offer_results(report: HeadReport, published: Published, *, token: str | bool | None = None) -> Published:
-    """Offer the count of heads of each category to the model's repository: a pull request with `.eval_results/*.yaml`.
+def offer_results(report: ReportData, published: Published, *, token: str | bool | None = None) -> Published:
+    """Open a pull request in the model's repository with the number of heads of each category (`.eval_results/*.yaml`).
 
     Args:
-        report: that was published.
-        published: what `push_report` gave.
+        report: the published report.
+        published: result of `push_report`.
         token: to use instead of the one of `hf auth login` or HF_TOKEN.
 
     Raises:
@@ -100,49 +79,30 @@ def offer_results(report: HeadReport, published: Published, *, token: str | bool
         HubError: no token, no such model, or the Hub is out of reach.
     """
     content = evaluation_results(report, published.repo_id, published.commit).encode()
-    model = str(report.provenance["model"])
+    model = Repository(signed_in(token), str(report.provenance.model), "model")
     change = Change({RESULTS: content}, {})
     message = f"Kinds of attention heads, measured with sat-probe ({published.repo_id})"
-    return publish(signed_in(token), model, "model", lambda parent: change, message, create_pr=True)
+    return publish(model, lambda parent: change, message, create_pr=True)
 
 
-def check_offer(report: HeadReport) -> None:
+def check_offer(report: ReportData) -> None:
     """Raise a ReportError if there is no model on the Hub to offer results to, before anything is published."""
     evaluation_results(report, "", "")
 
 
 def may_publish_audio(corpus: object) -> bool:
-    """Whether the licence of a corpus is known to let anyone pass its audio on."""
+    """Whether the license of a corpus is known to allow the publication of its audio."""
     if corpus not in available_configs("datasets"):
         return False
     config = yaml.safe_load((config_folder("datasets") / f"{corpus}.yaml").read_text(encoding="utf-8"))
     return str(config["license"]).startswith(OPEN_LICENSES)
 
 
-def _files_of(report: HeadReport | str | Path, example: bool | None, pictures: bool) -> dict[str, bytes]:
-    """All files of a report by name inside its folder; saved anew if it is in memory, or its audio may not go along."""
-    from sat_probe.reports.head_report import HeadReport
-
-    folder = None if isinstance(report, HeadReport) else Path(report)
-    loaded = report if isinstance(report, HeadReport) else HeadReport.load(report)
-    if example is None:
-        example = may_publish_audio(loaded.provenance.get("corpus"))
-    if folder is not None and (example or not loaded.examples):
-        return _read_folder(folder)
-    published = loaded if example else dataclasses.replace(loaded, examples={})
-    with tempfile.TemporaryDirectory() as scratch:
-        return _read_folder(published.save(Path(scratch) / "report", pictures=pictures))
-
-
-def _read_folder(folder: Path) -> dict[str, bytes]:
-    visible = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(visible)}
-
-
 def _change(
-    api: HfApi, repo_id: str, parent: str, entry: Entry, files: Mapping[str, bytes], replace: bool
+    repository: Repository, parent: str, entry: Entry, files: Mapping[str, bytes], replace: bool
 ) -> Change:
-    """What the commit on top of `parent` writes: the report's folder as a whole, the index and the card."""
+    """The commit on top of `parent`: the whole folder of the report, the index and the card."""
+    api, repo_id = repository.api, repository.repo_id
     paths = api.list_repo_files(repo_id, repo_type="dataset", revision=parent)
     entries = {other.path: other for other in _entries(api, repo_id, parent, paths)}
     if not entries and CARD in paths:
@@ -169,7 +129,7 @@ def _change(
 
 
 def _refuse_foreign_card(repo_id: str, card: bytes) -> None:
-    """A repository of something else keeps its card: ours would take its text and its configurations away."""
+    """Raise a HubError if the card belongs to something else: ours would replace its text and its configurations."""
     text = card.decode("utf-8", "replace")
     content = RepoCard(text, ignore_metadata_errors=True)
     if TAGS[0] in (content.data.get("tags") or ()) or not (
@@ -182,7 +142,7 @@ def _refuse_foreign_card(repo_id: str, card: bytes) -> None:
 
 
 def _entries(api: HfApi, repo_id: str, parent: str, paths: list[str]) -> list[Entry]:
-    """The reports that are in the repository; those the index does not know are read."""
+    """The reports in the repository; those that are not in the index are read."""
     listed = read_index(read_file(api, repo_id, INDEX, parent) if INDEX in paths else None)
     known = {entry.path: entry for entry in listed}
     entries = []

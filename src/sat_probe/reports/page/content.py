@@ -1,21 +1,20 @@
-"""What the page of a report shows, as plain JSON values and packed bytes."""
+"""What the page of a report shows: plain JSON values, and packed bytes for what is large."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
+from numpy.typing import NDArray
 
-from sat_probe.reports.example_boundaries import segment_example
 from sat_probe.reports.page.maps import packed_maps
+from sat_probe.reports.report_data import ReportData
 from sat_probe.reports.spectrogram import log_spectrogram
-
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
 
 INTERVAL_HEADS = 200  # models with more heads show relation maps without intervals, to keep the page small
 RELATION_TABLES = {
@@ -25,8 +24,8 @@ RELATION_TABLES = {
 }
 
 
-def head_records(report: HeadReport) -> list[dict[str, Any]]:
-    """One object per head for table and detail; segmentation and operations join their head."""
+def head_records(report: ReportData) -> list[dict[str, Any]]:
+    """One object per head for table and detail, with its R-value and operations."""
     heads = report.heads.sort_values(["layer", "head"])
     records: list[dict[str, Any]] = [
         {str(name): _plain(value) for name, value in row.items()} for row in heads.to_dict("records")
@@ -35,45 +34,42 @@ def head_records(report: HeadReport) -> list[dict[str, Any]]:
     for record in records:
         record["operations"] = []
         if operations is not None:
-            own = operations[
-                (operations["layer"] == record["layer"]) & (operations["head"] == record["head"])
-            ]
-            record["operations"] = [str(name) for name in own["operation"]]
+            record["operations"] = [str(name) for name in _of_head(operations, record)["operation"]]
         if scores is not None and {"layer", "head", "r_value"} <= set(scores):
-            own = scores[(scores["layer"] == record["layer"]) & (scores["head"] == record["head"])]
+            own = _of_head(scores, record)
             record["r_value"] = _plain(own["r_value"].max()) if len(own) else None
     return records
 
 
-def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, Any] | None:
+def example_content(report: ReportData, blobs: dict[str, bytes]) -> dict[str, Any] | None:
     """Times, phones and scales of the example; its maps, spectrogram and sound go to `blobs`, packed."""
-    example = report.examples
-    if not example:
+    example = report.example
+    if example is None:
         return None
-    layers, heads, frames = example["maps"].shape[:3]
+    layers, heads, frames = example.maps.shape[:3]
     blobs["maps"], scale, factor = packed_maps(example)
-    waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
-    waveform = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
-    seconds, hertz, level = log_spectrogram(waveform, rate)
+    seconds, hertz, level = log_spectrogram(example.waveform, example.sampling_rate)
     kept = slice(None, None, 2)  # a window every 10 ms is enough on a screen
-    shades = np.rint(255 * (level - level.min()) / max(float(np.ptp(level)), 1e-9)).astype(np.uint8)[
-        kept, kept
-    ]
-    blobs["spectrogram"] = gzip.compress(np.ascontiguousarray(shades).tobytes(), 9, mtime=0)
-    times = np.asarray(example["times"], dtype=float)
-    starts = np.arange(0, frames, factor)
+    shades = np.rint(255 * (level - level.min()) / max(float(np.ptp(level)), 1e-9)).astype(np.uint8)
+    blobs["spectrogram"] = gzip.compress(np.ascontiguousarray(shades[kept, kept]).tobytes(), 9, mtime=0)
     sound = io.BytesIO()  # browsers seek in WAV to the sample, in FLAC without a seek table not at all
-    soundfile.write(sound, waveform, rate, format="WAV", subtype="PCM_16")
+    soundfile.write(sound, example.samples, example.sampling_rate, format="WAV", subtype="PCM_16")
     blobs["audio"] = gzip.compress(sound.getvalue(), 9, mtime=0)
     return {
-        "id": example["id"],
-        "duration": len(waveform) / rate,
-        "times": [round(float(times[first : first + factor].mean()), 5) for first in starts],
+        "id": example.id,
+        "duration": len(example.samples) / example.sampling_rate,
+        "times": [
+            round(float(example.times[first : first + factor].mean()), 5)
+            for first in range(0, frames, factor)
+        ],
         "averaged": factor,
-        "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example["phones"]],
+        "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example.phones],
         "shape": [layers, heads, math.ceil(frames / factor)],
-        "boundaries": _predicted_boundaries(report),
-        "scale": [[float(f"{value:.4g}") for value in row] for row in scale],
+        "boundaries": {
+            f"{layer}.{head}": [round(float(moment), 4) for moment in moments]
+            for (layer, head), moments in example.boundaries.items()
+        },
+        "scale": [[_plain(float(f"{value:.4g}")) for value in row] for row in scale],
         "spectrogram": {
             "seconds": [round(float(value), 4) for value in seconds[kept]],
             "kilohertz": [round(float(value) / 1000, 3) for value in hertz[kept]],
@@ -81,26 +77,12 @@ def example_content(report: HeadReport, blobs: dict[str, bytes]) -> dict[str, An
     }
 
 
-def _predicted_boundaries(report: HeadReport) -> dict[str, list[float]] | None:
-    """Phone boundaries (s) that each head predicts in the example, by its tuned settings; by "layer.head"."""
-    table, described = report.tables.get("segmentation"), report.provenance.get("segmentation", {})
-    if table is None or not {"layer", "head", "alpha", "beta"} <= set(table):
-        return None
-    table = table[table["source"] == "attention"] if "source" in table else table
-    found = {}
-    for row in table.to_dict("records"):
-        layer, head = int(row["layer"]), int(row["head"])
-        segmented = segment_example(report.examples, layer, head, row["alpha"], row["beta"], described)
-        found[f"{layer}.{head}"] = [round(float(moment), 4) for moment in segmented.predictions]
-    return found
-
-
-def relation_content(report: HeadReport, name: str, title: str, blobs: dict[str, bytes]) -> dict[str, Any]:
-    """A table of relation maps; their numbers go to `blobs` as thousandths in 16 bits, -32768 is undefined."""
+def relation_content(report: ReportData, name: str, title: str, blobs: dict[str, bytes]) -> dict[str, Any]:
+    """A table of relation maps; its numbers go to `blobs` as thousandths in 16 bits, -32768 is undefined."""
     cells = report.tables[name]
     phones = list(dict.fromkeys(cells["query_phone"].astype(str)))
     order = {phone: index for index, phone in enumerate(phones)}
-    layers, heads = int(report.heads["layer"].max()) + 1, int(report.heads["head"].max()) + 1
+    layers, heads = report.shape
     place = (
         cells["layer"].to_numpy(),
         cells["head"].to_numpy(),
@@ -108,7 +90,7 @@ def relation_content(report: HeadReport, name: str, title: str, blobs: dict[str,
         cells["key_phone"].astype(str).map(order).to_numpy(dtype=int),
     )
 
-    def cube(column: str) -> np.ndarray:
+    def cube(column: str) -> NDArray[np.float64]:
         values = np.full((layers, heads, len(phones), len(phones)), np.nan)
         values[place] = cells[column].to_numpy(dtype=float)
         return values
@@ -134,7 +116,7 @@ def relation_content(report: HeadReport, name: str, title: str, blobs: dict[str,
     }
 
 
-def concentration_content(report: HeadReport) -> list[list[Any]] | None:
+def concentration_content(report: ReportData) -> list[list[Any]] | None:
     """Rows of layer, head, phone, concentration, low, high."""
     table = report.tables.get("concentration")
     if table is None or table.empty:
@@ -144,6 +126,10 @@ def concentration_content(report: HeadReport) -> list[list[Any]] | None:
         + [_plain(row.get(name)) for name in ("concentration", "low", "high")]
         for row in table.to_dict("records")
     ]
+
+
+def _of_head(table: pd.DataFrame, record: dict[str, Any]) -> pd.DataFrame:
+    return table[(table["layer"] == record["layer"]) & (table["head"] == record["head"])]
 
 
 def _plain(value: Any) -> Any:

@@ -1,32 +1,30 @@
-"""The attention maps of an example, packed for a page: averaged down until they fit what a page may carry."""
+"""Attention maps of the example, averaged until they fit into a page."""
 
 from __future__ import annotations
 
 import gzip
 import math
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_probe.reports.example import example_weights
+from sat_probe.reports.example import Example
 from sat_probe.reports.spectrogram import average_blocks
 
 MAPS_BUDGET = 2_400_000  # bytes that the maps of the example may take in the page
-SMALLEST = 16  # pixels a side that every map keeps
-SAMPLED = 6  # heads by which is guessed how well all of them pack
+SMALLEST = 16  # pixels a side below which no map is averaged
+SAMPLED = 6  # heads that are packed to estimate the size of all
 
 
-def packed_maps(example: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float64], int]:
+def packed_maps(example: Example) -> tuple[bytes, NDArray[np.float64], int]:
     """Maps of all heads for the page.
 
     Returns:
         gzip of (layers, heads, side, side) uint8 codes, roots of the weights in 255ths of the head's largest root;
-        (layers, heads) largest weights; and how many frames were averaged into one.
+        (layers, heads) largest weights, NaN for heads that are not there; and how many frames were averaged into one.
     """
-    factor = _first_factor(example["maps"])
+    factor = _first_factor(example.maps)
     while True:
         codes, scale = _averaged(example, factor)
         packed = gzip.compress(codes.tobytes(), 1, mtime=0)  # 6 takes twice as long for 2 %
@@ -36,7 +34,7 @@ def packed_maps(example: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float64],
 
 
 def _first_factor(maps: NDArray[np.uint8]) -> int:
-    """The first factor worth trying: packing all of a long recording only to see that it is too large takes seconds."""
+    """A factor to start from; packing all maps of a long recording at full size takes seconds."""
     heads = maps.reshape(-1, maps.shape[2] * maps.shape[3])
     sample = np.ascontiguousarray(heads[:: math.ceil(len(heads) / SAMPLED)])
     share = len(zlib.compress(sample.data, 1)) / sample.nbytes
@@ -44,14 +42,14 @@ def _first_factor(maps: NDArray[np.uint8]) -> int:
     return max(1, math.ceil(math.sqrt(0.9 * too_large)))
 
 
-def _averaged(example: Mapping[str, Any], factor: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def _averaged(example: Example, factor: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Codes and scales of the maps with `factor` x `factor` weights averaged into one."""
-    layers, heads, frames = example["maps"].shape[:3]
+    layers, heads, frames = example.maps.shape[:3]
     side = math.ceil(frames / factor)
     codes = np.zeros((layers, heads, side, side), dtype=np.uint8)
-    scale = np.zeros((layers, heads))
-    for layer, head in np.ndindex(layers, heads):
-        weights = average_blocks(example_weights(example, layer, head), factor)
+    scale = np.full((layers, heads), np.nan)
+    for layer, head in np.argwhere(np.isfinite(example.scale)):
+        weights = average_blocks(example.weights(layer, head), factor)
         scale[layer, head] = max(float(weights.max()), 1e-30)
         codes[layer, head] = np.rint(255 * np.sqrt(weights / scale[layer, head]))
     return codes, scale

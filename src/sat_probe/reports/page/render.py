@@ -1,7 +1,7 @@
-"""One self-contained page that shows a head report: opens from disk, asks nothing of any network.
+"""A self-contained HTML page that shows a report: it opens from disk and needs no network.
 
-What is bulky (plotly.js, maps, relation maps) is packed with gzip into the page; the browser unpacks it with its own
-`DecompressionStream`. Attention maps are averaged down until the page stays small.
+Large parts (plotly.js, maps, relation maps) are packed with gzip into the page; the browser unpacks them with its
+`DecompressionStream`. Attention maps are averaged until the page is small enough.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import json
 import re
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sat_probe.measures.relations.result import MINIMUM_UTTERANCES
-from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.page.content import (
     RELATION_TABLES,
     concentration_content,
@@ -25,27 +23,18 @@ from sat_probe.reports.page.content import (
     relation_content,
 )
 from sat_probe.reports.page.importance import importance_section
-from sat_probe.reports.palette import CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
-
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.palette import AXIS_NAMES, CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
+from sat_probe.reports.report_data import ReportData
 
 PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # plotly.js-cartesian-dist-min on npm, MIT, plotly-LICENSE.txt beside it
-LISTED = 12  # of a list within a study; a corpus can have hundreds of speakers
+LISTED = 12  # entries shown of a list; a corpus can have hundreds of speakers
 SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "frame.js", "main.js")
 
 
-def write_page(report: HeadReport, path: str | Path) -> Path:
-    """Write `render_page(report)` to a file, in UTF-8; returns its path."""
-    path = Path(path)
-    path.write_text(render_page(report), encoding="utf-8")
-    return path
+def render_page(report: ReportData) -> str:
+    """The page as HTML: head table and grid, one head in detail with sound, relation map, and concentration.
 
-
-def render_page(report: HeadReport) -> str:
-    """The page, as HTML: head table and grid, one head in detail with sound, relation map, and concentration.
-
-    Whatever the report lacks (an example, relation maps) the page says is missing, and how to add it.
+    If the report has no example or no relation maps, the page says so, and how to add them.
     """
     folder = files("sat_probe") / "reports" / "page"
     blobs = {"plotly": (folder / PLOTLY).read_bytes()}
@@ -58,6 +47,7 @@ def render_page(report: HeadReport) -> str:
         "ink": dict(CATEGORY_INK),
         "letters": dict(CATEGORY_LETTERS),
         "axisNames": AXIS_NAMES,
+        "shape": report.shape,
         "heads": head_records(report),
         "example": example_content(report, blobs),
         "relations": [
@@ -68,7 +58,7 @@ def render_page(report: HeadReport) -> str:
         "concentration": concentration_content(report),
         "minimumUtterances": MINIMUM_UTTERANCES,
     }
-    model = str(report.provenance.get("model") or "a speech model")
+    model = report.provenance.model or "a speech model"
     model = "the bundled model" if model == "bundled" else html.escape(model)
     scripts = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {
@@ -90,7 +80,7 @@ def _blob(name: str, packed: bytes) -> str:
 
 
 def _shown(value: Any, whole: Mapping[str, Any]) -> str:
-    """A value of the provenance in words; of a study within it what the whole does not say already."""
+    """A value of the provenance in words; for a study, only what differs from the provenance of the report."""
     if isinstance(value, dict):
         own = {name: part for name, part in value.items() if part is not None and part != whole.get(name)}
         return ", ".join(f"{name} {_nested(part)}" for name, part in own.items())

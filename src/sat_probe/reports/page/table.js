@@ -8,8 +8,7 @@ const isText = (name) => name === "category" || name === "operations";
 const sorting = { name: "layer", descending: false };
 
 function drawGrid(choose) {
-  const layers = Math.max(...report.heads.map((head) => head.layer)) + 1;
-  const count = Math.max(...report.heads.map((head) => head.head)) + 1;
+  const [layers, count] = report.shape;  // of the intact model
   const grid = byName("grid");
   grid.style.gridTemplateColumns = `auto repeat(${count}, auto)`;
   const cells = new Map(report.heads.map((head) => [`${head.layer},${head.head}`, head]));
@@ -17,7 +16,10 @@ function drawGrid(choose) {
     grid.append(element("span", { "aria-hidden": "true" }, String(layer)));
     for (let index = 0; index < count; index += 1) {
       const head = cells.get(`${layer},${index}`);
-      if (!head) { grid.append(element("span")); continue; }
+      if (!head) {
+        grid.append(element("span", { title: `layer ${layer}, head ${index}: removed` }));
+        continue;
+      }
       const button = element("button", {
         type: "button", title: `${headName(head)}: ${head.category}`, "aria-pressed": "false",
         "aria-label": `${headName(head)}, ${head.category}`, onclick: () => choose(head),

@@ -1,21 +1,17 @@
-"""Every figure of a head report. Each `plot_*` takes data and `ax=None` and returns the Axes it drew on.
+"""All figures of a report. Each `plot_*` takes data and `ax=None` and returns the Axes it drew on.
 
-`save_figures` draws all figures that the tables of a report allow.
+`save_figures` draws every figure that the report has the tables for.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
-import soundfile
 from matplotlib.axes import Axes
 
-from sat_probe.reports.example import example_weights
 from sat_probe.reports.palette import CATEGORIES
 from sat_probe.reports.plots.axes import write_figure
 from sat_probe.reports.plots.heads import (
@@ -33,11 +29,9 @@ from sat_probe.reports.plots.segmentation import (
     plot_performance,
     plot_precision_recall,
     plot_segmentation,
+    segmentation_drawings,
 )
-from sat_probe.reports.plots.segmented_example import segmentation_drawings
-
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.report_data import ReportData
 
 __all__ = [
     "plot_attention_grid",
@@ -59,15 +53,15 @@ __all__ = [
 ]
 
 
-def save_figures(report: HeadReport, folder: str | Path) -> list[Path]:
-    """Draw every figure that the report has the tables for into `folder`, each as SVG and PNG; returns the paths."""
+def save_figures(report: ReportData, folder: str | Path) -> list[Path]:
+    """Draw every figure that the report has the tables for, as SVG and PNG; return the paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return [path for name, draw in drawings(report) for path in write_figure(draw(), folder / name)]
 
 
 def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """The (layer, head) of each category that ranks highest by its metric: the ones worth showing in detail."""
+    """The head (layer, head) of each category that is highest in the metric of the category."""
     metric = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
     found = {}
     for name in CATEGORIES:
@@ -78,30 +72,30 @@ def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return found
 
 
-def drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
-    """Name and recipe of every figure that the report has the tables for; nothing is drawn yet."""
-    heads, tables, example = report.heads, report.tables, report.examples
-    yield "categories", lambda: plot_categories(heads)
-    yield "layers", lambda: plot_layers(heads)
+def drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Name of every figure that the report has the tables for, and the function that draws it."""
+    heads, tables, example = report.heads, report.tables, report.example
+    yield "categories", lambda: plot_categories(heads, shape=report.shape)
+    yield "layers", lambda: plot_layers(heads, layers=report.shape[0])
     yield "globalness-diagonality", lambda: plot_distribution(heads, "globalness", "diagonality")
     yield "globalness-verticality", lambda: plot_distribution(heads, "globalness", "verticality")
     yield "ranking", lambda: plot_ranking(heads)
-    yield "offsets", lambda: plot_offsets(heads)
-    if example:
-        yield "attention-grid", lambda: plot_attention_grid(example["maps"], heads)
-        waveform, rate = soundfile.read(io.BytesIO(example["audio"]))
+    yield "offsets", lambda: plot_offsets(heads, shape=report.shape)
+    if example is not None:
+        yield "attention-grid", lambda: plot_attention_grid(example.maps, heads)
+        waveform, rate = example.waveform, example.sampling_rate
         for name, (layer, head) in representative_heads(heads).items():
-            weights = example_weights(example, layer, head)
-            title = f"{example['id']}: layer {layer}, head {head} ({name})"
+            weights = example.weights(layer, head)
+            title = f"{example.id}: layer {layer}, head {head} ({name})"
             yield (
                 f"head-{name}",
-                partial(plot_head, weights, example["times"], waveform, rate, example["phones"], title),
+                partial(plot_head, weights, example.times, waveform, rate, example.phones, title),
             )
     if "concentration" in tables:
         yield "concentration", lambda: plot_concentration(heads, tables["concentration"])
     if "relation_maps" in tables:
         operations = tables.get("operations")
-        for name, (layer, head) in _telling_heads(report).items():
+        for name, (layer, head) in _clear_heads(report).items():
             named = None if operations is None else _rows(operations, layer, head)
             cells = _rows(tables["relation_maps"], layer, head)
             yield f"relation-{name}", partial(plot_relation_map, cells, named, f"layer {layer}, head {head}")
@@ -113,8 +107,8 @@ def drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
     yield from importance_drawings(report)
 
 
-def _telling_heads(report: HeadReport) -> dict[str, tuple[int, int]]:
-    """Heads whose relation maps are drawn: the clearest example of each kind of operation, else of each category."""
+def _clear_heads(report: ReportData) -> dict[str, tuple[int, int]]:
+    """Heads whose relation maps are drawn: the clearest of each kind of operation, or else of each category."""
     operations = report.tables.get("operations")
     if operations is None or operations.empty:
         return representative_heads(report.heads)

@@ -1,7 +1,8 @@
-"""Axes to draw on and files to keep them in, without any global state of matplotlib."""
+"""Axes and figure files, without any global state of matplotlib."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -38,7 +39,7 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def tidy(ax: Axes) -> Axes:
-    """Take away the frame lines that carry no scale, and draw the grid behind the data."""
+    """Remove the frame lines without a scale, and draw the grid behind the data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -62,3 +63,11 @@ def write_figure(ax: Axes, path: str | Path, dpi: int = 130) -> list[Path]:
             figure.savefig(file, format=suffix, dpi=dpi, metadata=metadata, facecolor="white")
             written.append(file)
     return written
+
+
+def svg_of(ax: Axes) -> bytes:
+    """The figure of `ax` as an SVG, the same bytes every time."""
+    drawn = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sat-probe"}):
+        figure_of(ax).savefig(drawn, format="svg", metadata={"Date": None}, facecolor="white")
+    return drawn.getvalue()

@@ -1,4 +1,8 @@
-"""Figures of the head table: categories, metrics, rankings, offsets. Each takes `report.heads` and returns its Axes."""
+"""Figures of the head table: categories, metrics, rankings, offsets. Each takes `report.heads` and returns its Axes.
+
+Heads that were removed from the model have no row; `shape` (layers and heads of the intact model) leaves their places
+blank.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sat_probe.errors import ReportError
-from sat_probe.reports.axis_names import AXIS_NAMES
 from sat_probe.reports.palette import (
+    AXIS_NAMES,
     CATEGORIES,
     CATEGORY_COLOURS,
     CATEGORY_INK,
@@ -21,13 +25,15 @@ from sat_probe.reports.palette import (
 from sat_probe.reports.plots.axes import axes_or_new, tidy
 
 
-def plot_categories(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_categories(
+    heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, int] | None = None
+) -> Axes:
     """Every head of the model, layers x heads, coloured and lettered by category.
 
     Where the table has `category_stability`, a head is the paler the fewer bootstrap replicates agree on its category.
     """
     _need(heads, "layer", "head", "category")
-    layers, columns = int(heads["layer"].max()) + 1, int(heads["head"].max()) + 1
+    layers, columns = shape or _least_shape(heads)
     ax = axes_or_new(ax, 1.9 + 0.36 * columns, 1.3 + 0.36 * layers)
     image = np.ones((layers, columns, 4))
     size = float(np.clip(90 / max(layers, columns), 5, 9))
@@ -70,11 +76,14 @@ def plot_distribution(
     return ax
 
 
-def plot_layers(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """How many heads of each category every layer has, stacked."""
+def plot_layers(heads: pd.DataFrame, ax: Axes | None = None, layers: int | None = None) -> Axes:
+    """Number of heads of each category in every layer, stacked."""
     _need(heads, "layer", "category")
     ax = axes_or_new(ax, 4.6, 3.2)
-    counts = pd.crosstab(heads["layer"], heads["category"]).reindex(columns=list(CATEGORIES), fill_value=0)
+    counts = pd.crosstab(heads["layer"], heads["category"])
+    counts = counts.reindex(
+        index=range(layers or _least_shape(heads)[0]), columns=list(CATEGORIES), fill_value=0
+    )
     base = np.zeros(len(counts))
     for name in CATEGORIES:
         values = counts[name].to_numpy(dtype=float)
@@ -117,14 +126,14 @@ def plot_ranking(
     return ax
 
 
-def plot_offsets(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Where diagonal heads look, layer by layer: mean offset in ms (left of 0 is the past), spread as a bar.
+def plot_offsets(heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, int] | None = None) -> Axes:
+    """Mean offset of every head in ms (left of 0 is the past), layer by layer, with the spread as a bar.
 
     Heads of the other categories are drawn small and pale: their mean offset says little.
     """
     _need(heads, "layer", "head", "category", "mean_offset_ms", "spread_ms")
-    ax = tidy(axes_or_new(ax, 5.2, 1.6 + 0.36 * (int(heads["layer"].max()) + 1)))
-    columns = int(heads["head"].max()) + 1
+    layers, columns = shape or _least_shape(heads)
+    ax = tidy(axes_or_new(ax, 5.2, 1.6 + 0.36 * layers))
     height = (
         heads["layer"] + (heads["head"] + 0.5) / columns * 0.7 - 0.35
     )  # heads of a layer stand above each other
@@ -137,7 +146,7 @@ def plot_offsets(heads: pd.DataFrame, ax: Axes | None = None) -> Axes:
             alpha=1.0 if diagonal else 0.45, elinewidth=0.7, label=name,
         )  # fmt: skip
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set(xlabel=AXIS_NAMES["mean_offset_ms"], ylabel="layer", yticks=sorted(heads["layer"].unique()))
+    ax.set(xlabel=AXIS_NAMES["mean_offset_ms"], ylabel="layer", yticks=range(layers))
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
@@ -160,6 +169,11 @@ def _bars(part: pd.DataFrame, column: str) -> np.ndarray | None:
 
 def _plain(column: str) -> str:
     return column.removesuffix("_ms").replace("_", " ")
+
+
+def _least_shape(heads: pd.DataFrame) -> tuple[int, int]:
+    """Layers and heads per layer that the rows need."""
+    return int(heads["layer"].max()) + 1, int(heads["head"].max()) + 1
 
 
 def _whole_ticks(ax: Axes, layers: int, columns: int) -> None:

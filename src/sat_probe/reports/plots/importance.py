@@ -1,10 +1,9 @@
-"""Figures 5 and 6a of the paper: what probes still read while heads are removed, or attention reaches less far."""
+"""Importance curves: scores of probes while heads are removed or the span is limited (figures 5 and 6a)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,7 @@ from matplotlib.axes import Axes
 
 from sat_probe.errors import ReportError
 from sat_probe.reports.plots.segmentation import plot_performance
-
-if TYPE_CHECKING:
-    from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.report_data import ReportData
 
 
 def importance_curves(table: pd.DataFrame, kind: str, task: str, mode: str) -> pd.DataFrame:
@@ -62,7 +59,7 @@ def plot_importance(table: pd.DataFrame, kind: str, task: str, mode: str, ax: Ax
     return ax
 
 
-def importance_drawings(report: HeadReport) -> Iterator[tuple[str, Callable[[], Axes]]]:
+def importance_drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
     """(file name, function that draws) of every figure that the report's table ``importance`` has points for."""
     table = report.tables.get("importance")
     if table is None or table.empty:

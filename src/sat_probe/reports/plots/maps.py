@@ -26,7 +26,7 @@ def plot_attention_grid(
 
     Args:
         maps: (layers, heads, T, T) weights or any monotone code of them; rows are queries, time runs right and down.
-        heads: the head table; its categories colour the frames.
+        heads: the head table; its categories colour the frames, and heads without a row stay blank.
         pixels: side of one map; longer maps are averaged down to it.
     """
     maps = np.asarray(maps)
@@ -37,7 +37,10 @@ def plot_attention_grid(
     step = pixels + gap
     canvas = np.full((layers * step - gap, columns * step - gap), np.nan)
     ax = axes_or_new(ax, 1.6 + 0.62 * columns, 0.7 + 0.62 * layers)
-    for layer, head in np.ndindex(layers, columns):
+    shown_heads = (
+        np.ndindex(layers, columns) if heads is None else heads[["layer", "head"]].itertuples(index=False)
+    )
+    for layer, head in shown_heads:
         tile = average_blocks(maps[layer, head], -(-maps.shape[-1] // pixels))
         top, left = (layers - 1 - layer) * step, head * step  # the first layer stands at the bottom
         shown = _resize(tile, pixels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sat_probe.errors import ReportError
+from sat_probe.reports.example import Example
 from sat_probe.reports.palette import (
     ATTENTION_COLOURMAP,
     PREDICTION_COLOUR,
@@ -20,7 +23,76 @@ from sat_probe.reports.palette import (
     SPECTROGRAM_COLOURMAP,
 )
 from sat_probe.reports.plots.axes import axes_or_new, tidy
+from sat_probe.reports.report_data import ReportData
 from sat_probe.reports.spectrogram import log_spectrogram
+
+SOURCES = ("mfcc", "log_mel", "hidden", "attention")  # in the figure of precision and recall
+
+
+def segmentation_drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    """Name of every figure of segmentation that the report has the tables for, and the function that draws it.
+
+    Precision against recall; and for the head that the example was segmented by: its map, the true segments, the
+    similarity matrix, the filtered one with its score curve, and the boundaries on the spectrogram.
+    """
+    table, curve = report.tables.get("segmentation"), report.tables.get("segmentation_curve")
+    if table is None or curve is None:
+        return
+    yield "segmentation-precision-recall", partial(plot_precision_recall, best_curves(table, curve), "source")
+    if report.example is not None and report.example.phones:
+        tolerance = (report.provenance.segmentation or {}).get("tolerance", 0.02)
+        yield from _example_drawings(report.example, tolerance)
+
+
+def best_curves(table: pd.DataFrame, curve: pd.DataFrame) -> pd.DataFrame:
+    """Curve of the best source of each kind (by its validation score), named by head or layer."""
+    parts = []
+    for kind in SOURCES:
+        rows = table[table["source"] == kind]
+        if not len(rows):
+            continue
+        best = rows.iloc[0]
+        own = curve[curve["source"] == kind]
+        name = kind
+        for axis in ("layer", "head"):
+            if pd.notna(best[axis]):
+                own, name = own[own[axis] == best[axis]], f"{name} {axis[0].upper()}{best[axis]}"
+        parts.append(own.assign(source=name).dropna(subset=["precision", "recall"]))
+    return pd.concat(parts)
+
+
+def _example_drawings(example: Example, tolerance: float) -> Iterator[tuple[str, Callable[[], Axes]]]:
+    seen, references = example.segmented, example.references
+    if seen is None:
+        return
+    layer, head = seen.head
+    predictions = example.boundaries[seen.head]
+    segment = np.searchsorted(references, seen.times, side="right")
+    name = f"{example.id}: layer {layer}, head {head}"
+    draw = partial(plot_kernel_gram, times=seen.times, references=references)
+    weights = partial(plot_kernel_gram, np.sqrt(example.weights(layer, head)), example.times, references)
+    yield "segmentation-map", partial(weights, title=f"{name}, attention")
+    yield (
+        "segmentation-truth",
+        partial(draw, segment[:, None] == segment[None], title=f"{example.id}: true segments"),
+    )
+    yield "segmentation-similarity", partial(draw, seen.similarity, title=f"{name}, similarity")
+    yield (
+        "segmentation-filtered",
+        partial(draw, seen.filtered, predictions=predictions, curve=seen.curve, title=f"{name}, filtered"),
+    )
+    yield (
+        "segmentation-speech",
+        partial(
+            plot_segmentation,
+            example.waveform,
+            example.sampling_rate,
+            references,
+            predictions,
+            tolerance,
+            name,
+        ),
+    )
 
 
 def plot_kernel_gram(

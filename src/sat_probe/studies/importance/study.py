@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,11 @@ def head_importance(
         if not curves:
             raise ConfigurationError("nothing to measure: no span, and no ranking that these tasks can make")
         _measure(lab, curves, options, points, progress)
-        report.tables["importance"] = curve_table(curves, points.results)
-        report.tables["importance_counts"] = counts_table(curves, points.results, lab.tested)
+        tables = {
+            **report.tables,
+            "importance": curve_table(curves, points.results),
+            "importance_counts": counts_table(curves, points.results, lab.tested),
+        }
         described = {
             "tasks": tasks,
             "layer": options.layer,
@@ -145,7 +149,8 @@ def head_importance(
             "speakers": len(prepared.speaker_names),
             "missing_phones": options.missing_phones,
         }
-        report.provenance = report.provenance.replace(model=ModelChoice(model).name, importance=described)
+        provenance = report.provenance.replace(model=ModelChoice(model).name, importance=described)
+        report = replace(report, tables=tables, provenance=provenance)
         if output is not None:
             report.save(output)
             points.path.unlink(missing_ok=True)

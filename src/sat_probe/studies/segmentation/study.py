@@ -29,6 +29,7 @@ from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.corpora.rows import Utterance
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import BUNDLED, ModelChoice, shown_name
+from sat_probe.studies.example_boundaries import segmented_example
 from sat_probe.studies.inputs import load_model
 from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation.sources import (
@@ -74,7 +75,8 @@ class Segmentation:
         tables = {**report.tables, "segmentation": self.table, "segmentation_curve": self.curve}
         described = {**self.provenance, "label_free": _plain(self.label_free)}
         provenance = report.provenance.replace(segmentation=described)
-        return replace(report, tables=tables, provenance=provenance)
+        example = segmented_example(report.example, self.table, described)
+        return replace(report, tables=tables, provenance=provenance, example=example)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as lists and dicts that JSON can hold; missing values are None."""
