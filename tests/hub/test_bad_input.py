@@ -117,7 +117,7 @@ def test_corrupted_parquet(hub: LocalHub, folder: Path, capsys: pytest.CaptureFi
     files = hub.state.snapshot("dataset", "me/heads")
     path = next(path for path in files if path.endswith("/heads.parquet"))
     hub.state.create("dataset", "me/damaged", files | {path: files[path][:-100]})
-    with pytest.raises(SatProbeError, match=r"heads\.parquet is not a readable parquet file"):
+    with pytest.raises(SatProbeError, match=r"^me/damaged: .*heads\.parquet: is no readable parquet file"):
         HeadReport.from_hub("me/damaged")
     heads = folder / "heads.parquet"
     heads.write_bytes(heads.read_bytes()[:200])

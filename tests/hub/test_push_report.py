@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -55,7 +56,7 @@ def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
         for report in (first, second, third):
             expected = report.heads if table == "heads" else report.tables[table]
             rows = loaded[loaded["model"] == report.provenance["model"]].reset_index(drop=True)
-            assert set(rows["revision"]) == {report.provenance["revision"] or "unversioned"}
+            assert set(rows["revision"]) == {report.provenance.revision or "unversioned"}
             pd.testing.assert_frame_equal(
                 rows.drop(columns=["model", "revision"]), expected, check_exact=True, check_dtype=False
             )
@@ -68,7 +69,7 @@ def test_many_models_share_a_repository(hub: LocalHub, lane: str) -> None:
 def test_tables_of_different_versions_load_together(hub: LocalHub) -> None:
     old, new = made_report("org/old"), made_report("org/new")
     new.heads["entropy"] = np.linspace(0, 1, 6)
-    old.heads = old.heads.drop(columns="category_stability")
+    old = replace(old, heads=old.heads.drop(columns="category_stability"))
     new.tables["importance"] = pd.DataFrame({"layer": [0], "score": [0.5]})
     push(old, "me/heads")
     push(new, "me/heads")

@@ -124,11 +124,14 @@ class HeadReport(ReportData):
             HubError: no such repository or report, a damaged download, or the Hub is out of reach.
             ReportError: the report cannot be read, or comes from a newer version.
         """
-        return cls.load(
-            pull_folder(
-                repo_id, model, revision, repo_revision=repo_revision, token=token, cache_dir=cache_dir
-            )
+        folder = pull_folder(
+            repo_id, model, revision, repo_revision=repo_revision, token=token, cache_dir=cache_dir
         )
+        try:
+            return cls.load(folder)
+        except ReportError as error:  # names the report in the repository, not the file in the cache
+            place = f"{repo_id}: {folder.parent.name}/{folder.name}"
+            raise ReportError(str(error).replace(str(folder), place)) from error
 
     def push_to_hub(
         self,

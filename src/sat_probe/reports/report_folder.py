@@ -8,6 +8,7 @@ figures/ report.html README.md     to look at; not read back
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -155,7 +156,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     """
     path = folder / f"{name}.parquet"
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
         return table.drop(columns=[name for name in KEYS if name in table])
     except FileNotFoundError as error:
         raise ReportError(
