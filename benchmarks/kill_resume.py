@@ -34,10 +34,10 @@ SAME = ("utterances", "skipped", "seconds", "model", "corpus")
 def analyze(output: Path, limit: int) -> None:
     """`sat-probe analyze` with frequent checkpoints."""
     from sat_probe.cli import run
+    from sat_probe.studies.corpus_pass import accumulation
     from sat_probe.studies.corpus_pass import batches as audio_stream
-    from sat_probe.studies.corpus_pass import head_pass as corpus_pass
 
-    audio_stream.WINDOW_UTTERANCES = corpus_pass.CHECKPOINT_UTTERANCES = 2
+    audio_stream.WINDOW_UTTERANCES = accumulation.CHECKPOINT_UTTERANCES = 2
     print(BEGUN, flush=True)
     raise SystemExit(run(["analyze", "--limit", str(limit), "--resume", "-o", str(output)]))
 

@@ -19,7 +19,8 @@ from sat_probe.demo.session import Session
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.inputs import load_model
-from sat_probe.studies.probing.features import Ablation, pretraining_head
+from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.reconstruction import pretraining_head
 from tests.models.tiny_models import tiny_model
 
 DROP, MASK = ablate_tab.MODES

@@ -10,8 +10,7 @@ import torch
 
 from sat_probe.errors import AudioError, ConfigurationError, CorpusError, ModelError, ReportError
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.corpus_pass import batches as audio_stream
-from sat_probe.studies.corpus_pass import head_pass as corpus_pass
+from sat_probe.studies.corpus_pass import accumulation, batches
 from sat_probe.studies.head_analysis import analyze_model
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 from tests.reference import head_metrics_slowly
@@ -45,7 +44,7 @@ def analyze(model, folder, **options):
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_equals_loops_over_the_maps_of_each_utterance_alone(name, folder, monkeypatch):
-    monkeypatch.setattr(audio_stream, "BATCH_SECONDS", 2.0)  # several batches, padded
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 2.0)  # several batches, padded
     model = tiny_model(name)
     heads = analyze(model, folder).heads
     slow = []
@@ -113,9 +112,7 @@ def test_a_corpus_without_usable_audio_is_refused(tmp_path):
 
 
 def test_a_revision_of_what_is_not_on_the_hub_is_refused(tmp_path):
-    with pytest.raises(
-        ModelError, match="the bundled model has no revision main: only models on the Hub have"
-    ):
+    with pytest.raises(ModelError, match="the bundled model has no revision main: only models on the Hub do"):
         analyze_model(revision="main")
     with pytest.raises(ModelError, match=r"the folder .* has no revision abc"):
         analyze_model(tmp_path, revision="abc")
@@ -127,13 +124,13 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("killed_after", [1, 2, 4])
 def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, killed_after):
-    monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
-    monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
+    monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
+    monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
     (folder / "utterance-1b.wav").write_text("this is no audio")
     model = tiny_model("mockingjay")
     whole = analyze(model, folder, output=tmp_path / "whole")
     calls = []
-    original = corpus_pass.CorpusPass._observe
+    original = accumulation.CorpusPass._observe
 
     def killing(*arguments):
         calls.append(1)
@@ -141,13 +138,13 @@ def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, 
             raise Killed
         original(*arguments)
 
-    monkeypatch.setattr(corpus_pass.CorpusPass, "_observe", killing)
+    monkeypatch.setattr(accumulation.CorpusPass, "_observe", killing)
     with pytest.raises(Killed):
         analyze(model, folder, output=tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
     calls.clear()
     monkeypatch.setattr(
-        corpus_pass.CorpusPass, "_observe", lambda *arguments: (calls.append(1), original(*arguments))
+        accumulation.CorpusPass, "_observe", lambda *arguments: (calls.append(1), original(*arguments))
     )
     resumed = analyze(model, folder, output=tmp_path / "parts", resume=True)
     assert len(calls) == 5 - killed_after
@@ -158,8 +155,8 @@ def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, 
 
 
 def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
-    monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
+    monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
+    monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
 
     def killed(*arguments):
         raise Killed
@@ -168,10 +165,10 @@ def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(HeadReport, "save", killed)
     with pytest.raises(Killed):
         analyze(model, folder, output=tmp_path / "out")
-    with pytest.raises(ReportError, match="belongs to another model, corpus or options"):
+    with pytest.raises(ReportError, match="belongs to another run, with another seed; delete it"):
         analyze(model, folder, output=tmp_path / "out", resume=True, seed=1)
     next(model.parameters()).data.add_(0.001)  # as if its folder had been written anew
-    with pytest.raises(ReportError, match="belongs to another model, corpus or options"):
+    with pytest.raises(ReportError, match="belongs to another run, with another weights;"):
         analyze(model, folder, output=tmp_path / "out", resume=True)
 
 

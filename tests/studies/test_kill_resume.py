@@ -13,8 +13,7 @@ import soundfile
 
 from sat_probe import HeadReport, analyze_model
 from sat_probe.reports import report_folder
-from sat_probe.studies.corpus_pass import batches as audio_stream
-from sat_probe.studies.corpus_pass import head_pass as corpus_pass
+from sat_probe.studies.corpus_pass import accumulation, batches, reader
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
 
@@ -28,15 +27,15 @@ def test_killed_at_random_moments(tmp_path, monkeypatch):
     for index in range(12):
         noise = 0.1 * np.random.default_rng(index).standard_normal(8000 + 500 * index)
         soundfile.write(audio / f"{index:02}.wav", noise, 16_000)
-    monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 1)
-    monkeypatch.setattr(corpus_pass, "CHECKPOINT_UTTERANCES", 1)
+    monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
+    monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
     monkeypatch.setattr(
         "sat_probe.reports.plots.all.drawings", lambda report: iter(())
     )  # most of the time of a save
     model = tiny_model("mockingjay")
 
     def study(output, resume):
-        monkeypatch.setattr(audio_stream, "_DECODER", AudioDecoder())  # the parent's is not shared
+        monkeypatch.setattr(reader, "_DECODER", AudioDecoder())  # the parent's is not shared
         analyze_model(model, audio, output=output, resume=resume, progress=False, replicates=20)
 
     begun = time.monotonic()

@@ -12,7 +12,7 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.inputs import load_model, weights_digest
-from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.phone_probe import (
     DESCRIPTION,
     WEIGHTS,

@@ -24,7 +24,7 @@ from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies import refinement
 from sat_probe.studies.footprint import Footprint, multiply_adds
 from sat_probe.studies.importance.ablation_lab import AblationLab
-from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.refinement import most_global
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model

@@ -69,7 +69,7 @@ def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
     model = probed_model(choice)
     with _lock:
         if choice not in _heads:
-            from sat_probe.studies.probing.features import pretraining_head
+            from sat_probe.studies.probing.reconstruction import pretraining_head
 
             _heads[choice] = pretraining_head(model)
         return _heads[choice]

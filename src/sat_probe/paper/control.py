@@ -21,8 +21,9 @@ from sat_probe.paper.files import save_tables
 from sat_probe.paper.plan import ReproductionPlan, corpus_label, open_speech
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.choices import ModelChoice
-from sat_probe.studies.corpus_pass.batches import AudioStream
-from sat_probe.studies.head_analysis import head_table
+from sat_probe.studies.corpus_pass.accumulation import CorpusPass
+from sat_probe.studies.corpus_pass.attention_sums import HeadSums
+from sat_probe.studies.head_tables import head_table
 from sat_probe.studies.inputs import open_model
 from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
 
@@ -86,11 +87,7 @@ def _measured(model: Path, corpus: Corpus) -> dict[str, float]:
     """Return the statistics of a model; only the heads are measured, no relation maps."""
     probed = open_model(ModelChoice(str(model)))
     seen = HeadMetricsAccumulator(probed.num_probed_layers, probed.num_probed_heads, PoissonBootstrap(200, 0))
-    for _, batches in AudioStream(probed).windows(iter(corpus)):
-        for batch in batches:
-            seen.begin([utterance.id for utterance in batch.utterances])
-            probed.encode(batch.inputs, observers=[seen])
-            seen.end()
+    CorpusPass(probed, corpus, {"heads": HeadSums(seen)}).run(progress=False)
     return head_statistics(head_table(seen.compute(), 1000 * probed.frame_grid.hop_seconds))
 
 

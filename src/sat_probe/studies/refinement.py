@@ -19,8 +19,9 @@ from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.footprint import Footprint, footprint
 from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
 from sat_probe.studies.inputs import load_model
-from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
+from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import MissingPhones, chosen_tasks
 
 CAPTIONS = {
@@ -129,11 +130,11 @@ def compare_probes(
         CorpusError: if the corpus lacks what a task needs.
     """
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
-        prepared = collect(before, corpus, Path(folder) / "inputs", seed, progress)
-        named = chosen_tasks(tasks, prepared)
-        lab = AblationLab(
-            before, prepared, corpus, named, Path(folder), seed=seed, missing_phones=missing_phones
+        prepared = collect(
+            before, corpus, Path(folder) / "inputs", seed, progress, log_mel=needs_proxy(before, tasks)
         )
+        named = chosen_tasks(tasks, prepared)
+        lab = AblationLab(before, prepared, named, Path(folder), seed=seed, missing_phones=missing_phones)
         lab.prepare()
         sides = [lab.measure(Ablation(), MODES), lab.measure(Ablation(), MODES, refined=after)]
     table = pd.DataFrame([_compared(first, second, seed) for first, second in zip(*sides, strict=True)])

@@ -20,7 +20,7 @@ from sat_probe.models.waveform_encoder import base_class
 from sat_probe.reports.example import example_of_codes
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.provenance import Provenance
-from sat_probe.studies.head_analysis import head_table
+from sat_probe.studies.head_tables import head_table
 from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
 from sat_probe.studies.utterance_maps import UtteranceMaps

@@ -1,1 +1,1 @@
-"""The pass over a corpus."""
+"""The pass over a corpus: decoder process, batches, accumulators, checkpoints, several processes."""

@@ -1,11 +1,12 @@
-"""A corpus as batches of decoded audio: read ahead, bucketed by length, bad files counted instead of fatal."""
+"""Batches of decoded audio: read ahead, grouped by length, with bad files listed instead of fatal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Utterance
-from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
+from sat_probe.phones.corpora.rows import Utterance
+from sat_probe.studies.corpus_pass.reader import read_utterance
 
 WINDOW_UTTERANCES = 32  # read ahead and sorted by length together
-WINDOW_SECONDS = 1200.0  # of audio at most: hours of it are not held
+WINDOW_SECONDS = 1200.0  # most audio in a window, so that hours of it are not held in memory
 BATCH_SECONDS = 60.0  # of padded audio in one batch
 
-_DECODER = AudioDecoder()  # one for all studies of this process
+Samples = NDArray[np.float32]
+Skipped = tuple[str, str]  # id of an utterance that cannot be used, and the reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,21 @@ class Batch:
     """Utterances ready for the model.
 
     Attributes:
-        utterances: what they are.
+        utterances: the utterances.
         inputs: model inputs, in the same order.
-        seconds: their audio, padding not counted.
+        seconds: of audio, without padding.
+        waveforms: (samples,) of each utterance at the model's rate; empty unless asked for.
     """
 
     utterances: tuple[Utterance, ...]
     inputs: tuple[ModelInputs, ...]
     seconds: float
+    waveforms: tuple[Samples, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        """Id of each utterance."""
+        return [utterance.id for utterance in self.utterances]
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -43,45 +52,55 @@ class Batch:
         return tuple(length for inputs in self.inputs for length in inputs.lengths)
 
 
-@dataclass(slots=True)
-class AudioStream:
-    """Turns utterances into batches for one model.
+class Window(NamedTuple):
+    """Part of a corpus.
 
-    Args:
-        model: whose feature extractor and frame rate count.
-        strict: raise at the first bad file instead of leaving it out.
-        skipped: (utterance id, reason) of each file left out so far.
+    Attributes:
+        consumed: number of utterances, good and bad.
+        batches: of the good ones.
+        skipped: the bad ones.
+    """
+
+    consumed: int
+    batches: list[Batch]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How utterances become batches.
+
+    Attributes:
+        model: whose feature extractor and sampling rate are used.
+        alone: one utterance per batch.
+        waveforms: keep the audio in each batch.
     """
 
     model: ProbedModel
-    strict: bool = False
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    alone: bool = False
+    waveforms: bool = False
 
-    def windows(self, utterances: Iterable[Utterance]) -> Iterator[tuple[int, list[Batch]]]:
-        """Windows of the corpus: (utterances consumed, batches of the good ones); the next is decoded meanwhile.
-
-        Raises:
-            AudioError: at a bad file, if strict.
-        """
+    def windows(self, utterances: Iterable[Utterance]) -> Iterator[Window]:
+        """Yield the windows of a corpus in order; the next one is decoded in the meantime."""
         source = iter(utterances)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
             upcoming = pool.submit(self._read, source)
             while True:
-                window = upcoming.result()
-                if not window:
+                decoded = upcoming.result()
+                if not decoded:
                     return
                 upcoming = pool.submit(self._read, source)
-                count, batches = len(window), self._batches(window)
-                del window  # the waveforms: an hour is 230 MB
-                yield count, batches
+                window = self._window(decoded)
+                del decoded  # an hour of audio is 230 MB
+                yield window
 
-    def _read(self, source: Iterator[Utterance]) -> list[tuple[Utterance, NDArray[np.float32] | AudioError]]:
-        """The next window: so many utterances, or fewer long ones."""
-        decoded: list[tuple[Utterance, NDArray[np.float32] | AudioError]] = []
+    def _read(self, source: Iterator[Utterance]) -> list[tuple[Utterance, Samples | AudioError]]:
+        """Decode the next window: fewer utterances where they are long."""
+        decoded: list[tuple[Utterance, Samples | AudioError]] = []
         left = WINDOW_SECONDS * self.model.sampling_rate
         for utterance in islice(source, WINDOW_UTTERANCES):
             try:
-                audio = _DECODER.read(utterance.audio, self.model.sampling_rate, utterance.id)
+                audio = read_utterance(utterance, self.model.sampling_rate)
                 decoded.append((utterance, audio))
                 left -= len(audio)
             except AudioError as error:
@@ -90,44 +109,45 @@ class AudioStream:
                 break
         return decoded
 
-    def _batches(self, window: Sequence[tuple[Utterance, NDArray[np.float32] | AudioError]]) -> list[Batch]:
-        """The good utterances of a window, those of similar length together."""
-        good = []
-        for utterance, audio in window:
+    def _window(self, decoded: Sequence[tuple[Utterance, Samples | AudioError]]) -> Window:
+        good, skipped = [], []
+        for utterance, audio in decoded:
             if isinstance(audio, AudioError):
-                self._skip(utterance, audio)
+                skipped.append(skipped_for(utterance, audio))
             else:
                 good.append((utterance, audio))
         good.sort(key=lambda pair: len(pair[1]))
         limit = BATCH_SECONDS * self.model.sampling_rate
-        batches: list[list[tuple[Utterance, NDArray[np.float32]]]] = []
+        groups: list[list[tuple[Utterance, Samples]]] = []
         for pair in good:
-            if not batches or (len(batches[-1]) + 1) * len(pair[1]) > limit:
-                batches.append([])
-            batches[-1].append(pair)
-        return [batch for pairs in batches if (batch := self._prepare(pairs)) is not None]
+            if self.alone or not groups or (len(groups[-1]) + 1) * len(pair[1]) > limit:
+                groups.append([])
+            groups[-1].append(pair)
+        batches = [batch for pairs in groups if (batch := self._prepare(pairs, skipped)) is not None]
+        return Window(len(decoded), batches, skipped)
 
-    def _prepare(self, pairs: Sequence[tuple[Utterance, NDArray[np.float32]]]) -> Batch | None:
+    def _prepare(self, pairs: Sequence[tuple[Utterance, Samples]], skipped: list[Skipped]) -> Batch | None:
+        """Make a batch of the utterances that the model can take, and list the others."""
         try:
             inputs = tuple(self.model.prepare([audio for _, audio in pairs]))
         except AudioError as error:
             if len(pairs) == 1:
-                self._skip(pairs[0][0], error)
+                skipped.append(skipped_for(pairs[0][0], error))
                 return None
-            kept = [pair for pair in pairs if self._prepare([pair]) is not None]
-            return self._prepare(kept) if kept else None
-        seconds = sum(len(audio) for _, audio in pairs) / self.model.sampling_rate
-        return Batch(tuple(utterance for utterance, _ in pairs), inputs, seconds)
-
-    def _skip(self, utterance: Utterance, error: AudioError) -> None:
-        reason = str(error).removeprefix(f"{utterance.id}: ")
-        if self.strict:
-            raise AudioError(f"{utterance.id}: {reason}") from error
-        self.skipped.append((utterance.id, reason))
+            kept = [pair for pair in pairs if self._prepare([pair], skipped) is not None]
+            return self._prepare(kept, skipped) if kept else None
+        utterances, waveforms = zip(*pairs, strict=True)
+        seconds = sum(map(len, waveforms)) / self.model.sampling_rate
+        return Batch(utterances, inputs, seconds, waveforms if self.waveforms else ())
 
 
-def no_audio_left(corpus: str, skipped: Sequence[tuple[str, str]]) -> CorpusError:
-    """The error for a corpus in which no utterance could be used."""
+def skipped_for(utterance: Utterance, error: AudioError) -> Skipped:
+    """Return the id of an utterance and the reason why it is left out."""
+    return utterance.id, str(error).removeprefix(f"{utterance.id}: ")
+
+
+def no_audio_left(corpus: str, skipped: Sequence[Skipped]) -> CorpusError:
+    """Return the error for a corpus in which no utterance can be used."""
     if not skipped:
         return CorpusError(f"{corpus}: holds no utterance")
     first, reason = skipped[0]

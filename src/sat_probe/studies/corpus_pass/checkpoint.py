@@ -1,4 +1,4 @@
-"""Sums of an unfinished pass on disk, so that a killed run goes on where it was."""
+"""Checkpoints of unfinished runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from sat_probe.errors import ReportError
+from sat_probe.studies.corpus_pass.processes import Process
 
 
-class Accumulator(Protocol):
-    """Anything whose sums can be saved and loaded."""
+class Stateful(Protocol):
+    """Anything whose state can be saved and loaded."""
 
     def state_dict(self) -> Mapping[str, Any]: ...
 
@@ -22,11 +23,11 @@ class Accumulator(Protocol):
 
 
 class Checkpoint:
-    """The sums of some accumulators and how far the pass got, in one file that is replaced atomically.
+    """The state of an unfinished run in one file, which is replaced atomically.
 
     Args:
         path: the file.
-        identity: what makes two runs the same run (model, corpus, options); another run's file is refused.
+        identity: what makes two runs the same run (model, corpus, options); the file of another run is refused.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -34,12 +35,10 @@ class Checkpoint:
         self._temporary = path.with_suffix(".writing")
         self.identity = json.dumps(identity, sort_keys=True, default=str)
 
-    def save(self, accumulators: Mapping[str, Accumulator], progress: Mapping[str, Any]) -> None:
-        """Write everything under another name, then rename: a reader sees the old file or the new one, never a part."""
+    def save(self, parts: Mapping[str, Stateful], progress: Mapping[str, Any]) -> None:
+        """Write a new file, then rename it: a reader sees the old state or the new one, never a mixture."""
         arrays = {
-            f"{name}/{key}": value
-            for name, one in accumulators.items()
-            for key, value in one.state_dict().items()
+            f"{name}/{key}": value for name, one in parts.items() for key, value in one.state_dict().items()
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -56,8 +55,8 @@ class Checkpoint:
         finally:
             self._temporary.unlink(missing_ok=True)
 
-    def load(self, accumulators: Mapping[str, Accumulator]) -> dict[str, Any] | None:
-        """Fill the accumulators; how far the pass had got, or None if there is no checkpoint.
+    def load(self, parts: Mapping[str, Stateful]) -> dict[str, Any] | None:
+        """Load the state of each part; return the progress that was saved with it, or None without a checkpoint.
 
         Raises:
             ReportError: if the file is damaged or belongs to another run.
@@ -67,17 +66,20 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 stored = {name: file[name] for name in file.files}
-            same = str(stored["_identity"]) == self.identity
+            theirs = json.loads(str(stored["_identity"]))
             progress = json.loads(str(stored["_progress"]))
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ReportError(
                 f"{self.path}: is no checkpoint of sat-probe ({error}); delete it to start anew"
             ) from error
-        if not same:
+        ours = json.loads(self.identity)
+        changed = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+        if changed:
             raise ReportError(
-                f"{self.path}: belongs to another model, corpus or options; delete it or choose another --output"
+                f"{self.path}: belongs to another run, with another {', '.join(changed)}; "
+                "delete it or choose another --output"
             )
-        for name, one in accumulators.items():
+        for name, one in parts.items():
             prefix = f"{name}/"
             one.load_state_dict(
                 {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
@@ -85,6 +87,13 @@ class Checkpoint:
         return progress
 
     def delete(self) -> None:
-        """Remove the file, and what a killed run may have left of a new one: the run is finished."""
+        """Remove the file when the run is finished, with what a killed run may have left of a new one."""
         self.path.unlink(missing_ok=True)
         self._temporary.unlink(missing_ok=True)
+
+
+def checkpoint_path(output: str | Path, process: Process, kind: str = "checkpoint") -> Path:
+    """Return where a process keeps the checkpoint of a run: next to its report to be."""
+    folder = Path(output)
+    part = "" if process.count == 1 else f".{process.index}-of-{process.count}"
+    return folder.parent / f".{folder.name}{part}.{kind}.npz"

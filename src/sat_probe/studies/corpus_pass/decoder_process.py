@@ -1,8 +1,7 @@
-"""Audio decoded in a process of its own: a file that brings the decoder down ends neither the run nor its sums.
+"""Audio decoding in a separate process, so that a file that crashes the decoder does not end the run.
 
 `python -m sat_probe.studies.corpus_pass.decoder_process` is that process; it reads requests from standard input, one
-pickle each, and
-answers on standard output.
+pickle each, and answers on standard output.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ READY = "ready"
 
 
 class AudioDecoder:
-    """:func:`read_audio` in another process, which is started when first needed and again when it died."""
+    """`read_audio` in another process, which is started when first needed and restarted after it died."""
 
     command: tuple[str, ...] = (
         sys.executable or "python",
@@ -42,10 +41,10 @@ class AudioDecoder:
         self._alone = False  # no process can be started here: decode in this one
 
     def read(self, source: str | Path | bytes, sampling_rate: int, name: str) -> NDArray[np.float32]:
-        """As :func:`read_audio`.
+        """Return what `read_audio` returns.
 
         Raises:
-            AudioError: as there, and if the process died while it read this source.
+            AudioError: as `read_audio`, or if the process died while it read this source.
         """
         with self._lock:
             process = self._running()
@@ -99,7 +98,7 @@ def _start(command: tuple[str, ...]) -> subprocess.Popen[bytes]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a process end, if it runs: nobody asks any more."""
+    """Close the pipes of a process and wait for its end."""
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(OSError):
@@ -117,7 +116,7 @@ def _ask(process: subprocess.Popen[bytes], request: tuple[Any, ...]) -> tuple[st
 
 
 def _fate(process: subprocess.Popen[bytes]) -> str:
-    """How the process ended, in words."""
+    """Return in words how the process ended."""
     try:
         status = process.wait(timeout=5)
     except subprocess.TimeoutExpired:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object, reduce
 
 _WORLD_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -47,12 +48,8 @@ def this_process() -> Process:
 
 
 def gather(process: Process, value: Any) -> list[Any]:
-    """What every process has, in their order, on every process."""
-    if process.count == 1:
-        return [value]
-    gathered: list[Any] = [None] * process.count
-    torch.distributed.all_gather_object(gathered, value)
-    return gathered
+    """Return the value of every process, in their order, on every process; waits for all of them."""
+    return [value] if process.count == 1 else gather_object([value])
 
 
 def add_up(process: Process, accumulators: Mapping[str, Any]) -> None:
@@ -62,12 +59,11 @@ def add_up(process: Process, accumulators: Mapping[str, Any]) -> None:
     for accumulator in accumulators.values():
         summed = {}
         for name, value in accumulator.state_dict().items():
-            total = torch.as_tensor(np.array(value)).reshape(-1).to(process.device)
-            torch.distributed.all_reduce(total)
+            total = reduce(torch.as_tensor(np.array(value)).reshape(-1).to(process.device), "sum")
             summed[name] = total.cpu().numpy().reshape(np.shape(value))
         accumulator.load_state_dict(summed)
 
 
 def share(process: Process, count: int) -> slice:
-    """Which of so many equal pieces of work this process does; perhaps none."""
+    """Return which of `count` equal pieces of work this process does; may be empty."""
     return slice(count * process.index // process.count, count * (process.index + 1) // process.count)

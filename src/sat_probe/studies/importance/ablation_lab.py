@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sat_probe.errors import ReportError
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.probing.features import Ablation, Layer, Reconstruction, write_features
+from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Layer, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus
 from sat_probe.studies.probing.probe import Probe, Score, dev_loss, score_probe, task_features, train_probe
+from sat_probe.studies.probing.reconstruction import Reconstruction
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, MissingPhones, task_rows
 
 Mode = Literal["retrain", "frozen"]
@@ -81,7 +82,6 @@ class AblationLab:
     Args:
         model: intact.
         corpus: prepared for the model.
-        source: the same corpus.
         tasks: names of the tasks.
         folder: for features.
         layer: which hidden state the classifiers read.
@@ -91,7 +91,6 @@ class AblationLab:
 
     model: ProbedModel
     corpus: ProbingCorpus
-    source: Corpus
     tasks: Sequence[str]
     folder: Path
     layer: Layer = -1
@@ -112,7 +111,7 @@ class AblationLab:
             rows = task_features(task, self.corpus, features)
             self.probes[name] = train_probe(task, self.corpus, rows, self.seed, self.missing_phones)
         if RECONSTRUCTION in self.tasks:
-            self.reconstruction = Reconstruction(self.model, self.corpus, self.source, self.folder, last)
+            self.reconstruction = Reconstruction(self.model, self.corpus, self.folder, last)
 
     def tested(self, task: str) -> list[str]:
         """Ids of the test utterances that a task is scored on, as :class:`Score` has their sums."""

@@ -29,8 +29,9 @@ from sat_probe.studies.importance.rankings import (
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
 from sat_probe.studies.inputs import load_model, require_intact, span_limit, weights_digest
-from sat_probe.studies.probing.features import Ablation
+from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
+from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks
 
 _JUDGES = (
@@ -115,12 +116,18 @@ def head_importance(
         },
     }
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as scratch:
-        prepared = collect(probed, corpus, Path(scratch) / "inputs", options.seed, progress)
+        prepared = collect(
+            probed,
+            corpus,
+            Path(scratch) / "inputs",
+            options.seed,
+            progress,
+            log_mel=needs_proxy(probed, options.tasks),
+        )
         tasks = chosen_tasks(options.tasks, prepared)
         lab = AblationLab(
             probed,
             prepared,
-            corpus,
             tasks,
             Path(scratch),
             options.layer,

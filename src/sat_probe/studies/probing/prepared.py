@@ -1,12 +1,12 @@
-"""What probes learn from: model inputs and labels of a corpus on disk, and a split by utterance in which every speaker
-is known.
+"""A corpus prepared for probing: model inputs on disk, labels, and a split by utterance with the same speakers in all
+parts.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -14,35 +14,38 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from sat_probe.errors import CorpusError
+from sat_probe.measures.cepstra import cepstra_grid, log_mel, standardized
 from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass.batches import AudioStream, no_audio_left
+from sat_probe.phones.phone_set import PhoneSet
+from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
+from sat_probe.studies.corpus_pass.batches import Batch, Samples
 
 Part = Literal["train", "dev", "test"]
+LOG_MEL = "log_mel"
 PARTS: tuple[Part, ...] = ("train", "dev", "test")
-HELD_OUT = 0.2  # of each speaker's utterances for dev, and as many for test
+HELD_OUT = 0.2  # share of each speaker's utterances in dev, and in test
 
 
 @dataclass(frozen=True, slots=True)
 class ProbingCorpus:
-    """A corpus as one model sees it. Frames of all utterances stand one after the other.
+    """A corpus prepared for one model, with the frames of all utterances one after the other.
 
     Attributes:
-        folder: where the model inputs are.
-        batches: how many.
+        folder: of the model inputs.
+        batches: number of their files.
         ids: (utterances,) in the order of the batches.
-        speakers: (utterances,) number of the speaker, -1 where unknown.
-        speaker_names: what the numbers mean.
+        speakers: (utterances,) index into speaker_names, -1 where unknown.
+        speaker_names: names of the speakers.
         parts: (utterances,) index into PARTS.
         lengths: (utterances,) encoder frames.
-        phones: (frames,) number of the phone at each frame's centre, -1 where none is.
-        phone_names: what the numbers mean.
+        phones: (frames,) index into phone_names of the phone at each frame's centre, -1 where there is none.
+        phone_names: names of the phones.
         seconds: of audio.
-        skipped: utterances whose audio could not be used.
+        skipped: number of utterances whose audio cannot be used.
     """
 
     folder: Path
@@ -59,7 +62,7 @@ class ProbingCorpus:
 
     @property
     def first_frames(self) -> NDArray[np.int64]:
-        """(utterances + 1,) where each utterance begins among all frames."""
+        """(utterances + 1,) first frame of each utterance among all frames, and their number."""
         return np.concatenate([[0], np.cumsum(self.lengths)])
 
     @property
@@ -72,7 +75,7 @@ class ProbingCorpus:
         return self.parts == PARTS.index(part)
 
     def inputs(self) -> Iterator[tuple[int, ModelInputs]]:
-        """Batches from disk, each with the index of its first utterance."""
+        """Yield the batches from disk, each with the index of its first utterance."""
         first = 0
         for index in range(self.batches):
             with np.load(self.folder / f"inputs-{index}.npz") as stored:
@@ -80,87 +83,133 @@ class ProbingCorpus:
                 tensors = {
                     name.removeprefix("tensor-"): torch.from_numpy(stored[name])
                     for name in stored.files
-                    if name != "lengths"
+                    if name.startswith("tensor-")
                 }
             yield first, ModelInputs(tensors, lengths)
             first += len(lengths)
 
+    def log_mel(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the log-mel spectra of each batch, (frames, bands), if they were written."""
+        for index in range(self.batches):
+            with np.load(self.folder / f"inputs-{index}.npz") as stored:
+                yield stored[LOG_MEL]
+
 
 def collect(
-    model: ProbedModel, corpus: Corpus, folder: Path, seed: int = 0, progress: bool = False
+    model: ProbedModel,
+    corpus: Corpus,
+    folder: Path,
+    seed: int = 0,
+    progress: bool = False,
+    *,
+    strict: bool = False,
+    log_mel: bool = False,
 ) -> ProbingCorpus:
-    """Prepare a corpus for many passes: model inputs and labels to disk, once.
+    """Prepare a corpus for many passes: write model inputs and labels to disk once.
 
     Args:
-        model: whose feature extractor and frame grid count.
+        model: whose feature extractor and frame grid are used.
         corpus: utterances, with speakers and alignments as far as it has them.
         folder: for the model inputs.
-        seed: of the split.
+        seed: random seed for the split.
         progress: show a progress bar.
+        strict: stop at the first file that cannot be used.
+        log_mel: also write log-mel spectra, the targets of the reconstruction proxy.
 
     Raises:
         CorpusError: if none of its audio can be used.
+        AudioError: at the first bad file, if strict.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stream = AudioStream(model)
-    ids: list[str] = []
-    names: list[str | None] = []
-    lengths: list[int] = []
-    labels: list[NDArray[np.int64]] = []
-    seconds, batches = 0.0, 0
-    total = None if corpus.is_streaming else len(corpus)
-    with tqdm(total=total, unit="utt", desc="Preparing", disable=not progress) as bar:
-        for count, window in stream.windows(corpus):
-            for batch in window:
-                seconds += batch.seconds
-                for inputs in batch.inputs:
-                    arrays: dict[str, Any] = {
-                        f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()
-                    }
-                    np.savez(folder / f"inputs-{batches}.npz", lengths=np.array(inputs.lengths), **arrays)
-                    batches += 1
-                for utterance, length in zip(batch.utterances, batch.lengths, strict=True):
-                    ids.append(utterance.id)
-                    names.append(utterance.speaker)
-                    lengths.append(length)
-                    labels.append(
-                        np.full(length, -1)
-                        if utterance.alignment is None
-                        else utterance.alignment.frame_labels(corpus.phone_set, model.frame_grid, length)
-                    )
-            bar.update(count)
-    if not ids:
-        raise no_audio_left(corpus.name, stream.skipped)
-    speaker_names = tuple(sorted({name for name in names if name is not None}))
+    found = (_PreparedWithLogMel if log_mel else _Prepared)(model, corpus.phone_set, folder)
+    seen = CorpusPass(model, corpus, {"prepared": found}, strict=strict, caption="Preparing")
+    seen.run(progress=progress)
+    speaker_names = tuple(sorted({name for name in found.speakers if name is not None}))
     codes = {name: code for code, name in enumerate(speaker_names)}
     return ProbingCorpus(
         folder=folder,
-        batches=batches,
-        ids=tuple(ids),
-        speakers=np.array([-1 if name is None else codes[name] for name in names]),
+        batches=found.batches,
+        ids=tuple(found.ids),
+        speakers=np.array([-1 if name is None else codes[name] for name in found.speakers]),
         speaker_names=speaker_names,
-        parts=split_by_utterance(ids, names, seed),
-        lengths=np.array(lengths),
-        phones=np.concatenate(labels),
+        parts=split_by_utterance(found.ids, found.speakers, seed),
+        lengths=np.array(found.lengths),
+        phones=np.concatenate(found.phones),
         phone_names=corpus.phone_set.phones,
-        seconds=seconds,
-        skipped=len(stream.skipped),
+        seconds=seen.seconds,
+        skipped=len(seen.skipped),
     )
+
+
+@dataclass(slots=True)
+class _Prepared(Accumulator):
+    """Model inputs on disk; ids, speakers, lengths and phones of the utterances in memory."""
+
+    model: ProbedModel
+    phone_set: PhoneSet
+    folder: Path
+    batches: int = 0
+    ids: list[str] = field(default_factory=list)
+    speakers: list[str | None] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    phones: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def end(self, batch: Batch) -> None:
+        """Add a batch."""
+        first = 0
+        for inputs in batch.inputs:
+            last = first + len(inputs.lengths)
+            arrays: dict[str, Any] = {
+                f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()
+            }
+            arrays |= self.targets(batch.waveforms[first:last], inputs.lengths)
+            np.savez(self.folder / f"inputs-{self.batches}.npz", lengths=np.array(inputs.lengths), **arrays)
+            self.batches += 1
+            first = last
+        for utterance, length in zip(batch.utterances, batch.lengths, strict=True):
+            self.ids.append(utterance.id)
+            self.speakers.append(utterance.speaker)
+            self.lengths.append(length)
+            self.phones.append(
+                np.full(length, -1)
+                if utterance.alignment is None
+                else utterance.alignment.frame_labels(self.phone_set, self.model.frame_grid, length)
+            )
+
+    def targets(self, waveforms: Sequence[Samples], lengths: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+        """Return further arrays to keep with the inputs of some utterances."""
+        return {}
+
+
+class _PreparedWithLogMel(_Prepared):
+    """Also normalised log-mel spectra at the centre of each frame, (frames, bands), utterance after utterance."""
+
+    waveforms = True
+
+    def targets(self, waveforms: Sequence[Samples], lengths: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+        """Return the spectra."""
+        rate = self.model.sampling_rate
+        spectra = []
+        for waveform, length in zip(waveforms, lengths, strict=True):
+            mel = standardized(log_mel(waveform, sampling_rate=rate))
+            nearest = cepstra_grid(sampling_rate=rate).frame_at(self.model.frame_grid.times(length))
+            spectra.append(mel[np.minimum(nearest, len(mel) - 1)].astype(np.float32))
+        return {LOG_MEL: np.concatenate(spectra)}
 
 
 def split_by_utterance(
     ids: Sequence[str], speakers: Sequence[str | None], seed: int = 0
 ) -> NDArray[np.int64]:
-    """Part of each utterance, so that the speakers of dev and test are in train too (a closed set).
+    """Return the part of each utterance, such that the speakers of dev and test occur in train too (a closed set).
 
-    Of each speaker a fifth of the utterances, at least one, goes to dev and as much to test, chosen by a hash of their
-    ids; speakers with fewer than three stay in train.
+    A fifth of each speaker's utterances, at least one, goes to dev and another fifth to test, chosen by a hash of their
+    ids. Speakers with fewer than three utterances stay in train.
 
     Returns:
         (utterances,) index into PARTS.
 
     Raises:
-        CorpusError: if nothing would be left to test on.
+        CorpusError: if test would be empty.
     """
     parts = np.zeros(len(ids), dtype=np.int64)
     groups: dict[str | None, list[int]] = defaultdict(list)

@@ -16,15 +16,15 @@ from sat_probe import analyze_model
 from sat_probe.cli import run
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.phones.corpora.corpus import load_corpus
-from sat_probe.studies.corpus_pass import batches as audio_stream
-from sat_probe.studies.corpus_pass.batches import AudioStream
+from sat_probe.studies.corpus_pass import batches, reader
+from sat_probe.studies.corpus_pass.batches import Batching
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
 
 # a decoder like the real one, but for files whose name says how it ends
 DEADLY = """
 import os, signal, sys
-from sat_probe.studies import audio_decoder
+from sat_probe.studies.corpus_pass import decoder_process as audio_decoder
 read = audio_decoder.read_audio
 def deadly(source, rate, name):
     if "segfault" in name: os.kill(os.getpid(), signal.SIGSEGV)
@@ -39,7 +39,7 @@ audio_decoder.serve()
 def deadly(monkeypatch):
     decoder = AudioDecoder()
     decoder.command = (sys.executable, "-c", DEADLY)
-    monkeypatch.setattr(audio_stream, "_DECODER", decoder)
+    monkeypatch.setattr(reader, "_DECODER", decoder)
     return decoder
 
 
@@ -54,19 +54,19 @@ def folder(tmp_path):
 
 
 def test_those_of_similar_length_share_batches_of_equal_seconds(folder, monkeypatch):
-    monkeypatch.setattr(audio_stream, "BATCH_SECONDS", 2.0)
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 2.0)
     model = tiny_model("mockingjay")
-    ((count, batches),) = AudioStream(model).windows(load_corpus(folder))
-    assert count == 5
-    assert [[one.id for one in batch.utterances] for batch in batches] == [["2", "0", "4"], ["3"], ["1"]]
-    assert [batch.seconds for batch in batches] == pytest.approx([1.5, 1.8, 2.0], abs=1e-4)
-    for batch in batches:
+    ((count, found, skipped),) = Batching(model).windows(load_corpus(folder))
+    assert (count, skipped) == (5, [])
+    assert [[one.id for one in batch.utterances] for batch in found] == [["2", "0", "4"], ["3"], ["1"]]
+    assert [batch.seconds for batch in found] == pytest.approx([1.5, 1.8, 2.0], abs=1e-4)
+    for batch in found:
         longest = max(tensor.shape[1] for tensor in batch.inputs[0].tensors.values())
         assert len(batch.utterances) * longest * 0.01 <= 2.0 + 0.05
 
 
 def test_the_next_window_is_decoded_while_the_model_works(folder, monkeypatch):
-    monkeypatch.setattr(audio_stream, "WINDOW_UTTERANCES", 2)
+    monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 2)
     read, ahead = [], AudioDecoder.read
 
     def noted(self, source, rate, name):
@@ -74,19 +74,19 @@ def test_the_next_window_is_decoded_while_the_model_works(folder, monkeypatch):
         return ahead(self, source, rate, name)
 
     monkeypatch.setattr(AudioDecoder, "read", noted)
-    windows = AudioStream(tiny_model("mockingjay")).windows(load_corpus(folder))
+    windows = Batching(tiny_model("mockingjay")).windows(load_corpus(folder))
     next(windows)
     until = time.monotonic() + 20
     while len(read) < 4 and time.monotonic() < until:
         time.sleep(0.01)
     assert read == ["0", "1", "2", "3"]  # its own two and the next two, not the whole corpus
-    assert [count for count, _ in windows] == [2, 1]
+    assert [count for count, _, _ in windows] == [2, 1]
 
 
 def test_long_recordings_are_not_all_held_at_once(folder, monkeypatch):
-    monkeypatch.setattr(audio_stream, "WINDOW_SECONDS", 2.2)
-    windows = AudioStream(tiny_model("mockingjay")).windows(load_corpus(folder))
-    assert [count for count, _ in windows] == [2, 2, 1]  # 0.5 + 2.0, 0.4 + 1.8, 0.6 s
+    monkeypatch.setattr(batches, "WINDOW_SECONDS", 2.2)
+    windows = Batching(tiny_model("mockingjay")).windows(load_corpus(folder))
+    assert [count for count, _, _ in windows] == [2, 2, 1]  # 0.5 + 2.0, 0.4 + 1.8, 0.6 s
 
 
 @pytest.mark.parametrize("end, fate", [("segfault", "SIGSEGV"), ("exit", "exit status 7")])
