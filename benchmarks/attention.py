@@ -24,7 +24,7 @@ import torch
 from transformers import Wav2Vec2Config
 
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
-from sat_probe.models.auto import ProbedWav2Vec2Model
+from sat_probe.models.probed_classes import ProbedWav2Vec2Model
 from sat_probe.studies.footprint import peak_memory
 
 VARIANTS = ("sdpa", "analysis", "output_attentions")

@@ -26,8 +26,8 @@ import torch
 from transformers import Wav2Vec2Config
 
 from sat_probe import AutoProbedModel, refine
-from sat_probe.models.auto import ProbedWav2Vec2Model
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_classes import ProbedWav2Vec2Model
 from sat_probe.studies.footprint import peak_memory
 
 PLAIN = "intact, transformers' SDPA"

@@ -22,9 +22,9 @@ from transformers import Wav2Vec2Config
 
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
-from sat_probe.models.auto import ProbedMockingjayModel, ProbedWav2Vec2Model
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_classes import ProbedMockingjayModel, ProbedWav2Vec2Model
 
 PHONES = [f"phone {index}" for index in range(39)]
 

@@ -62,7 +62,7 @@ def build(folder: Path, layers: int) -> None:
     import torch
     from transformers import Wav2Vec2Config
 
-    from sat_probe.models.auto import ProbedWav2Vec2Model
+    from sat_probe.models.probed_classes import ProbedWav2Vec2Model
 
     torch.manual_seed(0)
     ProbedWav2Vec2Model(Wav2Vec2Config(num_hidden_layers=layers)).save_pretrained(folder)

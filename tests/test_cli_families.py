@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from sat_probe.cli import run
-from sat_probe.models.encoder_config import REFUSED
+from sat_probe.models.families.encoder_config import REFUSED
 from sat_probe.models.families.table import FAMILIES
 
 

@@ -16,12 +16,12 @@ _HOMES = {
     "Corpus": "sat_probe.phones.corpora.corpus",
     "FrameGrid": "sat_probe.frames",
     "HeadReport": "sat_probe.reports.head_report",
-    "ProbedHubertModel": "sat_probe.models.auto",
-    "ProbedMockingjayModel": "sat_probe.models.auto",
+    "ProbedHubertModel": "sat_probe.models.probed_classes",
+    "ProbedMockingjayModel": "sat_probe.models.probed_classes",
     "ProbedModel": "sat_probe.models.probed",
-    "ProbedWav2Vec2Model": "sat_probe.models.auto",
-    "ProbedWavLMModel": "sat_probe.models.families.wavlm",
-    "ProbedWhisperEncoder": "sat_probe.models.auto",
+    "ProbedWav2Vec2Model": "sat_probe.models.probed_classes",
+    "ProbedWavLMModel": "sat_probe.models.own_attention.wavlm",
+    "ProbedWhisperEncoder": "sat_probe.models.probed_classes",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
     "boundary_scores": "sat_probe.measures.boundaries.score",
@@ -61,15 +61,15 @@ if TYPE_CHECKING:
     from sat_probe.errors import SatProbeError
     from sat_probe.frames import FrameGrid
     from sat_probe.measures.boundaries.score import boundary_scores
-    from sat_probe.models.auto import (
-        AutoProbedModel,
+    from sat_probe.models.auto import AutoProbedModel
+    from sat_probe.models.own_attention.wavlm import ProbedWavLMModel
+    from sat_probe.models.probed import ProbedModel
+    from sat_probe.models.probed_classes import (
         ProbedHubertModel,
         ProbedMockingjayModel,
         ProbedWav2Vec2Model,
         ProbedWhisperEncoder,
     )
-    from sat_probe.models.families.wavlm import ProbedWavLMModel
-    from sat_probe.models.probed import ProbedModel
     from sat_probe.phones.alignment import Alignment
     from sat_probe.phones.corpora.corpus import Corpus, load_corpus
     from sat_probe.phones.phone_set import phone_set

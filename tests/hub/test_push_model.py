@@ -18,8 +18,9 @@ from transformers import AutoModel, HubertConfig
 
 from sat_probe.cli import run
 from sat_probe.errors import HubError, ModelError
-from sat_probe.models.auto import AutoProbedModel, ProbedHubertModel, ProbedMockingjayModel
+from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.models.probed_classes import ProbedHubertModel, ProbedMockingjayModel
 from sat_probe.models.publishing import push_model_folder
 from sat_probe.studies.refinement import refine
 from tests.local_hub import READER, STRANGER, Fault, LocalHub

@@ -11,9 +11,10 @@ from torch import nn
 from transformers import CONFIG_MAPPING
 
 from sat_probe.errors import AudioError, ModelError
-from sat_probe.models.auto import AutoProbedModel, ProbedWav2Vec2Model, probed_class
+from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.layer_states import layers_of
+from sat_probe.models.probed_classes import ProbedWav2Vec2Model, probed_class
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_families import CONFIGURATIONS, HEADS, LAYERS, SIZE, audio, prepared, tiny
 
@@ -80,8 +81,7 @@ def eager_maps(model, inputs):
 def output_projections(model) -> list[nn.Linear]:
     """The layers that mix the heads again."""
     if model.config.model_type == "sew-d":
-        names = [name for name, _ in model._named_attention()]
-        return [layer.attention.output.dense for layer in layers_of(model, names)]
+        return [layer.attention.output.dense for layer in layers_of(model, model._named_attention())]
     return [
         next(getattr(module, name) for name in ("out_proj", "o_proj", "linear_out") if hasattr(module, name))
         for module in model.attention_modules
@@ -94,7 +94,7 @@ def test_probed_maps_and_output_are_the_models_own(name):
     # SeamlessM4T v2's eager attention adds 1 where it should hide: an even number of frames needs no hiding
     inputs, watcher = prepared(model, 0.32)[0], Watcher()
     with torch.no_grad(), model.probe(observers=[watcher], lengths=inputs.lengths):
-        output = base_class(type(model)).forward(model, **inputs.tensors)
+        output = model(**inputs.tensors)
     output = output if isinstance(output, torch.Tensor) else output.last_hidden_state
     (length,) = inputs.lengths  # behind it, where every key is hidden, SDPA and a probe differ
     torch.testing.assert_close(output[:, :length], plain(model, inputs)[:, :length], atol=5e-6, rtol=0)
@@ -126,7 +126,7 @@ def test_a_masked_head_equals_no_columns_of_the_output_projection(name):
             for projection, weight in zip(output_projections(model), before, strict=True):
                 projection.weight.copy_(weight)
     with torch.no_grad(), model.probe(lengths=inputs.lengths, head_mask=mask):
-        masked = base_class(type(model)).forward(model, **inputs.tensors)
+        masked = model(**inputs.tensors)
     masked = masked if isinstance(masked, torch.Tensor) else masked.last_hidden_state
     torch.testing.assert_close(masked, expected, atol=1e-5, rtol=0)
     assert (masked - intact).abs().max() > 1e-3

@@ -11,12 +11,8 @@ from transformers import AutoModel, BertConfig, Wav2Vec2Config, Wav2Vec2ForCTC, 
 
 from sat_probe.errors import AudioError, ModelError
 from sat_probe.models.attention import blocks as attention_blocks
-from sat_probe.models.auto import (
-    AutoProbedModel,
-    ProbedHubertModel,
-    ProbedMockingjayModel,
-    ProbedWav2Vec2Model,
-)
+from sat_probe.models.auto import AutoProbedModel
+from sat_probe.models.probed_classes import ProbedHubertModel, ProbedMockingjayModel, ProbedWav2Vec2Model
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_models import CONFIGURATIONS, PADDING_IS_EXACT, tiny_model
 

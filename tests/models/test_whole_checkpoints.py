@@ -9,7 +9,7 @@ from transformers import CONFIG_MAPPING
 
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
-from sat_probe.models.encoder_config import REFUSED
+from sat_probe.models.families.encoder_config import REFUSED
 from sat_probe.models.families.table import FAMILIES
 from tests.models.tiny_families import CONFIGURATIONS, LAYERS, audio
 

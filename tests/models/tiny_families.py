@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
-from sat_probe.models.auto import probed_class
 from sat_probe.models.families.table import FAMILIES
 from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_classes import probed_class
 
 LAYERS, HEADS, SIZE = 2, 4, 16
 _TRANSFORMER = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import HubertConfig, Wav2Vec2Config
 
-from sat_probe.models.auto import ProbedHubertModel, ProbedMockingjayModel, ProbedWav2Vec2Model
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_classes import ProbedHubertModel, ProbedMockingjayModel, ProbedWav2Vec2Model
 
 _TRANSFORMER = {
     "hidden_size": 32,

@@ -18,8 +18,8 @@ from sat_probe.measures.boundaries.attention_features import upsampled_map
 from sat_probe.measures.boundaries.kernel_gram import curve_minima, distances, filtered_matrix, score_curve
 from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.measures.cepstra import mfcc
-from sat_probe.models.auto import ProbedMockingjayModel
 from sat_probe.models.mockingjay import MockingjayConfig
+from sat_probe.models.probed_classes import ProbedMockingjayModel
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies.segmentation.sources import (
     PEAK_PROMINENCES,

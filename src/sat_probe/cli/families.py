@@ -28,7 +28,7 @@ def families(
     from sat_probe.cli.quiet import quiet
 
     quiet()
-    from sat_probe.models.encoder_config import REFUSED
+    from sat_probe.models.families.encoder_config import REFUSED
     from sat_probe.models.families.printed import family_rows
 
     rows = family_rows()

@@ -56,7 +56,6 @@ def without_heads(
     attachment, maps = attachment_of(module), None
     if attachment is not None:
         layer = attachment.next_layer()
-        attachment.probe.seen.add(layer)
         if attachment.probe.output_attentions:
             batch, frames = hidden_states.shape[:2]
             maps = attachment.probe.maps[layer] = hidden_states.new_zeros(batch, 0, frames, frames)

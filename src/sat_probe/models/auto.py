@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,106 +16,86 @@ from huggingface_hub.errors import (
     StrictDataclassError,
 )
 from safetensors import SafetensorError
-from transformers import CONFIG_MAPPING, AutoConfig, HubertModel, PreTrainedModel, Wav2Vec2Model
-from transformers.conversion_mapping import (
-    get_checkpoint_conversion_mapping,
-    register_checkpoint_conversion_mapping,
-)
+from transformers import AutoConfig
 
 from sat_probe.errors import ModelError
-from sat_probe.models.encoder_config import encoder_config
-from sat_probe.models.families.table import FAMILIES, family_of
-from sat_probe.models.mockingjay import MockingjayModel
+from sat_probe.models.families.encoder_config import encoder_config
+from sat_probe.models.in_memory import probed_in_memory
 from sat_probe.models.probed import ProbedModel
+from sat_probe.models.probed_classes import probed_class
 
-
-class ProbedWav2Vec2Model(ProbedModel, Wav2Vec2Model):
-    """wav2vec 2.0 (Baevski et al. 2020), XLSR and their kin; takes ``input_values`` at 16 kHz, one frame per 20 ms."""
-
-
-class ProbedHubertModel(ProbedModel, HubertModel):
-    """HuBERT (Hsu et al. 2021); takes ``input_values`` at 16 kHz, one frame per 20 ms."""
-
-
-class ProbedMockingjayModel(ProbedModel, MockingjayModel):
-    """Mockingjay (Liu et al. 2020), TERA and AudioALBERT; takes ``input_features``, one frame per R input frames."""
-
-    def _check_observable(self) -> None:
-        if self.config.chunk_length is not None:
-            raise ModelError(
-                f"chunk_length={self.config.chunk_length} cuts utterances into chunks that do not see each other, so "
-                "there is no attention over the utterance to observe; set model.config.chunk_length = None"
-            )
-
-
-OWN_CLASSES: dict[str, str] = {
-    "wav2vec2": "auto.ProbedWav2Vec2Model",
-    "hubert": "auto.ProbedHubertModel",
-    "mockingjay": "auto.ProbedMockingjayModel",
-    "wavlm": "families.wavlm.ProbedWavLMModel",
-    "sew-d": "families.sew_d.ProbedSEWDModel",
-    "speecht5": "families.speecht5.ProbedSpeechT5EncoderWithSpeechPrenet",
-}  # the others need nothing but their row of the table
-
-
-@cache
-def probed_class(model_type: str) -> type[ProbedModel]:
-    """The probed class of a model type; made from the row of its family where it has none of its own.
-
-    Raises:
-        ModelError: if the type is unknown; the message lists the known ones.
-    """
-    family = family_of(model_type)
-    if model_type in OWN_CLASSES:
-        module, name = OWN_CLASSES[model_type].rsplit(".", 1)
-        return getattr(import_module(f"sat_probe.models.{module}"), name)
-    base = _transformers_class(model_type, family.model)
-    body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}
-    name = f"Probed{family.model}"
-    renamed = get_checkpoint_conversion_mapping(family.model)
-    if renamed is not None:  # checkpoints name weights otherwise (AST), which goes by the class's name
-        register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
-    return type(name, (ProbedModel, base), body)
-
-
-def __getattr__(name: str) -> type[ProbedModel]:
-    """Classes made from the table are attributes of this module too, so that they can be pickled."""
-    for model_type, family in FAMILIES.items():
-        if name == f"Probed{family.model}":
-            return probed_class(model_type)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _transformers_class(model_type: str, name: str) -> type[PreTrainedModel]:
-    # not all encoders are exported, but each stands in the file beside its configuration
-    configuration = CONFIG_MAPPING[model_type].__module__
-    return getattr(import_module(configuration.replace("configuration_", "modeling_")), name)
+BUNDLED = "bundled"  # name of the model that comes with sat-probe
 
 
 class AutoProbedModel:
-    """Loads any checkpoint of a known family as a :class:`~sat_probe.models.probed.ProbedModel`."""
+    """Opens any model of a known family as a :class:`~sat_probe.models.probed.ProbedModel`."""
 
     def __init__(self) -> None:
-        raise TypeError("use AutoProbedModel.from_pretrained(name_or_folder)")
+        raise TypeError(
+            "use AutoProbedModel.from_pretrained(name_or_folder) or AutoProbedModel.from_model(model)"
+        )
+
+    @staticmethod
+    def from_model(model: Any, feature_extractor: Any = None) -> ProbedModel:
+        """Return the speech encoder of a model in memory, in evaluation mode, with the weights of the model.
+
+        ``model`` stays exactly as it is: its mode, hooks, configuration and attention implementation belong to it
+        alone, so it may be trained while the probed model is analyzed. Weights are shared: what training or an adapter
+        does to them shows in the next call. Forward hooks on its modules run in the probed model too. Moving or
+        converting the probed model (`to`, `half`) ends the sharing.
+
+        Args:
+            model: any transformers model with a speech encoder of a known family: the encoder itself, or below a head
+                (CTC, classification, pre-training), a decoder (Whisper) or PEFT adapters. A probed model is returned
+                as it is. In half precision on a CPU it is copied to float32, with a warning.
+            feature_extractor: of the model, or its processor; by default the one of the checkpoint that the model was
+                loaded from, else the default one of its family.
+
+        Raises:
+            TypeError: if it is no torch module.
+            ModelError: if it has no speech encoder that can be probed, or several, or weights that are not in memory
+                or on several devices.
+
+        Examples:
+            >>> from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+            >>> ctc = Wav2Vec2ForCTC(Wav2Vec2Config(num_hidden_layers=2))
+            >>> model = AutoProbedModel.from_model(ctc)
+            >>> model.num_probed_layers, ctc.training == model.training
+            (2, False)
+        """
+        return probed_in_memory(model, feature_extractor)
 
     @staticmethod
     def from_pretrained(name_or_folder: Any, **kwargs: Any) -> ProbedModel:
-        """The encoder of a checkpoint, in evaluation mode, float32 unless ``dtype`` says otherwise.
+        """Return the encoder of a checkpoint, in evaluation mode, in float32 unless ``dtype`` says otherwise.
 
-        Checkpoints with a head (CTC, classification, pre-training), a decoder or an adapter load too; all but the
-        encoder is left out. Weights are read from safetensors only, and code of the repository is never run, unless
-        ``use_safetensors=False`` and ``trust_remote_code=True`` say so.
+        Checkpoints with a head (CTC, classification, pre-training), a decoder or an adapter load too; only the encoder
+        is kept. By default weights are read from safetensors only and code of the repository is never run;
+        ``use_safetensors=None`` and ``trust_remote_code=True`` allow both.
 
         Args:
-            name_or_folder: a model on the Hub (``org/name``) or a local folder.
+            name_or_folder: a model on the Hub (``org/name``), a local folder, or ``"bundled"`` for the Mockingjay that
+                comes with sat-probe (a folder of that name is ``"./bundled"``).
             **kwargs: as in transformers' ``from_pretrained`` (``revision``, ``token``, ``dtype``, ``device_map`` ...).
 
         Raises:
-            ModelError: if it does not exist, is of a type that cannot be probed, or its weights do not fit.
+            ModelError: if the model does not exist, cannot be probed, or its weights do not fit.
+
+        Examples:
+            >>> model = AutoProbedModel.from_pretrained("bundled")
+            >>> model.num_probed_layers, model.num_probed_heads
+            (6, 6)
         """
         if not isinstance(name_or_folder, (str, PathLike)) or not str(name_or_folder):
-            raise ModelError(f"a model is the name of one on the Hub, or a folder; got {name_or_folder!r}")
+            raise ModelError(
+                f"a model is the name of one on the Hub, or a folder; got {name_or_folder!r} (a model in memory is "
+                "opened by AutoProbedModel.from_model)"
+            )
         name = str(name_or_folder)
+        if name == BUNDLED:
+            model = AutoProbedModel.from_pretrained(files("sat_probe") / "data" / "mockingjay", **kwargs)
+            model.config._name_or_path = BUNDLED  # reports name it so, whatever the folder is
+            return model
         kwargs.setdefault("trust_remote_code", False)  # left out, transformers would ask at the terminal
         hub = {
             key: kwargs[key]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,17 +12,17 @@ from transformers.modeling_outputs import BaseModelOutput
 _LAYER = re.compile(r"^.*?\b\d+(?=\.)")
 
 
-def layers_of(model: nn.Module, attention_names: Sequence[str]) -> list[nn.Module]:
-    """The layer that each attention module belongs to: the first numbered ancestor."""
-    names = [match[0] for name in attention_names if (match := _LAYER.match(name))]
+def layers_of(model: nn.Module, attention: Sequence[tuple[str, nn.Module]]) -> list[nn.Module]:
+    """Return the layer of each named attention module: its first numbered ancestor."""
+    names = [match[0] for name, _ in attention if (match := _LAYER.match(name))]
     return [model.get_submodule(name) for name in names]
 
 
-@contextmanager
-def recorded_states(layers: Sequence[nn.Module], everything: bool) -> Iterator[list[Tensor]]:
-    """Inside the block, a forward pass fills the list: what enters the first layer and leaves every layer.
+def record_states(layers: Sequence[nn.Module], everything: bool) -> list[Tensor]:
+    """Return a list that the next forward pass fills with the output of every layer, and the input of the first.
 
-    Without ``everything``, only what leaves the last one.
+    The hooks stay: give layers of a view that makes one pass. Without ``everything``, only the output of the last
+    layer is recorded.
     """
     states: list[Tensor] = []
 
@@ -33,15 +32,11 @@ def recorded_states(layers: Sequence[nn.Module], everything: bool) -> Iterator[l
     def leaving(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         states.append(output[0] if isinstance(output, tuple) else output)
 
-    watched = layers if everything else layers[-1:]
-    hooks = [layer.register_forward_hook(leaving) for layer in watched]
+    for layer in layers if everything else layers[-1:]:
+        layer.register_forward_hook(leaving)
     if everything and layers:
-        hooks.append(layers[0].register_forward_pre_hook(entering, with_kwargs=True))
-    try:
-        yield states
-    finally:
-        for hook in hooks:
-            hook.remove()
+        layers[0].register_forward_pre_hook(entering, with_kwargs=True)
+    return states
 
 
 def output_of_frames(output: Any, states: Sequence[Tensor], maps: tuple[Tensor, ...]) -> BaseModelOutput:

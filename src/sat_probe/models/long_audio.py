@@ -9,8 +9,7 @@ time: its statistics follow from those of the waveform.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -26,24 +25,17 @@ ROWS_FROM, ROWS_AT_ONCE = 4096, 1024  # frames of a feed-forward layer, likewise
 _WINDOWS = 65_536  # windows of samples whose products are summed at once
 
 
-@contextmanager
-def in_pieces(model: nn.Module) -> Iterator[None]:
-    """Inside the block, a wav2vec2-like model computes long audio piece by piece; other models are left alone."""
+def compute_in_pieces(model: nn.Module) -> None:
+    """Let a wav2vec2-like model compute long audio piece by piece from now on; other models are left alone."""
     encoder: Any = getattr(model, "feature_extractor", None)
-    replaced: dict[nn.Module, Any] = {}
-    if hasattr(encoder, "conv_layers"):
-        replaced[encoder] = partial(_convolve, encoder, encoder.forward)
-        for module in model.modules():
-            if type(module).__name__.endswith("FeedForward"):  # each frame on its own
-                replaced[module] = partial(_feed_forward, module.forward)
-    here = {module: forward for module, forward in replaced.items() if "forward" not in module.__dict__}
-    for module, forward in here.items():
-        module.__dict__["forward"] = forward
-    try:
-        yield
-    finally:
-        for module in here:
-            del module.__dict__["forward"]
+    if not hasattr(encoder, "conv_layers"):
+        return
+    replaced: dict[nn.Module, Any] = {encoder: partial(_convolve, encoder, encoder.forward)}
+    for module in model.modules():
+        if type(module).__name__.endswith("FeedForward"):  # each frame on its own
+            replaced[module] = partial(_feed_forward, module.forward)
+    for module, forward in replaced.items():
+        module.__dict__.setdefault("forward", forward)
 
 
 def _feed_forward(whole: Any, hidden_states: Tensor) -> Tensor:

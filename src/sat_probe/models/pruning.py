@@ -111,11 +111,29 @@ def prune(
     for (module, _), kept in zip(modules, left, strict=True):
         if kept_of.setdefault(module, kept) != kept:
             raise ModelError(SHARED)
+    for module, parent in modules:
+        _check_layers(module, parent, plan)
     done: set[nn.Module] = set()
     for (module, parent), kept, heads in zip(modules, left, present, strict=True):
         if module not in done and len(kept) < len(heads):
             _cut(module, parent, kept, heads, plan)
         done.add(module)
+
+
+def _check_layers(module: nn.Module, parent: nn.Module, plan: Pruning) -> None:
+    """Raise a ModelError before anything is cut if a projection is not plain: adapted, or quantised."""
+    outer = (
+        [] if plan.outer_output is None else [(plan.outer_output, parent.get_submodule(plan.outer_output))]
+    )
+    inside = [(name, getattr(module, name, None)) for name in (*plan.inputs, *plan.output)]
+    for name, layer in [*inside, *outer]:
+        if layer is None or isinstance(layer, Bias):
+            continue
+        if not isinstance(layer, nn.Linear) or not layer.weight.is_floating_point():
+            raise ModelError(
+                f"heads cannot be removed: {name} is a {type(layer).__name__}, not a plain linear layer; merge "
+                "adapters first (model.merge_and_unload()), and quantise afterwards"
+            )
 
 
 def _cut(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -19,12 +20,13 @@ from sat_probe.models.families.extractors import fit_to_model
 from sat_probe.models.families.family import Family
 from sat_probe.models.families.table import family_of
 from sat_probe.models.inputs_outputs import ModelInputs
-from sat_probe.models.waveforms import Waveform, checked_waveforms
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Base
 else:
     _Base = object
+
+Waveform = NDArray[np.floating] | Tensor
 
 
 class WaveformEncoder(_Base):
@@ -52,6 +54,10 @@ class WaveformEncoder(_Base):
         """As in transformers, feature extractor included, under the name of the base class: plain transformers loads
         it.
         """
+        if any(hasattr(module, "lora_A") for module in self.modules()):
+            raise ModelError(
+                "a model with adapters cannot be saved as one: merge them first (model.merge_and_unload())"
+            )
         super().save_pretrained(save_directory, *args, **kwargs)
         config = deepcopy(self.config)
         config.architectures = [base_class(type(self)).__name__]
@@ -165,6 +171,35 @@ class WaveformEncoder(_Base):
             frames = self.frame_lengths([mask.shape[-1]])[0]
             tensors[mask_name] = key_scores(lengths, frames).to(device=self.device, dtype=self.dtype)
         return ModelInputs(tensors, lengths)
+
+
+def checked_waveforms(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
+    """Waveforms as arrays (samples,).
+
+    Raises:
+        AudioError: for anything else than floating-point samples of one channel; the message says what to do.
+    """
+    first = waveforms[0] if len(waveforms) and not isinstance(waveforms, (str, bytes)) else 0
+    if isinstance(first, (int, float, np.number)) or (isinstance(first, Tensor) and not first.ndim):
+        raise AudioError("give a list of waveforms, each (samples,), also where there is only one")
+    return [_checked(waveform, index) for index, waveform in enumerate(waveforms)]
+
+
+def _checked(waveform: Any, index: int) -> NDArray[np.floating]:
+    samples = np.asarray(waveform.detach().cpu() if isinstance(waveform, Tensor) else waveform)
+    if samples.dtype.kind not in "iuf":
+        raise AudioError(
+            f"waveform {index} is no array of samples but {type(waveform).__name__}; read_audio reads files"
+        )
+    if samples.ndim != 1:
+        raise AudioError(f"waveform {index} has shape {samples.shape}: give one channel, (samples,)")
+    if samples.dtype.kind != "f":
+        raise AudioError(
+            f"waveform {index} holds integers ({samples.dtype}): scale them to -1 ... 1, as read_audio does"
+        )
+    if not math.isfinite(samples.sum(dtype=np.float64)):
+        raise AudioError(f"waveform {index} holds NaN or infinite samples")
+    return samples
 
 
 def key_scores(lengths: Sequence[int], frames: int) -> Tensor:

@@ -53,7 +53,6 @@ def attend(
     Returns:
         Output (batch, heads, frames, size), and the maps (batch, heads, frames, frames) if the probe asks for them.
     """
-    probe.seen.add(layer)
     gate = None if probe.head_mask is None else head_gate(probe.head_mask, layer, query)
     differentiable = query.requires_grad or (gate is not None and gate.requires_grad)
     if dropout or (torch.is_grad_enabled() and differentiable):

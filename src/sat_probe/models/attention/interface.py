@@ -10,8 +10,7 @@ modules. A module that carries none runs transformers' own SDPA, so two models n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,24 +37,20 @@ class _Attachment:
         return layer
 
 
-@contextmanager
-def attach(modules: Sequence[nn.Module], probe: AttentionProbe) -> Iterator[AttentionProbe]:
-    """Let ``modules`` (the attention of each layer, in order) attend as ``probe`` says, until the block is left.
+def attach(modules: Sequence[nn.Module], probe: AttentionProbe) -> None:
+    """Let ``modules``, the attention of each layer in order, attend as ``probe`` says from now on.
 
     A module that serves several layers is listed once for each of them.
     """
-    before = {module: module.__dict__.get("_attention_probe") for module in modules}
-    for module in before:
+    for module in set(modules):
         layers = [layer for layer, other in enumerate(modules) if other is module]
         module.__dict__["_attention_probe"] = _Attachment(probe, layers)
-    try:
-        yield probe
-    finally:
-        for module, attachment in before.items():
-            if attachment is None:
-                del module.__dict__["_attention_probe"]
-            else:
-                module.__dict__["_attention_probe"] = attachment
+
+
+def layers_without_attention(modules: Sequence[nn.Module]) -> list[int]:
+    """Return the layers whose attention has not run since a probe was attached to ``modules``."""
+    attachments = [module.__dict__["_attention_probe"] for module in set(modules)]
+    return sorted(layer for attachment in attachments for layer in attachment.layers[attachment.calls :])
 
 
 def attachment_of(module: nn.Module) -> _Attachment | None:

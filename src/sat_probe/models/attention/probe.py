@@ -94,7 +94,6 @@ class AttentionProbe:
             ``mask`` never lets the softmax see them.
         output_attentions: return the maps, as the model used them (after head_mask and span).
         first_utterance: what observers hear as the index of the batch's first utterance.
-        seen: layers that attended so far.
         maps: of each layer's last pass, (batch, heads, frames, frames), if ``output_attentions``.
     """
 
@@ -105,5 +104,4 @@ class AttentionProbe:
     span_mode: SpanMode = "zero"
     output_attentions: bool = False
     first_utterance: int = 0
-    seen: set[int] = field(default_factory=set)
     maps: dict[int, Tensor] = field(default_factory=dict)

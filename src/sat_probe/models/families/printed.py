@@ -9,7 +9,6 @@ from typing import Any
 from transformers import CONFIG_MAPPING
 
 from sat_probe.errors import ModelError
-from sat_probe.models.auto import OWN_CLASSES
 from sat_probe.models.families.family import Family, always, group_norm_over_time
 from sat_probe.models.families.table import FAMILIES
 
@@ -37,7 +36,7 @@ def _row(family: Family) -> dict[str, Any]:
     return {
         "model_type": family.model_type,
         "model": family.model,
-        "class": OWN_CLASSES.get(family.model_type, f"auto.Probed{family.model}").rsplit(".", 1)[1],
+        "class": f"Probed{family.model}",
         "frame_hop_ms": hop,
         "first_centre_ms": first,
         "stacked_frames": family.stacking(config),

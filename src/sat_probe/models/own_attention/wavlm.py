@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
+
+from torch import Tensor, nn
 from transformers import WavLMModel
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
@@ -32,13 +34,14 @@ class ProbedWavLMAttention(WavLMAttention):
         if self.kept_heads is not None:
             bias = bias[:, self.kept_heads]
 
-        def by_head(projected: Tensor) -> Tensor:
+        def by_head(projection: Any) -> Tensor:
+            projected = _linear(hidden_states, projection)
             return projected.view(batch, frames, -1, self.head_dim).transpose(1, 2)
 
         arguments = (
-            by_head(self.q_proj(hidden_states)) * self.scaling,
-            by_head(self.k_proj(hidden_states)),
-            by_head(self.v_proj(hidden_states)),
+            by_head(self.q_proj) * self.scaling,
+            by_head(self.k_proj),
+            by_head(self.v_proj),
             None if attention_mask is None else attention_mask.eq(1)[:, None, None].expand(-1, 1, frames, -1),
             bias,
             self.dropout if self.training else 0.0,
@@ -47,7 +50,12 @@ class ProbedWavLMAttention(WavLMAttention):
             output, maps = attend(AttentionProbe(), 0, *arguments)
         else:
             output, maps = attend_as_probed(attachment, *arguments)
-        return self.out_proj(output.transpose(1, 2).reshape(batch, frames, -1)), maps
+        return _linear(output.transpose(1, 2).reshape(batch, frames, -1), self.out_proj), maps
+
+
+def _linear(values: Tensor, projection: Any) -> Tensor:
+    """Apply the weights of a projection as transformers does here: adapters around them are not called."""
+    return nn.functional.linear(values, projection.weight, projection.bias)
 
 
 class ProbedWavLMModel(ProbedModel, WavLMModel):
