@@ -86,6 +86,6 @@ class TestLibriSpeech:
     def test_a_transcript_without_audio(self, librispeech):
         next(librispeech.rglob("*.flac")).unlink()
         with pytest.raises(
-            CorpusError, match=r"trans\.txt, line 1: lists 61-70968-0000, but .* is not beside it"
+            CorpusError, match=r"trans\.txt, line 1: lists 61-70968-0000, but .* is not next to it"
         ):
             load_corpus(librispeech)

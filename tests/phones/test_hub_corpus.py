@@ -14,6 +14,7 @@ from sat_probe.errors import AlignmentError, CorpusError, HubError
 from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.readers.textgrid import write_textgrid
 from tests.conftest import LOCAL_HUB
 from tests.local_hub import TOKEN
 
@@ -163,8 +164,9 @@ def test_several_configurations_are_named(hub, tmp_path):
     LOCAL_HUB.state.create(
         "dataset", "me/tongues", {"README.md": card, "en.parquet": file, "de.parquet": file}
     )
-    with pytest.raises(CorpusError, match=r"has the configurations en, de; name one in a YAML file"):
+    with pytest.raises(CorpusError, match=r"has the configurations en, de; name one with configuration"):
         load_corpus("me/tongues")
+    assert len(load_corpus("me/tongues", configuration="de")) == 3
 
 
 def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
@@ -197,6 +199,28 @@ def test_what_cannot_be_loaded(hub, tmp_path, configured, error, message):
         load_corpus(configuration(tmp_path, **configured))
 
 
+def test_the_digest_of_a_streamed_dataset_changes_with_its_commit(hub, tmp_path):
+    digests = [load_corpus("me/speech", streaming=True).digest for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert digests[0] != load_corpus("me/speech", streaming=True, limit=2).digest
+    file = write_parquet(tmp_path / "new.parquet", without(rows(tmp_path, count=2), "phonemes"))
+    hub.upload_file(
+        path_or_fileobj=file,
+        path_in_repo="data/test-00000-of-00001.parquet",
+        repo_id="me/speech",
+        repo_type="dataset",
+    )
+    assert digests[0] != load_corpus("me/speech", streaming=True).digest
+
+
+def test_textgrids_for_a_corpus_on_the_hub(hub, tmp_path):
+    (tmp_path / "grids").mkdir()
+    for number in range(2):
+        write_textgrid(tmp_path / "grids" / f"1-1-{number}.TextGrid", Alignment("u", [0], [8000], ("AA1",)))
+    corpus = load_corpus("me/speech", alignments=tmp_path / "grids")
+    assert [utterance.alignment is None for utterance in corpus] == [False, False, True]
+
+
 def test_an_unknown_split(hub, tmp_path):
     with pytest.raises(HubError, match="split 'dev'"):
         load_corpus(configuration(tmp_path), split="dev")
@@ -222,7 +246,10 @@ class TestTable:
         table = write_parquet(tmp_path / "a.parquet", rows(tmp_path, 1))
         unlabelled = load_corpus(tmp_path / "speech", alignments=table, gaps="unlabelled")
         assert unlabelled[0].alignment.labels == ("AH0", "B", "spn")
-        with pytest.raises(AlignmentError, match="1-1-0: nothing is labelled from 0.3000 s"):
+        with pytest.raises(
+            AlignmentError,
+            match="1-1-0: segment 3, 'spn' starts at 0.4000 s, after the end of 'B' at 0.3000 s",
+        ):
             load_corpus(tmp_path / "speech", alignments=table, gaps="refuse")
 
     def test_other_tables_are_refused(self, tmp_path):

@@ -58,7 +58,7 @@ def test_arpabet_39_numbers_phones_as_timit_39_does():
 
 @pytest.mark.parametrize("label", ["N1", "AH3", "Ax", "ɛ", "aa1x"])
 def test_unknown_labels_are_refused_by_name(label):
-    with pytest.raises(AlignmentError, match="no label of the phone set arpabet-39"):
+    with pytest.raises(AlignmentError, match="not a label of the phone set arpabet-39"):
         phone_set("arpabet-39").fold(label)
 
 

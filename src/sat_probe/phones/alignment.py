@@ -1,10 +1,10 @@
-"""The phones of one utterance in time: exact samples inside, seconds only at the edges."""
+"""Alignments: the labelled segments of one utterance, in exact samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,60 @@ from sat_probe.phones.phone_set import SILENCE, PhoneSet
 
 Gaps = Literal["refuse", "unlabelled", "silence"]
 DURATION_TOLERANCE = (
-    0.1  # seconds an alignment may differ from its audio before it is taken for another file's
+    0.1  # seconds by which an alignment may differ from its audio; beyond, it is another file's
 )
-_ROUNDING = 1e-3  # seconds; two boundaries written with a few decimals that lie closer are the same moment
+SAME_MOMENT = 1e-3  # seconds; closer boundaries are one moment, written with a few decimals
+
+
+def order_problem(
+    starts: NDArray[Any],
+    ends: NDArray[Any],
+    labels: Sequence[str],
+    show: Callable[[Any], str],
+    *,
+    tolerance: float = 0.0,
+    gaps: Gaps = "unlabelled",
+) -> tuple[int, str] | None:
+    """Find the first segment that is empty, overlaps the one before, or follows a gap that ``gaps`` refuses.
+
+    Args:
+        starts, ends: (segments,) times in any unit.
+        labels: (segments,) named in the problem.
+        show: writes a time with its unit.
+        tolerance: boundaries that differ by no more are one boundary.
+        gaps: what unlabelled time between two segments means.
+
+    Returns:
+        The index of the segment and one line about it; None if all are in order.
+    """
+    empty = ends <= starts
+    between = starts[1:] - ends[:-1]
+    wrong = (between < -tolerance) | ((between > tolerance) & (gaps == "refuse"))
+    found = np.flatnonzero(empty | np.append(False, wrong)[: len(starts)])
+    if not len(found):
+        return None
+    i = int(found[0])
+    if empty[i]:
+        return i, f"{labels[i]!r} ends at {show(ends[i])}, not after its start at {show(starts[i])}"
+    overlap = starts[i] < ends[i - 1]
+    side = "before" if overlap else "after"
+    what = "overlap" if overlap else "leave a gap; gaps (--gaps) says what unlabelled time means"
+    return i, (
+        f"{labels[i]!r} starts at {show(starts[i])}, {side} the end of {labels[i - 1]!r} at {show(ends[i - 1])}: "
+        f"the segments {what}"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """Labelled intervals of one utterance. Two are equal if their utterance and segments are.
+    """Labelled segments of one utterance. Two alignments are equal if their utterances and segments are.
 
     Args:
-        utterance_id: which utterance; named in every error.
+        utterance_id: the utterance, named in every error.
         starts: (segments,) first sample of each segment.
         ends: (segments,) sample after the last one, ``ends[i] <= starts[i + 1]``.
         labels: (segments,) labels as transcribed.
-        sampling_rate: samples per second that starts and ends count.
+        sampling_rate: samples per second, in which starts and ends count.
         duration: samples of audio, if known.
 
     Raises:
@@ -56,27 +95,23 @@ class Alignment:
         starts, ends, labels = self.starts, self.ends, self.labels
         if not len(starts) == len(ends) == len(labels):
             raise self._error(
-                f"{len(starts)} starts, {len(ends)} ends and {len(labels)} labels; expected as many of each"
+                f"{len(starts)} starts, {len(ends)} ends and {len(labels)} labels; expected equally many"
             )
         if not labels:
             raise self._error("holds no segment; leave the alignment out instead")
         if starts[0] < 0:
             raise self._error(f"{labels[0]!r} starts at {self._seconds(starts[0])}, before the audio")
-        for i in np.flatnonzero(ends <= starts)[:1]:
-            raise self._error(
-                f"segment {i + 1} ({labels[i]!r}) ends at {self._seconds(ends[i])}, not after its start "
-                f"at {self._seconds(starts[i])}"
-            )
-        for i in np.flatnonzero(starts[1:] < ends[:-1])[:1]:
-            raise self._error(
-                f"segment {i + 2} ({labels[i + 1]!r}) starts at {self._seconds(starts[i + 1])}, before the end of "
-                f"{labels[i]!r} at {self._seconds(ends[i])}: the segments overlap"
-            )
+        self._require_order("unlabelled")
         if self.duration is not None and ends[-1] > self.duration + DURATION_TOLERANCE * self.sampling_rate:
             raise self._error(
                 f"{labels[-1]!r} ends at {self._seconds(ends[-1])}, but the audio is {self._seconds(self.duration)} "
                 "long; the alignment probably belongs to another file"
             )
+
+    def _require_order(self, gaps: Gaps) -> None:
+        problem = order_problem(self.starts, self.ends, self.labels, self._seconds, gaps=gaps)
+        if problem is not None:
+            raise self._error(f"segment {problem[0] + 1}, {problem[1]}")
 
     def _error(self, problem: str) -> AlignmentError:
         return AlignmentError(f"{self.utterance_id}: {problem}")
@@ -113,10 +148,10 @@ class Alignment:
         sampling_rate: int = 16_000,
         duration: int | None = None,
     ) -> Alignment:
-        """Round times to the nearest sample; boundaries less than 1 ms apart are one boundary.
+        """Return the alignment with times rounded to samples; boundaries less than 1 ms apart become one.
 
         Args:
-            utterance_id: which utterance.
+            utterance_id: the utterance.
             starts: (segments,) seconds.
             ends: (segments,) seconds.
             labels: (segments,) labels.
@@ -126,7 +161,7 @@ class Alignment:
             duration: samples of audio, if known.
 
         Raises:
-            AlignmentError: as the class does; also for NaN times, and for a gap with ``gaps="refuse"``.
+            AlignmentError: as the class does, for NaN times, and for a gap with ``gaps="refuse"``.
         """
         labels = tuple(labels)
         seconds = np.array([starts, ends], dtype=np.float64)
@@ -135,26 +170,18 @@ class Alignment:
         samples = np.rint(seconds * sampling_rate).astype(np.int64)
         if samples.shape[1] > 1:
             between = seconds[0, 1:] - seconds[1, :-1]
-            near = (np.abs(between) < _ROUNDING) & ((between < 0) | (gaps != "unlabelled"))
+            near = (np.abs(between) < SAME_MOMENT) & ((between < 0) | (gaps != "unlabelled"))
             samples[1, :-1] = np.where(near, samples[0, 1:], samples[1, :-1])
         alignment = cls(utterance_id, samples[0], samples[1], labels, sampling_rate, duration)
         match gaps:
             case "refuse":
-                alignment.require_contiguous()
+                alignment._require_order("refuse")
             case "silence":
                 alignment = alignment.with_silence_in_gaps()
         return alignment
 
-    def require_contiguous(self) -> None:
-        """Raise an AlignmentError if there is unlabelled time between two segments."""
-        for i in np.flatnonzero(self.starts[1:] > self.ends[:-1])[:1]:
-            raise self._error(
-                f"nothing is labelled from {self._seconds(self.ends[i])} (end of segment {i + 1}, {self.labels[i]!r}) "
-                f"to {self._seconds(self.starts[i + 1])}: the segments leave a gap"
-            )
-
     def with_silence_in_gaps(self) -> Alignment:
-        """The same alignment with ``sil`` wherever nothing is labelled, up to the end of the audio if known."""
+        """The alignment with ``sil`` wherever nothing is labelled, up to the end of the audio if known."""
         edge = int(self.ends[-1]) if self.duration is None else max(self.duration, int(self.ends[-1]))
         rows: list[tuple[int, int, str]] = []
         position = 0
@@ -172,21 +199,21 @@ class Alignment:
         return Alignment(self.utterance_id, starts, ends, labels, self.sampling_rate, self.duration)
 
     def boundaries(self, edges: bool = False) -> NDArray[np.float64]:
-        """Ascending moments where a segment starts or ends, in seconds.
+        """Times where a segment starts or ends, ascending, in seconds.
 
         Args:
-            edges: also the start of the first and the end of the last segment.
+            edges: include the start of the first and the end of the last segment.
         """
         samples = np.unique(np.concatenate([self.starts, self.ends]))
         return (samples if edges else samples[1:-1]) / self.sampling_rate
 
     def folded(self, phone_set: PhoneSet) -> Alignment:
-        """The same segments with labels folded into a phone set; those it deletes are left out, leaving a gap.
+        """The segments with labels folded into a phone set; a segment whose label is deleted leaves a gap.
 
         Neighbours that fold into the same phone stay two segments (see :meth:`merged`).
 
         Raises:
-            AlignmentError: for a label the set does not know, or if nothing is left.
+            AlignmentError: for a label that the set does not know, or if no segment remains.
         """
         kept = [(i, phone) for i, phone in enumerate(self._fold(phone_set)) if phone is not None]
         index = np.array([i for i, _ in kept], dtype=np.int64)
@@ -194,7 +221,7 @@ class Alignment:
         return self._with(self.starts[index], self.ends[index], labels)
 
     def merged(self) -> Alignment:
-        """Neighbours that touch and carry the same label joined into one segment."""
+        """The alignment with adjacent segments of the same label joined."""
         same = [left == right for left, right in zip(self.labels, self.labels[1:], strict=False)]
         new = np.r_[True, ~(np.array(same, dtype=bool) & (self.starts[1:] == self.ends[:-1]))]
         labels = tuple(label for label, first in zip(self.labels, new, strict=True) if first)
@@ -202,11 +229,11 @@ class Alignment:
         return self._with(self.starts[new], self.ends[last], labels)
 
     def frame_labels(self, phone_set: PhoneSet, grid: FrameGrid, count: int) -> NDArray[np.int64]:
-        """Which phone each frame belongs to: the one whose segment holds the frame's centre.
+        """The phone of each frame: the one whose segment contains the frame's centre.
 
         Args:
             phone_set: the inventory that numbers the phones.
-            grid: where the frames' centres are; its sampling rate must be the alignment's.
+            grid: centres of the frames; its sampling rate must be the alignment's.
             count: number of frames.
 
         Returns:

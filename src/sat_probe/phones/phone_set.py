@@ -1,8 +1,8 @@
-"""Phone inventories, how transcribed labels fold into them, and the natural class of every phone."""
+"""Phone sets: inventories of phones, the labels that fold into them, and natural classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -90,7 +90,7 @@ class PhoneSet:
     """An inventory of phones and the labels that fold into it.
 
     Args:
-        name: how configurations call it.
+        name: as configurations name it.
         phones: the inventory; the position of a phone is its integer label.
         folding: transcribed label -> phone, or None where the label is deleted (its frames are unlabelled).
         classes: phone -> natural class and whether it is voiced.
@@ -117,9 +117,22 @@ class PhoneSet:
             return self.folding[label]
         except KeyError:
             raise AlignmentError(
-                f"{label!r} is no label of the phone set {self.name}; "
+                f"{label!r} is not a label of the phone set {self.name}; "
                 f"use another phone set ({', '.join(PHONE_SETS)}) or correct the alignment"
             ) from None
+
+    def require_labels(self, labels: Sequence[str], utterance_id: str) -> None:
+        """Check the labels of an utterance.
+
+        Raises:
+            AlignmentError: naming the utterance and the first label that is not known to this set.
+        """
+        for position, label in enumerate(labels, start=1):
+            if label not in self:
+                raise AlignmentError(
+                    f"{utterance_id}: segment {position} is {label!r}, not a label of the phone set {self.name}; "
+                    "name the phone set of these labels, or correct the alignment"
+                )
 
     def index(self, phone: str) -> int:
         """The integer label of a phone of the inventory.

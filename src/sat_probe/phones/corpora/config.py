@@ -1,4 +1,4 @@
-"""Named corpora: what a file of `hub_configs/datasets/` says about one."""
+"""Configurations of named corpora: the files of `hub_configs/datasets/`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class HubTable:
         repository: "organisation/name", or a local folder of the same files.
         configuration: its subset; the only one by default.
         revision: commit, branch or tag.
-        splits: our split -> the repository's; those not named are called the same.
+        splits: our split -> the repository's; a split not listed has the same name in both.
         columns: our column ("id", "audio", "text", "speaker", "gender", "phones", "phone") -> the repository's.
-        default_split: what is loaded if no split is asked for.
+        default_split: the split to load by default.
     """
 
     repository: str
@@ -40,10 +40,11 @@ class DatasetConfig:
         license: of the corpus.
         homepage: where to get it.
         phone_set: the set its labels fold into.
-        layout: how it lies on disk.
-        packaged: its folder below the installed package, if it comes with it.
+        layout: its layout on disk.
+        packaged: its folder below the installed package, for a corpus that is part of it.
         splits: split -> folder below the corpus; a split not named is the folder of that name.
-        gaps: what unlabelled time between two segments means; None for what suits the format.
+        gaps: what unlabelled time between two segments means; the default of the format for None.
+        tier: TextGrid tier that holds the phones.
         hub: where to stream or download it from, if it may be.
         alignments: a table on the Hub that has its alignments.
     """
@@ -56,6 +57,7 @@ class DatasetConfig:
     packaged: str | None = None
     splits: dict[str, str] = field(default_factory=dict)
     gaps: Gaps | None = None
+    tier: str | None = None
     hub: HubTable | None = None
     alignments: HubTable | None = None
 
@@ -68,7 +70,7 @@ class DatasetConfig:
 
 
 def find_config(name: str) -> DatasetConfig | None:
-    """The configuration of a named corpus or of a YAML file of one's own; None for any other name.
+    """The configuration of a named corpus, or in a YAML file of the user; None for any other name.
 
     Raises:
         ConfigurationError: if the file does not fit the schema.

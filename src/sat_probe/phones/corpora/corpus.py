@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sat_probe.configs import available_configs
 from sat_probe.errors import CorpusError
 from sat_probe.phones.alignment import Gaps
-from sat_probe.phones.corpora.config import DatasetConfig, HubTable, find_config
-from sat_probe.phones.corpora.hub import load_hub_alignments, load_hub_rows
-from sat_probe.phones.corpora.layouts import CorpusScan, detect_layout, holds_tables
-from sat_probe.phones.corpora.rows import Utterance, load_folder_rows, utterance_from
+from sat_probe.phones.corpora.digest import digest_of, row_parts
+from sat_probe.phones.corpora.opening import CorpusOptions, open_corpus
+from sat_probe.phones.corpora.rows import ROW_COLUMNS, Utterance, utterance_from
 from sat_probe.phones.phone_set import PhoneSet
-from sat_probe.phones.phone_set import phone_set as find_phone_set
-from sat_probe.phones.readers.lookup import AlignmentLookup, open_alignments
-from sat_probe.phones.readers.table import AlignmentTable
 
 logger = logging.getLogger(__name__)
 
 
 class Corpus:
-    """Utterances in a fixed order; iterating reads them one by one.
+    """Utterances in a fixed order; iterating reads them one by one. `load_corpus` makes one.
 
     Args:
-        name: how reports call it.
+        name: name in reports: of the corpus, of its folder or on the Hub; never a path of one machine.
         split: which part, None for all of it.
-        dataset: a `datasets.Dataset` or `datasets.IterableDataset` with the columns of `corpus_rows.row_features`.
+        dataset: a `datasets.Dataset` or `datasets.IterableDataset` with the columns of `rows.row_features`.
         phone_set: the set its labels fold into.
-        folder: where it lies on disk, if it does.
+        folder: where it is on disk, if it is.
+        state: what identifies a streamed corpus without reading it.
 
     Attributes:
         missing_alignments: utterances without alignment: of the whole corpus, or, when streaming, of the last complete
             pass (None before one).
         first_missing: the id of the first of them.
+
+    Raises:
+        CorpusError: if the dataset has other columns.
     """
 
     def __init__(
-        self, name: str, split: str | None, dataset: Any, phone_set: PhoneSet, folder: Path | None = None
+        self,
+        name: str,
+        split: str | None,
+        dataset: Any,
+        phone_set: PhoneSet,
+        folder: Path | None = None,
+        state: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.name = name
         self.split = split
@@ -49,6 +55,13 @@ class Corpus:
         self.folder = folder
         self.missing_alignments: int | None = None
         self.first_missing: str | None = None
+        self._state = state
+        there = dataset.column_names
+        if there is not None and not set(ROW_COLUMNS) <= set(there):
+            raise CorpusError(
+                f"{name}: a Corpus has the columns {', '.join(ROW_COLUMNS)}; load_corpus(dataset) makes one of any "
+                f"dataset with audio, this one has {', '.join(there)}"
+            )
         if not self.is_streaming:
             aligned = dataset.with_format("numpy", columns=["aligned"])["aligned"][:] if len(dataset) else []
             positions = [i for i, there in enumerate(aligned) if not there]
@@ -60,9 +73,19 @@ class Corpus:
         """Whether utterances are read as they come, without a length."""
         return not hasattr(self.dataset, "__len__")
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, hexadecimal: ids, speakers, sizes of audio, alignments, phone set and split.
+
+        The same on every machine. No audio is decoded. Of a streamed folder the listing counts, of a streamed dataset
+        on the Hub its name, configuration and commit, of a streamed dataset in memory its description.
+        """
+        content = self._state() if self.is_streaming else row_parts(self.dataset)
+        return digest_of([repr((self.split, self.phone_set.name, self.is_streaming)), *content])
+
     @property
     def warnings(self) -> list[str]:
-        """What a report should say about this corpus: utterances without alignment, counted."""
+        """Warnings for a report about this corpus: the number of utterances without alignment."""
         if not self.missing_alignments:
             return []
         total = f" of {len(self)}" if not self.is_streaming else ""
@@ -107,7 +130,7 @@ class Corpus:
     def limit(self, count: int) -> Corpus:
         """The first ``count`` utterances."""
         if self.is_streaming:
-            return self._with(self.dataset.take(count))
+            return self._with(self.dataset.take(count), f"limit {count}")
         return self._with(self.dataset.select(range(min(count, len(self)))))
 
     def shard(self, index: int, count: int) -> Corpus:
@@ -117,125 +140,92 @@ class Corpus:
                 f"shard {index} of {count} does not exist; the first is 0, the last {count - 1}"
             )
         if self.is_streaming:
-            return self._with(self.dataset.filter(lambda _, i: i % count == index, with_indices=True))
+            kept = self.dataset.filter(lambda _, i: i % count == index, with_indices=True)
+            return self._with(kept, f"shard {index} of {count}")
         return self._with(self.dataset.select(range(index, len(self), count)))
 
-    def _with(self, dataset: Any) -> Corpus:
-        return Corpus(self.name, self.split, dataset, self.phone_set, self.folder)
+    def _with(self, dataset: Any, step: str = "") -> Corpus:
+        def state() -> Iterator[str]:
+            yield from self._state()
+            yield step
+
+        return Corpus(self.name, self.split, dataset, self.phone_set, self.folder, state)
 
 
 def load_corpus(
-    name_or_folder: str | Path,
+    source: Any,
     *,
+    configuration: str | None = None,
     data_dir: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
     alignments: str | Path | None = None,
     streaming: bool = False,
     phone_set: str | None = None,
+    tier: str | None = None,
     gaps: Gaps | None = None,
+    sampling_rate: int | None = None,
     drop_sa: bool = False,
     num_proc: int | None = None,
 ) -> Corpus:
-    """Load a corpus: a named one, any folder of audio, or a dataset on the Hub.
+    """Load a corpus: a named one, a folder of audio, a dataset on the Hub, or what is in memory.
 
     Args:
-        name_or_folder: a name ("bundled", "timit", "librispeech", "speechocean762", ...: the files of
-            `hub_configs/datasets/`), a YAML file like them, a folder of audio or of parquet tables that hold it, or the
-            id of a dataset on the Hub ("owner/name").
-        data_dir: where a named corpus lies on disk; the Hub by default, where its licence allows it.
+        source: one of
+
+            - a name ("bundled", "timit", "librispeech", "speechocean762", ...: the files of `hub_configs/datasets/`),
+              or a YAML file like them;
+            - a folder of audio, of parquet tables that hold it, or one written by `Dataset.save_to_disk`;
+            - the id of a dataset on the Hub ("owner/name");
+            - a `datasets.Dataset`, `IterableDataset` or `DatasetDict` with an audio column, and optionally columns
+              for id, speaker, gender, text and phones (``{"phoneme", "start", "end"}`` in seconds);
+            - a list of recordings: paths, arrays with ``sampling_rate=``, ``(array, rate)``,
+              ``{"array": ..., "sampling_rate": ...}``, or pairs ``(audio, alignment)`` with an `Alignment`, the path
+              of a TextGrid, .phn or .ctm file, or a list of ``(start, end, label)`` in seconds. Arrays hold floats in
+              -1 .. 1 or int16; channels are averaged;
+            - a `Corpus`.
+        configuration: of a dataset on the Hub that has several.
+        data_dir: where a named corpus is on disk; by default it comes from the Hub, if its licence allows it.
         split: which part; all of a folder, the default split on the Hub.
         limit: at most this many utterances.
         alignments: a folder or .zip of TextGrids or .phn files, a .ctm file, a .parquet table, or "hub" for the table
-            that the configuration names. By default the files beside the audio; for a corpus on the Hub, "hub".
-        streaming: read utterances as they come and hold none, at the price of len() and indexing.
+            that the configuration names. By default the files next to the audio; for a corpus on the Hub, "hub".
+        streaming: read utterances as they come and hold none in memory, without len() and indexing; no effect on
+            recordings in memory.
         phone_set: the set that labels fold into; the configuration's, else timit-39 for .phn files and arpabet-39.
+        tier: TextGrid tier that holds the phones; "phones" by default.
         gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence". By default refused
-            in files, and silence in tables, which leave silence out.
+            in files and lists of segments, and silence in tables, which leave silence out.
+        sampling_rate: of arrays that come without one (Hz).
         drop_sa: leave out TIMIT's SA sentences, which every speaker reads.
         num_proc: processes that read alignments.
 
     Raises:
         CorpusError: if there is no such corpus, split or file, or it holds no audio.
+        AudioError: if an array in memory cannot be used as audio.
         AlignmentError: if an alignment is malformed, does not fit its audio, or has labels the phone set does not know.
         ConfigurationError: if a configuration is malformed or the phone set unknown.
         HubError: if the Hub cannot be read.
+        TypeError: if the source is none of these.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sat_probe import load_corpus
+        >>> tone = np.sin(0.1 * np.arange(8000)).astype("float32")
+        >>> corpus = load_corpus([(tone, [(0.0, 0.5, "AA1")])], sampling_rate=16_000)
+        >>> corpus[0].alignment.labels
+        ('AA1',)
     """
-    if limit is not None and limit < 1:
-        raise CorpusError(f"a limit of {limit} leaves no utterance")
-    name = str(name_or_folder)
-    config = find_config(name)
-    folder = _folder(name, data_dir, config)
-    tables = None
-    if folder is not None and config is None and holds_tables(folder):
-        folder, tables = None, str(folder)
-    chosen = phone_set or (config.phone_set if config else None)
-    between = gaps or (config.gaps if config else None)
-    lookup = _lookup(name, config, alignments, split, on_hub=folder is None)
-    if folder is None:
-        if isinstance(lookup, AlignmentLookup):
-            raise CorpusError(
-                f"{name}: a corpus on the Hub is joined with a table of alignments, not with {alignments}"
-            )
-        table = config.hub if config and config.hub else HubTable(tables or name)
-        chosen = chosen or "arpabet-39"
-        dataset = load_hub_rows(table, split, lookup, chosen, between, streaming, limit, num_proc)
-        return _reported(
-            Corpus(name, split or table.default_split, dataset, find_phone_set(chosen)), lookup is not None
-        )
-    layout = config.layout if config else detect_layout(folder)
-    scan = CorpusScan(layout, folder, config.folder_of(split) if config else split, drop_sa, limit, lookup)
-    first = next(iter(scan), None)
-    if first is None:
-        raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
-    chosen = chosen or ("timit-39" if (first.alignment or "").lower().endswith(".phn") else "arpabet-39")
-    dataset = load_folder_rows(scan, chosen, between, streaming, num_proc)
-    promised = lookup is not None or (config is not None and layout == "timit")
-    return _reported(Corpus(name, split, dataset, find_phone_set(chosen), folder), promised)
-
-
-def _reported(corpus: Corpus, promised: bool) -> Corpus:
-    """Log that some utterances lack an alignment, or all of a corpus that promised them."""
-    if not corpus.is_streaming and 0 < (corpus.missing_alignments or 0) < len(corpus) + promised:
+    options = CorpusOptions(
+        configuration, data_dir, split, limit, alignments, streaming, phone_set, tier, gaps, sampling_rate, drop_sa,
+        num_proc,
+    )  # fmt: skip
+    if isinstance(source, Corpus):
+        options.refuse("a Corpus", *({one.name for one in fields(options)} - {"limit"}))
+        return source if limit is None else source.limit(limit)
+    opened = open_corpus(source, options)
+    corpus = Corpus(opened.name, opened.split, opened.dataset, opened.phone_set, opened.folder, opened.state)
+    without = corpus.missing_alignments or 0
+    if without > 0 and (opened.promised or without < len(corpus)):
         logger.warning("%s", corpus.warnings[0])
     return corpus
-
-
-def _folder(name: str, data_dir: str | Path | None, config: DatasetConfig | None) -> Path | None:
-    """Where the corpus lies on disk, None for the Hub."""
-    if config is not None and config.packaged is not None:
-        return Path(__file__).resolve().parents[2] / config.packaged
-    if data_dir is None and config is not None:
-        if config.hub is None:
-            raise CorpusError(
-                f"{name}: cannot be downloaded ({config.license}); get it from {config.homepage} "
-                "and name its folder with data_dir (--data-dir)"
-            )
-        return None
-    named = Path(name).expanduser()
-    if data_dir is not None and config is None and named.is_dir():
-        raise CorpusError(
-            f"{name} is a folder, and data_dir (--data-dir) names another, {data_dir}; it is for a corpus given by name"
-        )
-    folder = Path(data_dir or name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise CorpusError(f"{folder}: is a file; name the folder it lies in, all audio in there is read")
-    if data_dir is None and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return None
-    known = ", ".join(available_configs("datasets"))
-    raise CorpusError(f"{folder}: no such folder; named corpora: {known}, or owner/name for one on the Hub")
-
-
-def _lookup(
-    name: str, config: DatasetConfig | None, place: str | Path | None, split: str | None, on_hub: bool
-) -> AlignmentLookup | AlignmentTable | None:
-    published = config.alignments if config else None
-    if place is None and not (on_hub and published):
-        return None
-    if place is None or str(place) == "hub":
-        if published is None:
-            raise CorpusError(f"{name}: its configuration names no table of alignments on the Hub")
-        return load_hub_alignments(published, split)
-    return open_alignments(place)

@@ -1,4 +1,4 @@
-"""How corpora lie on disk: TIMIT, LibriSpeech, a folder with metadata, any folder; each yields sorted records."""
+"""Layouts of corpora on disk: TIMIT, LibriSpeech, a folder with metadata, any folder. Each yields sorted records."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.corpora.records import Record, alignment_beside, first_given, split_folder, walk_audio
+from sat_probe.phones.corpora.audio_files import (
+    alignment_beside,
+    first_given,
+    record_of_file,
+    split_folder,
+    walk_audio,
+)
 from sat_probe.phones.corpora.timit import is_timit, scan_timit
 from sat_probe.phones.readers.lookup import AlignmentLookup
 from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.record import Record
 
 Layout = Literal["timit", "librispeech", "audiofolder", "folder"]
 _METADATA = ("metadata.csv", "metadata.jsonl")
 
 
 def detect_layout(folder: Path) -> Layout:
-    """Which layout a folder has, by the files that only this layout has."""
+    """The layout of a folder, recognised by files that only this layout has."""
     if is_timit(folder):
         return "timit"
     if any((folder / name).is_file() or any(folder.glob(f"*/{name}")) for name in _METADATA):
@@ -33,7 +40,7 @@ def detect_layout(folder: Path) -> Layout:
 
 
 def holds_tables(folder: Path) -> bool:
-    """Whether a folder holds its audio in parquet tables, as datasets on the Hub do, and none as files."""
+    """Whether a folder holds audio in parquet tables only, as datasets on the Hub do."""
     if not any(any(folder.glob(pattern)) for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet")):
         return False
     return next(walk_audio(folder), None) is None
@@ -41,7 +48,7 @@ def holds_tables(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CorpusScan:
-    """The records of a corpus folder, found anew by every iteration, so that none is held.
+    """The records of a corpus folder; every iteration scans the folder again, so that none is held in memory.
 
     Args:
         layout: how the folder is laid out.
@@ -49,7 +56,7 @@ class CorpusScan:
         split: which part; all of them by default.
         drop_sa: leave out TIMIT's SA sentences.
         limit: at most this many records.
-        lookup: where alignments are; beside the audio by default.
+        lookup: where alignments are; next to the audio by default.
     """
 
     layout: Layout
@@ -77,14 +84,7 @@ class CorpusScan:
 
 def _scan_folder(chosen: Path, folder: Path) -> Iterator[Record]:
     for path in walk_audio(chosen):
-        transcripts = (path.with_suffix(suffix) for suffix in (".txt", ".lab"))
-        transcript = next((candidate for candidate in transcripts if candidate.is_file()), None)
-        yield Record(
-            id=path.relative_to(folder).with_suffix("").as_posix(),
-            audio=str(path),
-            text=" ".join(transcript.read_text(encoding="utf-8-sig").split()) if transcript else None,
-            alignment=alignment_beside(path),
-        )
+        yield record_of_file(path, path.relative_to(folder).with_suffix("").as_posix())
 
 
 def _scan_librispeech(folder: Path, split: str | None) -> Iterator[Record]:
@@ -98,7 +98,7 @@ def _scan_librispeech(folder: Path, split: str | None) -> Iterator[Record]:
             audio = transcript.with_name(f"{utterance}.flac")
             if not audio.is_file():
                 raise CorpusError(
-                    f"{transcript}, line {number}: lists {utterance}, but {audio.name} is not beside it"
+                    f"{transcript}, line {number}: lists {utterance}, but {audio.name} is not next to it"
                 )
             speaker = utterance.split("-")[0]
             yield Record(utterance, str(audio), speaker, genders.get(speaker), text, alignment_beside(audio))

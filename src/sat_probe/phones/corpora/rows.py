@@ -1,4 +1,4 @@
-"""Rows of a corpus as `datasets` stores them, and back: records and their alignments in, utterances out."""
+"""Rows of a corpus as `datasets` stores them: made from records and alignments, read as utterances."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from sat_probe.audio import MINIMUM_SECONDS, SAMPLING_RATE, audio_duration
-from sat_probe.errors import AlignmentError, AudioError, CorpusError, SatProbeError
-from sat_probe.phones.alignment import Alignment, Gaps
-from sat_probe.phones.corpora.records import Record
-from sat_probe.phones.phone_set import PhoneSet, phone_set
+from sat_probe.errors import AudioError, CorpusError, SatProbeError
+from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.corpora.layouts import CorpusScan
 from sat_probe.phones.readers.lookup import read_alignment
 from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.record import ReadingOptions, Record
 
-ROW_VERSION = 1  # counts up when rows change, so that an older cache is not read
+ROW_VERSION = 2  # increase when rows change, so that an older cache is not read
+
+ROW_COLUMNS = ("id", "audio", "speaker", "gender", "text", "samples", "aligned", "starts", "ends", "labels")
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance: where its audio is, who speaks, what is said, and when each phone is."""
+    """One utterance.
+
+    Attributes:
+        id: unique in its corpus.
+        audio: a file, or the content of one.
+        speaker, text: None if unknown.
+        alignment: its phones in time, None without alignment.
+        gender: "f" or "m", None if unknown.
+    """
 
     id: str
     audio: Path | bytes
@@ -33,7 +43,7 @@ class Utterance:
 
 
 def row_features() -> Any:
-    """The columns of a corpus; audio is the struct behind `datasets.Audio`, whose own encoder would need torchcodec."""
+    """The columns of a corpus; audio is the struct behind `datasets.Audio`, whose encoder would need torchcodec."""
     from datasets import Features, List, Value
 
     return Features(
@@ -52,11 +62,25 @@ def row_features() -> Any:
     )
 
 
+def row_of(record: Record, alignment: Alignment | None, samples: int | None) -> dict[str, Any]:
+    """The row of an utterance, without its audio."""
+    return {
+        "id": record.id,
+        "speaker": record.speaker,
+        "gender": _gender_letter(record.gender),
+        "text": record.text,
+        "samples": samples,
+        "aligned": alignment is not None,
+        "starts": alignment.starts.tolist() if alignment else [],
+        "ends": alignment.ends.tolist() if alignment else [],
+        "labels": list(alignment.labels) if alignment else [],
+    }
+
+
 def folder_rows(
     records: Iterable[Record],
     table: AlignmentTable | None,
-    phone_set_name: str,
-    gaps: Gaps | None,
+    options: ReadingOptions,
     stamp: str = "",
     version: int = ROW_VERSION,
 ) -> Iterator[dict[str, Any]]:
@@ -64,39 +88,28 @@ def folder_rows(
 
     Args:
         records: utterances on disk.
-        table: the table that records with a row in it refer to.
-        phone_set_name: labels that this set does not know are refused.
-        gaps: what unlabelled time between two segments means; None for what suits the format.
-        stamp: state of the files, part of the cache's key alone.
-        version: the same for this code.
+        table: the table that `Record.table_row` refers to.
+        options: how labels are read.
+        stamp: state of the files, used only in the key of the cache.
+        version: version of this code, likewise.
 
     Raises:
         AlignmentError: if an alignment is malformed, does not fit its audio, or has unknown labels.
     """
-    known = phone_set(phone_set_name)
     for record in records:
         samples = samples_of(record.audio)
-        alignment = None if samples is None else read_alignment(record, samples, gaps, table)
-        if alignment is not None:
-            check_labels(alignment, known)
-        audio = {"bytes": None, "path": record.audio}
-        described = {"speaker": record.speaker, "gender": gender_letter(record.gender), "text": record.text}
-        yield {"id": record.id, "audio": audio} | described | alignment_columns(alignment, samples)
+        alignment = None if samples is None else read_alignment(record, samples, options, table)
+        yield row_of(record, alignment, samples) | {"audio": {"bytes": None, "path": record.audio}}
 
 
 def load_folder_rows(
-    scan: Iterable[Record],
-    phone_set_name: str,
-    gaps: Gaps | None,
-    streaming: bool,
-    num_proc: int | None = None,
+    scan: CorpusScan, options: ReadingOptions, streaming: bool, num_proc: int | None = None
 ) -> Any:
-    """A `datasets` dataset of a corpus on disk; a map-style one is cached by `datasets`, until a file changes.
+    """Return a dataset of a corpus on disk; `datasets` caches a map-style one until a file changes.
 
     Args:
-        scan: the records; a streamed dataset iterates over them anew in every pass.
-        phone_set_name: see :func:`folder_rows`.
-        gaps: see :func:`folder_rows`.
+        scan: the records; a streamed dataset iterates over them in every pass.
+        options: how labels are read.
         streaming: read rows as they come.
         num_proc: processes that read alignments.
 
@@ -107,17 +120,15 @@ def load_folder_rows(
     from datasets import Audio, Dataset, IterableDataset
     from datasets.exceptions import DatasetGenerationError
 
-    lookup = getattr(scan, "lookup", None)
     arguments: dict[str, Any] = {
         "records": scan,
-        "table": lookup if isinstance(lookup, AlignmentTable) else None,
-        "phone_set_name": phone_set_name,
-        "gaps": gaps,
+        "table": scan.lookup if isinstance(scan.lookup, AlignmentTable) else None,
+        "options": options,
     }
     if streaming:
         return IterableDataset.from_generator(folder_rows, features=row_features(), gen_kwargs=arguments)
     records = list(scan)
-    _require_unique(records)
+    require_unique(records)
     arguments |= {"records": records, "stamp": _stamp(records)}
     workers = None if num_proc is None else min(num_proc, len(records))
     try:
@@ -126,7 +137,7 @@ def load_folder_rows(
         )
     except DatasetGenerationError as error:
         if workers is not None:
-            # what a worker raises arrives as text: meet the same error here
+            # a worker's exception arrives as text: raise the original here
             deque(folder_rows(**arguments), maxlen=0)
         if isinstance(error.__cause__, SatProbeError):
             raise error.__cause__ from None
@@ -134,7 +145,8 @@ def load_folder_rows(
     return dataset.cast_column("audio", Audio(decode=False))
 
 
-def _require_unique(records: list[Record]) -> None:
+def require_unique(records: Iterable[Record]) -> None:
+    """Raise a CorpusError if two utterances have the same id."""
     seen: dict[str, str] = {}
     for record in records:
         if record.id in seen:
@@ -153,7 +165,7 @@ def _stamp(records: list[Record]) -> str:
 
 
 def samples_of(audio: str | Path | bytes) -> int | None:
-    """Samples at 16 kHz; None for audio that cannot be decoded, which is refused by name where it is read."""
+    """Samples at 16 kHz; None for audio that cannot be decoded or is too short, which is reported when it is read."""
     try:
         samples = round(audio_duration(audio) * SAMPLING_RATE)
     except AudioError:
@@ -161,27 +173,13 @@ def samples_of(audio: str | Path | bytes) -> int | None:
     return samples if samples >= MINIMUM_SECONDS * SAMPLING_RATE else None
 
 
-def gender_letter(gender: str | None) -> str | None:
-    """ "f" and "m" however a corpus writes them; anything else as it is."""
+def _gender_letter(gender: str | None) -> str | None:
+    """Return "f" or "m" for female and male; anything else in lower case."""
     return {"female": "f", "male": "m"}.get(gender.lower(), gender.lower()) if gender else None
 
 
-def alignment_columns(alignment: Alignment | None, samples: int | None) -> dict[str, Any]:
-    """The columns of a row that hold its alignment."""
-    return {
-        "samples": samples,
-        "aligned": alignment is not None,
-        "starts": alignment.starts.tolist() if alignment else [],
-        "ends": alignment.ends.tolist() if alignment else [],
-        "labels": list(alignment.labels) if alignment else [],
-    }
-
-
 def audio_source(encoded: Mapping[str, Any] | None) -> Path | bytes:
-    """Where the audio of a row is: in its bytes, or else in a file; a row may lack its audio.
-
-    With neither, no bytes stand for it: they are refused by name where they are read.
-    """
+    """The audio of a row: its bytes, else its file, else empty bytes, which are reported when they are read."""
     content, path = (encoded or {}).get("bytes"), (encoded or {}).get("path")
     return Path(path) if content is None and path else content or b""
 
@@ -201,13 +199,3 @@ def utterance_from(row: dict[str, Any]) -> Utterance:
         alignment=alignment,
         gender=row["gender"],
     )
-
-
-def check_labels(alignment: Alignment, known: PhoneSet) -> None:
-    """Raise an AlignmentError naming the utterance and the first label that a phone set does not know."""
-    for position, label in enumerate(alignment.labels, start=1):
-        if label not in known:
-            raise AlignmentError(
-                f"{alignment.utterance_id}: segment {position} is {label!r}, no label of the phone set {known.name}; "
-                "name the phone set its labels belong to, or correct the alignment"
-            )

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.corpora.records import Record, walk_audio
+from sat_probe.phones.corpora.audio_files import walk_audio
+from sat_probe.phones.record import Record
 
 _REGIONS = tuple(f"dr{number}" for number in range(1, 9))
 

@@ -1,4 +1,4 @@
-"""Where alignments are looked up that do not lie beside their audio: a folder tree, an archive, a CTM file, a table."""
+"""Alignment lookup: alignments in a folder tree, an archive, a CTM file or a table, away from their audio."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from pathlib import Path, PurePosixPath
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment, Gaps
-from sat_probe.phones.corpora.records import Record
-from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_ctm, read_phn
+from sat_probe.phones.phone_set import phone_set
+from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_ctm, read_text
 from sat_probe.phones.readers.table import AlignmentTable
-from sat_probe.phones.readers.textgrid import parse_textgrid, read_textgrid, textgrid_alignment
+from sat_probe.phones.readers.textgrid import parse_textgrid, textgrid_alignment
+from sat_probe.phones.record import ReadingOptions, Record
 
 _MEMBER = "::"
-_SUFFIXES = {".textgrid", ".phn"}
+SUFFIXES = {".textgrid", ".phn"}
 
 
 def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
-    """Alignments that do not lie beside their audio.
+    """Open alignments that are stored away from their audio.
 
     Args:
         place: a folder tree or a .zip of TextGrid or .phn files, a .ctm file, or a table (a .parquet file or a folder
@@ -54,9 +55,8 @@ class AlignmentLookup:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self._files: dict[
-            str, list[tuple[tuple[str, ...], str]]
-        ] = {}  # stem -> (path below the place, source)
+        # stem -> (path below the place, source)
+        self._files: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         self._taken: dict[str, str] = {}
         suffix = place.suffix.lower()
         if place.is_file() and suffix not in (".zip", ".ctm"):
@@ -117,7 +117,7 @@ def _tree_files(folder: Path) -> dict[str, str]:
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 path = Path(root, name)
                 files[path.relative_to(folder).as_posix()] = str(path)
     return files
@@ -128,7 +128,7 @@ def _archive_members(archive: Path) -> dict[str, str]:
         names = sorted(_archive(str(archive), os.getpid()).namelist())
     except (zipfile.BadZipFile, OSError) as error:
         raise AlignmentError(f"{archive}: is no readable zip archive ({error})") from error
-    wanted = [name for name in names if Path(name).suffix.lower() in _SUFFIXES and "__MACOSX" not in name]
+    wanted = [name for name in names if Path(name).suffix.lower() in SUFFIXES and "__MACOSX" not in name]
     return {name: f"{archive}{_MEMBER}{name}" for name in wanted}
 
 
@@ -144,54 +144,60 @@ def _ctm(path: str, written: int, gaps: Gaps) -> dict[str, Alignment]:
 
 
 def read_alignment(
-    record: Record, samples: int, gaps: Gaps | None, table: AlignmentTable | None
+    record: Record, samples: int, options: ReadingOptions, table: AlignmentTable | None = None
 ) -> Alignment | None:
-    """Read the alignment that a record names.
+    """Read the alignment of a record.
 
     Args:
         record: the utterance.
-        samples: duration of its audio, in samples of 16 kHz.
-        gaps: what unlabelled time means; refused by default in files, silence by default in a table.
-        table: where ``record.table_row`` counts.
+        samples: duration of its audio, in samples at 16 kHz.
+        options: how labels are read.
+        table: the table that ``record.table_row`` refers to.
 
     Returns:
         The alignment, None if the record has none.
 
     Raises:
-        AlignmentError: if it is malformed or does not fit the audio.
+        AlignmentError: if it is malformed, does not fit the audio, or has a label that the phone set does not know.
     """
     if table is not None:
         row = record.table_row
-        return None if row is None else table.read(row, record.id, samples, gaps or "silence")
-    if record.alignment is None:
+        found = None if row is None else table.read(row, record.id, samples, options.gaps or "silence")
+    elif record.alignment is not None:
+        found = _read_file(record.alignment, record, samples, options)
+    else:
         return None
-    between = gaps or "refuse"
-    archive, _, member = record.alignment.partition(_MEMBER)
-    path = Path(record.alignment)
-    match path.suffix.lower():
-        case ".phn" if not member:
-            return read_phn(path, record.id, gaps=between, sampling_rate=SAMPLING_RATE, duration=samples)
-        case ".textgrid" if not member:
-            return read_textgrid(path, record.id, gaps=between, duration=samples)
-        case ".textgrid" | ".phn":
-            text = decode_text(_archive(archive, os.getpid()).read(member), record.alignment)
-            if path.suffix.lower() == ".phn":
-                return parse_phn(text, record.alignment, record.id, SAMPLING_RATE, samples, between)
-            grid = parse_textgrid(text, record.alignment)
-            return textgrid_alignment(
-                grid, record.id, tier="phones", gaps=between, sampling_rate=SAMPLING_RATE, duration=samples
-            )
-        case ".ctm":
-            return _from_ctm(path, record, samples, between)
-        case other:
-            raise AlignmentError(
-                f"{record.alignment}: no reader for alignments that end in {other or 'nothing'} there"
-            )
+    if found is not None:
+        phone_set(options.phone_set).require_labels(found.labels, found.utterance_id)
+    return found
+
+
+def _read_file(source: str, record: Record, samples: int, options: ReadingOptions) -> Alignment:
+    """The alignment in a file, or in a member of an archive."""
+    gaps = options.gaps or "refuse"
+    archive, _, member = source.partition(_MEMBER)
+    suffix = Path(source).suffix.lower()
+    if suffix == ".ctm" and not member:
+        return _from_ctm(Path(source), record, samples, gaps)
+    if suffix not in SUFFIXES:
+        raise AlignmentError(f"{source}: is not an alignment file (.TextGrid, .phn or .ctm)")
+    text = (
+        decode_text(_archive(archive, os.getpid()).read(member), source)
+        if member
+        else read_text(Path(source))
+    )
+    if suffix == ".phn":
+        return parse_phn(text, source, record.id, SAMPLING_RATE, samples, gaps)
+    grid = parse_textgrid(text, source)
+    return textgrid_alignment(
+        grid, record.id, tier=options.tier, gaps=gaps, sampling_rate=SAMPLING_RATE, duration=samples
+    )
 
 
 def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment:
     alignments = _ctm(str(path), path.stat().st_mtime_ns, gaps)
-    name = next((name for name in (record.id, Path(record.audio).stem) if name in alignments), None)
+    names = (record.id, Path(record.audio).stem, path.stem)
+    name = next((name for name in names if name in alignments), None)
     if name is None:
         raise AlignmentError(
             f"{path}: has no segment of {record.id}; it names {', '.join(list(alignments)[:3])}"

@@ -1,4 +1,4 @@
-"""Alignment files of one line per segment: TIMIT's .phn (and .wrd), and NIST CTM."""
+"""Alignment files with one line per segment: TIMIT's .phn, and NIST CTM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sat_probe.errors import AlignmentError
-from sat_probe.phones.alignment import Alignment, Gaps
+from sat_probe.phones.alignment import SAME_MOMENT, Alignment, Gaps, order_problem
 
 
 def read_text(path: Path) -> str:
@@ -52,9 +52,9 @@ def read_phn(
 
     Args:
         path: the .phn file.
-        utterance_id: how errors call the utterance; the file by default.
+        utterance_id: name of the utterance in error messages; the file by default.
         gaps: what time between two segments means; see :meth:`Alignment.from_seconds`.
-        sampling_rate: of the audio whose samples it counts.
+        sampling_rate: of the audio whose samples the file counts.
         duration: samples of audio, if known.
 
     Raises:
@@ -67,48 +67,29 @@ def read_phn(
 def parse_phn(
     text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None, gaps: Gaps = "refuse"
 ) -> Alignment:
-    """Parse the text of a .phn file; ``name`` stands for it in errors (see :func:`read_phn`)."""
+    """Parse the text of a .phn file; ``name`` is its name in error messages (see :func:`read_phn`)."""
     starts: list[int] = []
     ends: list[int] = []
     labels: list[str] = []
+    lines: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        where = f"{name}, line {number}"
         fields = line.split()
         if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             raise AlignmentError(
-                f"{where}: expected 'start end label' with times in samples, found {line.strip()!r}"
+                f"{name}, line {number}: expected 'start end label' with times in samples, found {line.strip()!r}"
             )
-        start, end = int(fields[0]), int(fields[1])
-        if end <= start:
-            raise AlignmentError(
-                f"{where}: {fields[2]!r} ends at sample {end}, not after its start at {start}"
-            )
-        if ends and (start < ends[-1] or (start > ends[-1] and gaps == "refuse")):
-            problem = "overlap" if start < ends[-1] else "leave a gap"
-            raise AlignmentError(
-                f"{where}: {fields[2]!r} starts at sample {start}, but {labels[-1]!r} ends at {ends[-1]}: "
-                f"the segments {problem}"
-            )
-        starts.append(start)
-        ends.append(end)
+        starts.append(int(fields[0]))
+        ends.append(int(fields[1]))
         labels.append(fields[2])
-    alignment = Alignment(
-        utterance_id, np.array(starts), np.array(ends), tuple(labels), sampling_rate, duration
-    )
+        lines.append(number)
+    times = np.array(starts), np.array(ends)
+    problem = order_problem(*times, labels, lambda sample: f"sample {sample}", gaps=gaps)
+    if problem is not None:
+        raise AlignmentError(f"{name}, line {lines[problem[0]]}: {problem[1]}")
+    alignment = Alignment(utterance_id, *times, tuple(labels), sampling_rate, duration)
     return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
-
-
-def write_phn(alignment: Alignment, path: str | Path) -> None:
-    """Write ``start end label`` lines with times in samples, as TIMIT does."""
-    rows = zip(alignment.starts, alignment.ends, alignment.labels, strict=True)
-    Path(path).write_text("".join(f"{start} {end} {label}\n" for start, end, label in rows), encoding="utf-8")
-
-
-def read_words(path: str | Path) -> str:
-    """The transcript of a TIMIT .wrd file: its words, which may leave gaps."""
-    return " ".join(line.split()[2] for line in read_text(Path(path)).splitlines() if len(line.split()) == 3)
 
 
 def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16_000) -> dict[str, Alignment]:
@@ -123,7 +104,7 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16
         AlignmentError: with file and line, for a malformed line or an overlap; for a gap with ``gaps="refuse"``.
     """
     path = Path(path)
-    found: dict[str, list[tuple[float, float, str]]] = {}
+    found: dict[str, list[tuple[float, float, str, int]]] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith(";;"):
             continue
@@ -139,16 +120,20 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16
             ) from error
         if not (start >= 0 and 0 < duration < float("inf")):
             raise AlignmentError(f"{where}: {label!r} starts at {start_field} s and lasts {duration_field} s")
-        rows = found.setdefault(utterance, [])
-        if rows and start < rows[-1][1] - 1e-3:
-            raise AlignmentError(
-                f"{where}: {label!r} starts at {start:.4f} s, before the end of {rows[-1][2]!r} at "
-                f"{rows[-1][1]:.4f} s: the segments of {utterance} overlap"
-            )
-        rows.append((start, start + duration, label))
+        found.setdefault(utterance, []).append((start, start + duration, label, number))
     alignments = {}
     for utterance, rows in found.items():
-        starts, ends, labels = zip(*rows, strict=True)
+        starts, ends, labels, lines = zip(*rows, strict=True)
+        problem = order_problem(
+            np.array(starts),
+            np.array(ends),
+            labels,
+            lambda time: f"{time:.4f} s",
+            tolerance=SAME_MOMENT,
+            gaps=gaps,
+        )
+        if problem is not None:
+            raise AlignmentError(f"{path}, line {lines[problem[0]]}: {problem[1]}")
         try:
             alignments[utterance] = Alignment.from_seconds(
                 utterance, starts, ends, labels, gaps=gaps, sampling_rate=sampling_rate

@@ -1,4 +1,4 @@
-"""Alignments as a table: a row per utterance with a list of phones, the schema of gilkeyio/librispeech-alignments."""
+"""Tables of alignments: one row per utterance with a list of phones, as in gilkeyio/librispeech-alignments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment, Gaps
-from sat_probe.phones.corpora.records import Record
+from sat_probe.phones.record import Record
 
 COLUMNS = {"id": "id", "phones": "phonemes", "phone": "phoneme"}
 
@@ -18,12 +18,12 @@ class AlignmentTable:
     """A `datasets.Dataset` of alignments, looked up by utterance id.
 
     Each row has an ``id`` and ``phonemes``, a list of ``{"phoneme": "AH0", "start": 0.33, "end": 0.4}`` in seconds. The
-    published table leaves silence out, so time between phones is silence unless said otherwise.
+    published table leaves silence out, so time between phones is silence by default.
 
     Args:
         dataset: the table; only the two columns are read.
         columns: our names of its columns ("id", "phones", "phone") -> its own.
-        name: how errors call it.
+        name: its name in error messages.
 
     Raises:
         AlignmentError: if it lacks a column.
@@ -66,7 +66,7 @@ class AlignmentTable:
         return self._rows.get(utterance_id)
 
     def locate(self, record: Record) -> Record:
-        """The record with the row of its id or of its audio's name; without one, if there is none."""
+        """The record with the row of its id or of its audio's name, if there is one."""
         rows = (self.row_of(name) for name in (record.id, Path(record.audio).stem))
         return replace(record, alignment=None, table_row=next((row for row in rows if row is not None), None))
 
@@ -78,26 +78,38 @@ class AlignmentTable:
 
 
 def alignment_from_phones(
-    phones: list[dict[str, Any]] | None,
-    utterance_id: str,
-    samples: int,
-    gaps: Gaps,
-    columns: Mapping[str, str] = COLUMNS,
+    phones: Any, utterance_id: str, samples: int, gaps: Gaps, columns: Mapping[str, str] = COLUMNS
 ) -> Alignment | None:
-    """An alignment from a list of phones with start and end in seconds; None for no phones.
+    """Return the alignment in a cell of a table; None for no phones.
+
+    Args:
+        phones: a list of ``{"phoneme": ..., "start": ..., "end": ...}`` in seconds, or one such mapping of lists.
+        utterance_id: named in errors.
+        samples: duration of the audio, in samples at 16 kHz.
+        gaps: what unlabelled time means.
+        columns: `columns["phone"]` is the field of the label.
 
     Raises:
-        AlignmentError: as :meth:`Alignment.from_seconds`, or if an entry lacks a field.
+        AlignmentError: as :meth:`Alignment.from_seconds`, or if the cell has another form.
     """
     if not phones:
         return None
-    field = columns["phone"]
+    wanted = ("start", "end", columns["phone"])
     try:
-        starts, ends, labels = zip(
-            *((phone["start"], phone["end"], phone[field]) for phone in phones), strict=True
+        starts, ends, labels = (
+            list(phones[name]) if isinstance(phones, Mapping) else [phone[name] for phone in phones]
+            for name in wanted
         )
+        if not starts:
+            return None
+        return Alignment.from_seconds(utterance_id, starts, ends, labels, gaps=gaps, duration=samples)
     except KeyError as error:
+        there = phones if isinstance(phones, Mapping) else phones[0]
         raise AlignmentError(
-            f"{utterance_id}: a phone of its alignment has no {error.args[0]!r}; it has {', '.join(phones[0])}"
+            f"{utterance_id}: a phone of its alignment has no {error.args[0]!r}; it has {', '.join(there)}"
         ) from error
-    return Alignment.from_seconds(utterance_id, starts, ends, labels, gaps=gaps, duration=samples)
+    except TypeError as error:
+        raise AlignmentError(
+            f"{utterance_id}: phones must be a list of {{{', '.join(wanted)}}} with times in seconds, "
+            f"found {str(phones)[:60]!r}"
+        ) from error

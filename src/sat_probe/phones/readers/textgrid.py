@@ -1,4 +1,4 @@
-"""Praat TextGrids as the Montreal Forced Aligner writes them: read in the long and short text format, written long."""
+"""Praat TextGrids: read in the long and the short text format, written in the long one."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sat_probe.errors import AlignmentError
-from sat_probe.phones.alignment import DURATION_TOLERANCE, Alignment, Gaps
+from sat_probe.phones.alignment import DURATION_TOLERANCE, SAME_MOMENT, Alignment, Gaps, order_problem
 from sat_probe.phones.readers.phn_ctm import read_text
 from sat_probe.phones.readers.praat_text import PraatData
-
-_SAME_MOMENT = 1e-3  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalTier:
-    """One interval tier as the file has it.
+    """One interval tier of a file.
 
     Args:
         name: "words", "phones", "speaker - phones", ...
         starts: (intervals,) seconds.
         ends: (intervals,) seconds.
         labels: (intervals,) text, "" for an empty interval.
-        lines: (intervals,) where each interval stands in the file, from 1.
+        lines: (intervals,) line of each interval in the file, from 1.
     """
 
     name: str
@@ -62,7 +62,9 @@ class TextGrid:
         names = [tier.name for tier in self.interval_tiers] + [
             f"{point} (points)" for point in self.point_tiers
         ]
-        raise AlignmentError(f"{self.name}: has no tier {name!r}; its tiers: {', '.join(names) or 'none'}")
+        raise AlignmentError(
+            f"{self.name}: has no tier {name!r}; its tiers: {', '.join(names) or 'none'}; tier (--tier) names one"
+        )
 
 
 def read_textgrid(
@@ -81,16 +83,16 @@ def read_textgrid(
 
     Args:
         path: the TextGrid.
-        utterance_id: how errors call the utterance; the file by default.
-        tier: which tier.
-        gaps: what time between two intervals means that the file leaves out against Praat's rules; see
+        utterance_id: name of the utterance in error messages; the file by default.
+        tier: the tier to read.
+        gaps: what time between two intervals means, where a file breaks Praat's rules and leaves some out; see
             :meth:`Alignment.from_seconds`.
-        sampling_rate: samples per second that the alignment counts.
+        sampling_rate: samples per second of the alignment.
         duration: samples of the audio; the TextGrid's own end by default.
 
     Raises:
-        AlignmentError: with file and line, if it is no TextGrid, lacks the tier, or has overlapping or gappy
-            intervals; if it spans a time that differs from the audio's by more than 0.1 s.
+        AlignmentError: with file and line, if it is not a TextGrid, lacks the tier, or its intervals overlap or leave
+            gaps; if its duration differs from the audio's by more than 0.1 s.
     """
     grid = parse_textgrid(read_text(Path(path)), str(path))
     return textgrid_alignment(
@@ -124,29 +126,30 @@ def textgrid_alignment(
 
 
 def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
-    position = None
+    place = f"{grid.name}, line {{}} (tier {tier.name!r})"
+    problem = order_problem(
+        np.array(tier.starts),
+        np.array(tier.ends),
+        tier.labels,
+        lambda time: f"{time:g} s",
+        tolerance=SAME_MOMENT,
+        gaps=gaps,
+    )
+    if problem is not None:
+        raise AlignmentError(f"{place.format(tier.lines[problem[0]])}: {problem[1]}")
     for start, end, label, line in zip(tier.starts, tier.ends, tier.labels, tier.lines, strict=True):
-        where = f"{grid.name}, line {line} (tier {tier.name!r})"
-        if end <= start:
-            raise AlignmentError(f"{where}: {label!r} ends at {end:g} s, not after its start at {start:g} s")
-        if start < grid.start - _SAME_MOMENT or end > grid.end + _SAME_MOMENT:
+        if start < grid.start - SAME_MOMENT or end > grid.end + SAME_MOMENT:
             raise AlignmentError(
-                f"{where}: {label!r} spans {start:g} to {end:g} s, but the file {grid.start:g} to {grid.end:g} s"
+                f"{place.format(line)}: {label!r} spans {start:g} to {end:g} s, "
+                f"but the file {grid.start:g} to {grid.end:g} s"
             )
-        late = 0.0 if position is None else start - position
-        if late < -_SAME_MOMENT or (late > _SAME_MOMENT and gaps == "refuse"):
-            raise AlignmentError(
-                f"{where}: {label!r} starts at {start:g} s, but the interval before it ends at {position:g} s: "
-                f"they {'overlap' if late < 0 else 'leave a gap'}"
-            )
-        position = end
 
 
 def parse_textgrid(text: str, name: str) -> TextGrid:
-    """Parse the text of a TextGrid, long or short; ``name`` stands for it in errors.
+    """Parse the text of a TextGrid, long or short; ``name`` is its name in error messages.
 
     Raises:
-        AlignmentError: with the line, where the text is no TextGrid.
+        AlignmentError: with the line, if the text is not a TextGrid.
     """
     data = PraatData(text, name)
     if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
@@ -179,16 +182,16 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
 def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None = None) -> None:
     """Write a TextGrid with the tiers ``words`` (if given) and ``phones``, UTF-8, in Praat's long format.
 
-    Times are written with as many digits as it takes to read back the same sample. Time that an alignment leaves out
-    becomes an empty interval, as a tier must be filled.
+    Times have as many digits as are needed to read back the same sample. Unlabelled time becomes an empty interval,
+    because a tier has no gaps.
 
     Args:
-        path: where to; the folder must exist.
+        path: the file to write; its folder must exist.
         phones: the phones; its duration, or its end, is the TextGrid's.
         words: the words, on the same time axis.
 
     Raises:
-        AlignmentError: if words count other samples, or end after the phones' audio.
+        AlignmentError: if words have another sampling rate, or end after the phones' audio.
     """
     end = max(phones.duration or 0, int(phones.ends[-1]))
     if words is not None and (words.sampling_rate != phones.sampling_rate or words.ends[-1] > end):

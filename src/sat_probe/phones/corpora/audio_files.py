@@ -1,49 +1,22 @@
-"""An utterance as it lies on disk, and the walks that find audio and what lies beside it."""
+"""Audio files of a folder, and the files next to them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sat_probe.audio import AUDIO_SUFFIXES
 from sat_probe.errors import CorpusError
+from sat_probe.phones.record import Record
 
 _ALIGNMENT_SUFFIXES = (".TextGrid", ".textgrid", ".TEXTGRID", ".phn", ".PHN", ".ctm", ".CTM")
-_SUFFIX_ORDER = (
-    ".wav",
-    ".flac",
-    ".sph",
-)  # which file of one stem is read, where a corpus holds several; then by name
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One utterance on disk, before its alignment is read.
-
-    Args:
-        id: unique in its corpus.
-        audio: the audio file.
-        speaker: who speaks, if known.
-        gender: "f" or "m", if known.
-        text: what is said, if known.
-        alignment: the alignment file; ``archive.zip::member`` for one inside an archive.
-        table_row: its row in a table of alignments, where one is used.
-    """
-
-    id: str
-    audio: str
-    speaker: str | None = None
-    gender: str | None = None
-    text: str | None = None
-    alignment: str | None = None
-    table_row: int | None = None
+_SUFFIX_ORDER = (".wav", ".flac", ".sph")  # which of several files of one stem is read; then by name
 
 
 def walk_audio(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder, sorted by path; of files that differ in their suffix alone, one (WAV first).
+    """Yield the audio files below a folder, sorted by path; of files that differ only in suffix, one (WAV first).
 
     Raises:
         CorpusError: if a folder cannot be read.
@@ -71,9 +44,17 @@ def _preference(path: Path) -> tuple[int, str]:
 
 
 def alignment_beside(audio: Path) -> str | None:
-    """The alignment file of the same stem beside an audio file: TextGrid, then .phn, then .ctm."""
+    """The alignment file of the same stem next to an audio file: TextGrid, then .phn, then .ctm."""
     candidates = (audio.with_suffix(suffix) for suffix in _ALIGNMENT_SUFFIXES)
     return next((str(path) for path in candidates if path.is_file()), None)
+
+
+def record_of_file(audio: Path, utterance_id: str) -> Record:
+    """The record of an audio file with the transcript (.txt or .lab) and the alignment next to it."""
+    transcripts = (audio.with_suffix(suffix) for suffix in (".txt", ".lab"))
+    transcript = next((candidate for candidate in transcripts if candidate.is_file()), None)
+    text = " ".join(transcript.read_text(encoding="utf-8-sig").split()) if transcript else None
+    return Record(utterance_id, str(audio), text=text, alignment=alignment_beside(audio))
 
 
 def split_folder(folder: Path, split: str | None) -> Path:
@@ -91,5 +72,5 @@ def split_folder(folder: Path, split: str | None) -> Path:
 
 
 def first_given(row: Mapping[str, Any], *names: str) -> str | None:
-    """The first of some columns that a row fills, as text."""
+    """The first of some columns that has a value in a row, as text."""
     return next((str(row[name]) for name in names if row.get(name) not in (None, "")), None)

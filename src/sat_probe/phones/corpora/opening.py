@@ -1,0 +1,205 @@
+"""Opening a corpus: from a folder, the Hub, a dataset in memory or a list of recordings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sat_probe.errors import CorpusError
+from sat_probe.phones.alignment import Gaps
+from sat_probe.phones.corpora.config import DatasetConfig, HubTable, find_config
+from sat_probe.phones.corpora.digest import listing_parts
+from sat_probe.phones.corpora.hub import load_hub_alignments, open_table, streamed_state
+from sat_probe.phones.corpora.layouts import CorpusScan, detect_layout, holds_tables
+from sat_probe.phones.corpora.place import find_folder, is_saved_dataset, public_name
+from sat_probe.phones.corpora.recordings import recording_rows, recordings
+from sat_probe.phones.corpora.rows import load_folder_rows
+from sat_probe.phones.corpora.table_rows import TableReading, table_rows
+from sat_probe.phones.phone_set import PhoneSet, phone_set
+from sat_probe.phones.readers.lookup import AlignmentLookup, open_alignments
+from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.record import ReadingOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """The keywords of `load_corpus`."""
+
+    configuration: str | None = None
+    data_dir: str | Path | None = None
+    split: str | None = None
+    limit: int | None = None
+    alignments: str | Path | None = None
+    streaming: bool = False
+    phone_set: str | None = None
+    tier: str | None = None
+    gaps: Gaps | None = None
+    sampling_rate: int | None = None
+    drop_sa: bool = False
+    num_proc: int | None = None
+
+    def reading(self, config: DatasetConfig | None = None, default: str = "arpabet-39") -> ReadingOptions:
+        """How labels are read: as asked for, else as the configuration says, else by default."""
+        if config is None:
+            return ReadingOptions(self.phone_set or default, self.gaps, self.tier or "phones")
+        return ReadingOptions(
+            self.phone_set or config.phone_set, self.gaps or config.gaps, self.tier or config.tier or "phones"
+        )
+
+    def refuse(self, what: str, *names: str) -> None:
+        """Raise a CorpusError if one of these keywords is given: it does not apply to ``what``."""
+        for one in fields(self):
+            if one.name in names and getattr(self, one.name) != one.default:
+                raise CorpusError(f"{one.name} does not apply to {what}; leave it out")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCorpus:
+    """The arguments of `Corpus`, and whether its alignments were asked for."""
+
+    name: str
+    split: str | None
+    dataset: Any
+    phone_set: PhoneSet
+    folder: Path | None = None
+    state: Callable[[], Iterable[str]] = tuple
+    promised: bool = False
+
+
+def open_corpus(source: Any, options: CorpusOptions) -> OpenedCorpus:
+    """Open what `load_corpus` takes, except a `Corpus`; errors as there."""
+    if options.limit is not None and options.limit < 1:
+        raise CorpusError(f"a limit of {options.limit} leaves no utterance")
+    if not isinstance(source, str | Path):
+        options.refuse("a corpus in memory", "configuration", "data_dir", "drop_sa")
+        return _of_dataset(source, options) if _is_dataset(source) else _of_recordings(source, options)
+    options.refuse("a corpus given by name or folder", "sampling_rate")
+    name = str(source)
+    config = find_config(name)
+    folder = find_folder(name, options.data_dir, config)
+    shown = public_name(name, folder)
+    if folder is not None and config is None:
+        if is_saved_dataset(folder):
+            from datasets import load_from_disk
+
+            return replace(_of_dataset(load_from_disk(str(folder)), options), name=shown)
+        if holds_tables(folder):
+            return _of_hub(shown, HubTable(str(folder)), None, options)
+    if folder is None:
+        table = config.hub if config is not None and config.hub is not None else HubTable(name)
+        return _of_hub(shown, table, config, options)
+    options.refuse("a corpus on disk", "configuration")
+    return _of_folder(shown, folder, config, options)
+
+
+def _of_folder(name: str, folder: Path, config: DatasetConfig | None, options: CorpusOptions) -> OpenedCorpus:
+    lookup = _lookup(name, None if config is None else config.alignments, options)
+    layout = detect_layout(folder) if config is None else config.layout
+    part = options.split if config is None else config.folder_of(options.split)
+    scan = CorpusScan(layout, folder, part, options.drop_sa, options.limit, lookup)
+    first = next(iter(scan), None)
+    if first is None:
+        raise CorpusError(f"{folder}: holds no audio (WAV, FLAC, OGG, OPUS, MP3 or SPHERE)")
+    reading = options.reading(config, _usual_set(first.alignment))
+    return OpenedCorpus(
+        name,
+        options.split,
+        load_folder_rows(scan, reading, options.streaming, options.num_proc),
+        phone_set(reading.phone_set),
+        folder,
+        partial(listing_parts, scan),
+        promised=lookup is not None or (config is not None and layout == "timit"),
+    )
+
+
+def _of_hub(name: str, table: HubTable, config: DatasetConfig | None, options: CorpusOptions) -> OpenedCorpus:
+    if options.configuration is not None:
+        table = replace(table, configuration=options.configuration)
+    lookup = _lookup(name, None if config is None else config.alignments, options, on_hub=True)
+    reading = options.reading(config)
+    dataset = open_table(table, options.split, options.streaming)
+    how = TableReading(table.repository, reading, table.columns, lookup)
+    return OpenedCorpus(
+        name,
+        options.split or table.default_split,
+        table_rows(dataset, how, options.limit, options.num_proc),
+        phone_set(reading.phone_set),
+        state=partial(_limited, partial(streamed_state, table, options.split), options.limit),
+        promised=lookup is not None,
+    )
+
+
+def _of_dataset(source: Any, options: CorpusOptions) -> OpenedCorpus:
+    split = options.split
+    if isinstance(source, dict):
+        if split is None and len(source) == 1:
+            (split,) = source
+        if split not in source:
+            there = ", ".join(map(str, source)) or "none"
+            raise CorpusError(f"a DatasetDict with the splits {there}; name one with split (--split)")
+        source = source[split]
+    elif split is not None:
+        raise CorpusError(
+            f"split {split!r} does not apply to a Dataset, which is one split; pass a DatasetDict"
+        )
+    if options.streaming and hasattr(source, "to_iterable_dataset"):
+        source = source.to_iterable_dataset()
+    elif hasattr(source, "__len__") and not len(source):
+        raise CorpusError("the dataset has no rows; give at least one")
+    name = source.info.dataset_name or "dataset"
+    lookup, reading = _lookup(name, None, options), options.reading()
+    how = TableReading(name, reading, {}, lookup, options.sampling_rate)
+    found = str(source.split) if split is None and source.split is not None else split
+    about = (name, source.info.config_name, source.info.version, source.split, source.column_names)
+    return OpenedCorpus(
+        name,
+        found,
+        table_rows(source, how, options.limit, options.num_proc),
+        phone_set(reading.phone_set),
+        state=partial(_limited, lambda: [repr(tuple(map(str, about)))], options.limit),
+        promised=lookup is not None,
+    )
+
+
+def _of_recordings(source: Any, options: CorpusOptions) -> OpenedCorpus:
+    options.refuse("a list of recordings", "split")
+    found = recordings(source, options.sampling_rate, options.limit)
+    lookup = _lookup("recordings", None, options)
+    reading = options.reading(default=_usual_set(found[0].record.alignment))
+    dataset = recording_rows(found, reading, lookup)
+    return OpenedCorpus(
+        "recordings", None, dataset, phone_set(reading.phone_set), promised=lookup is not None
+    )
+
+
+def _is_dataset(source: Any) -> bool:
+    """Whether a value is of `datasets`, which whoever has one has imported."""
+    datasets: Any = sys.modules.get("datasets")
+    kinds = ("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict")
+    return datasets is not None and isinstance(source, tuple(getattr(datasets, kind) for kind in kinds))
+
+
+def _usual_set(alignment: str | None) -> str:
+    return "timit-39" if (alignment or "").lower().endswith(".phn") else "arpabet-39"
+
+
+def _limited(state: Callable[[], Iterable[str]], limit: int | None) -> list[str]:
+    return [*state(), f"limit {limit}"]
+
+
+def _lookup(
+    name: str, published: HubTable | None, options: CorpusOptions, on_hub: bool = False
+) -> AlignmentLookup | AlignmentTable | None:
+    """The alignments that were asked for; for a corpus on the Hub, by default those its configuration names."""
+    place = options.alignments
+    if place is None and not (on_hub and published):
+        return None
+    if place is None or str(place) == "hub":
+        if published is None:
+            raise CorpusError(f"{name}: its configuration names no table of alignments on the Hub")
+        return load_hub_alignments(published, options.split)
+    return open_alignments(place)
