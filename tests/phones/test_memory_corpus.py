@@ -152,9 +152,7 @@ class TestAlignments:
         write_audio(tmp_path / "one.wav")
         assert load_corpus(tmp_path, tier="MAU")[0].alignment.labels == ("AA1",)
         assert load_corpus([tmp_path / "one.wav"], tier="MAU", streaming=True)[0].alignment.labels == ("AA1",)
-        with pytest.raises(
-            AlignmentError, match=r"no tier 'phones'; its tiers: MAU; tier .* names one"
-        ):
+        with pytest.raises(AlignmentError, match=r"no tier 'phones'; its tiers: MAU; tier .* names one"):
             load_corpus(tmp_path)
 
     def test_gaps_are_refused_until_they_are_given_a_meaning(self):
