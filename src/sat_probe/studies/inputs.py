@@ -74,8 +74,9 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
         architecture=base_class(type(probed)).__name__,
         layers=probed.num_probed_layers,
         heads_per_layer=probed.num_probed_heads,
-        corpus=shown_name(opened.name),
+        corpus=opened.name,
         configuration=corpus.configuration,
+        corpus_digest=opened.digest,
         frame_hop_ms=1000 * probed.frame_grid.hop_seconds,
         dtype=dtype,
         stored_dtype=None if stored == dtype else stored,
@@ -84,9 +85,7 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
     )
     identity = {
         **described,
-        "corpus": shown_name(opened.name),
-        "utterances": None if opened.is_streaming else len(opened),
-        "limit": corpus.limit,
+        "corpus": opened.digest,
         "alignments": None if corpus.alignments is None else shown_name(corpus.alignments),
     }
     return Inputs(probed, opened, provenance, identity, process)
