@@ -202,7 +202,10 @@ def test_an_output_that_is_something_else_is_refused_before_the_work(tmp_path, c
 def test_without_alignments_it_says_why_there_are_no_phones(model, speech, tmp_path, capfd):
     status, out, err = analyze(capfd, model, "--dataset", speech, "--output", tmp_path / "report")
     assert status == 0, err
-    assert "No phone maps: this speech has no phone alignments. sat-probe align makes them" in out
+    assert (
+        "No phone maps: this speech has no phone alignments. Make them from transcripts with sat-probe align"
+        in out
+    )
     status, out, err = analyze(capfd, model, "--dataset", speech, "--json", "--phone-set", "timit-39")
     assert status == 0, err
     assert err == "Warning: --phone-set timit-39 changes nothing: the corpus has no phone alignments\n"
@@ -215,10 +218,10 @@ def test_without_alignments_it_says_why_there_are_no_phones(model, speech, tmp_p
         (["--limit", "0"], "invalid value for '--limit' / '-n'"),
         (["--limit", "many"], "invalid value for '--limit' / '-n'"),
         (["--limit"], "option '--limit' requires an argument"),
-        (["--datset", "x"], "no such option --datset; did you mean --dataset?"),
-        (["--xyzxyz"], "no such option --xyzxyz."),
+        (["--datset", "x"], "no such option: --datset (Possible options: --dataset, --dtype, --preset)"),
+        (["--xyzxyz"], "no such option: --xyzxyz."),
         (["a", "b"], "(b)"),
-        (["--resume", "--json"], "needs --output"),
+        (["--resume", "--json"], "needs the --output"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments, said, capfd):
@@ -232,7 +235,9 @@ def test_a_misspelt_command_and_what_is_missing_are_one_line(capfd):
     assert run(["analyse"]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert err == "Error: sat-probe: no such command analyse; did you mean analyze? See sat-probe --help\n"
+    assert (
+        err == "Error: sat-probe: no such command 'analyse'. Did you mean 'analyze'? See sat-probe --help\n"
+    )
     assert run(["compare", "one"]) == 2
     assert capfd.readouterr().err == (
         "Error: sat-probe compare: missing argument 'SECOND'. See sat-probe compare --help\n"

@@ -31,7 +31,7 @@ def test_every_parameter_is_explained(name):
 def test_defaults_that_are_no_values_are_shown(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "240")
     assert run(["analyze", "--help"]) == 0
-    assert "[default: (beside the audio)]" in capsys.readouterr().out
+    assert "[default: (next to the audio)]" in capsys.readouterr().out
     assert run(["compare", "--help"]) == 0
     assert "OWNER/NAME[:MODEL[@REVISION]]" in capsys.readouterr().out
 
@@ -40,7 +40,7 @@ def test_paragraphs_fill_the_terminal_and_examples_keep_their_lines(capsys, monk
     monkeypatch.setenv("COLUMNS", "240")
     assert run(["analyze", "--help"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert any("heads.parquet to compute with, figures, and where" in line for line in lines)
+    assert any("heads.parquet to compute with, figures and provenance" in line for line in lines)
     assert lines[lines.index("# the bundled model on the bundled speech, no network needed") + 1] == (
         "sat-probe analyze"
     )

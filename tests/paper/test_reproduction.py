@@ -283,7 +283,7 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
         "control.ctc.steps": 2, "control.ctc.hidden_size": 16, "control.ctc.layers": 1, "control.ctc.batch": 2,
     }  # fmt: skip
     arguments = [
-        "reproduce", "--preset", "paper", "--speech", str(shared_data / "librispeech-sample" / "LibriSpeech"),
+        "reproduce", "--plan", "paper", "--speech", str(shared_data / "librispeech-sample" / "LibriSpeech"),
         "--output", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"),
     ]  # fmt: skip
     for key, value in changes.items():

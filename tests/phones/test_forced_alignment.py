@@ -194,4 +194,4 @@ def test_the_command(small, tmp_path):
     printed = json.loads(result.stdout)
     assert (printed["aligned"], printed["failed"]) == (2, {})
     again = CliRunner().invoke(app, arguments[:-1])
-    assert again.stdout.startswith("0 aligned, 2 there already, 0 failed")
+    assert again.stdout.startswith("0 aligned, 2 kept, 0 failed")

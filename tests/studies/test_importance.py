@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sat_probe.cli import run
-from sat_probe.cli.importance import _advice, _sureness
+from sat_probe.cli.importance_advice import advice, confidence
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
@@ -396,7 +396,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     quick = ["--task", "speakers_utterance", "--ranking", "weight", "--spans", "", "--steps", "1"]
     arguments = ["importance", str(tmp_path / "tiny"), "--limit", "16", "-o", str(tmp_path / "out"), *quick]
     assert run(arguments) == 130
-    assert "goes on with --resume" in capsys.readouterr().err
+    assert "add --resume to continue" in capsys.readouterr().err
     assert points_path(tmp_path, tmp_path / "out").exists()
 
 
@@ -404,7 +404,7 @@ def test_the_command(tmp_path, capsys):
     tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
     arguments = ["importance", str(tmp_path / "tiny"), "--limit", "16", "-o", str(tmp_path / "out")]
     quick = ["--task", "speakers_utterance", "--ranking", "weight", "--spans", "", "--steps", "1"]
-    assert run([*arguments, *quick, "--mode", "frozen", "--tolerance", "1", "--json"]) == 0
+    assert run([*arguments, *quick, "--mode", "frozen", "--max-loss", "1", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [row["removed"] for row in printed["importance"]] == [0, 12]
     assert len(printed["suggestion"]["heads"]["heads"]) == 12
@@ -418,20 +418,20 @@ def test_the_advice_says_how_sure_it_is():
     found = Suggestion(
         ((0, 0),), "weight", None, None, {"a": 0.01, "b": 0.0}, {"a": (0.0, 0.03), "b": (-0.1, 0.01)}
     )
-    assert "Not sure: a may lose up to +0.030, more than 0.02; 9 test utterances cannot tell" in _sureness(
+    assert "Not sure: a could lose up to +0.030, more than 0.02 (9 test utterances)" in confidence(
         found, 0.02, 9
     )
-    assert _sureness(found, 0.03, 50) == (
+    assert confidence(found, 0.03, 50) == (
         "  Sure for this speech: the upper ends are within 0.03 too (50 test utterances)."
     )
-    assert "(9 test utterances; so few make intervals look narrow)" in _sureness(found, 0.03, 9)
+    assert "(9 test utterances; intervals of so few look too narrow)" in confidence(found, 0.03, 9)
     alone = replace(found, intervals={"a": (np.nan, np.nan), "b": (0.0, 0.0)})
-    assert _sureness(alone, 0.03, 1) == "  Not sure: no interval for a (1 test utterance)."
+    assert confidence(alone, 0.03, 1) == "  Not sure: no interval for a (1 test utterance)."
 
 
 def test_a_removal_of_all_heads_is_not_advised_to_refine():
     found = Suggestion(((0, 0), (0, 1)), "weight", None, None, {})
-    assert "--heads 0.0,0.1" in _advice("heads", found, 0.1, all_heads=3)
-    told = _advice("heads", found, 0.1, all_heads=2)
-    assert "All 2 heads can go" in told
+    assert "--heads 0.0,0.1" in advice("heads", found, 0.1, all_heads=3)
+    told = advice("heads", found, 0.1, all_heads=2)
+    assert "All 2 heads can be removed" in told
     assert "--heads" not in told  # sat-probe refine refuses it

@@ -173,7 +173,7 @@ def test_the_command_tells_both_losses_and_how_to_go_on(
     assert "24 steps, masked L1 0.5000 (held out 0.6250), 1000 frames/s" in capsys.readouterr().out
     monkeypatch.setattr(pretraining, "pretrain", cut_off)
     assert run_command(arguments) == 130
-    assert "goes on with --resume" in capsys.readouterr().err
+    assert "add --resume to continue" in capsys.readouterr().err
 
 
 def test_the_loss_goes_down(corpus: Corpus, cache: Path, tmp_path: Path) -> None:

@@ -232,6 +232,10 @@ def test_the_most_global_heads_go_first():
         most_global(heads, 1.2)
 
 
+def same_costs(models, seconds):
+    return [Footprint(1, 1.0, 1.0, 1, (0.9, 1.0, 1.1))] * len(models)
+
+
 def test_the_command(tmp_path, capsys, monkeypatch):
     source, small = tmp_path / "tiny", tmp_path / "small"
     tiny_model("mockingjay").save_pretrained(source)
@@ -254,13 +258,24 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert table["multiply-adds per second of audio"]["ratio"] < 1
     assert AutoProbedModel.from_pretrained(small).present_heads == [[0, 2, 3], [0, 1, 2, 3], [0, 1, 2]]
     assert AutoProbedModel.from_pretrained(small).limited_span == 4
-    assert run(arguments) == 2  # never overwrites
-    capsys.readouterr()
-    monkeypatch.setattr(refinement, "footprint", lambda source, seconds: Footprint(1, 1.0, 1.0, 1))
+    timed = table["real-time factor"]
+    assert timed["before_low"] <= timed["before"] <= timed["before_high"]
+    assert timed["ratio_low"] <= timed["ratio_high"]
+    assert run(arguments) == 2
+    assert "already holds a model; choose a new folder or pass --overwrite" in capsys.readouterr().err
+    monkeypatch.setattr(refinement, "footprints", same_costs)
     assert run([*arguments, "-o", str(tmp_path / "again")]) == 0
     shown = capsys.readouterr().out  # for people: nothing was probed, so no changes are shown
     assert "2 heads removed" in shown
     assert "change" not in shown
+    assert "1.00 (1.00 to 1.00)" in shown  # fastest and slowest round
+    assert run([*arguments, "-o", str(tmp_path / "again"), "--overwrite"]) == 0
+    assert "(replaced another model)" in capsys.readouterr().out
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("years of work")
+    assert run([*arguments, "-o", str(foreign), "--overwrite"]) == 2
+    assert "exists and holds no model" in capsys.readouterr().err
     assert run(["refine", str(source), "-o", str(tmp_path / "x")]) == 2
     assert run(["refine", str(source), "--heads", "9.1", "-o", str(tmp_path / "x")]) == 1
     assert "no head 1 in layer 9" in capsys.readouterr().err
@@ -285,7 +300,7 @@ def curves(folder, losses):
 @pytest.fixture
 def unmeasured(monkeypatch):
     """Costs are not measured, which takes a fresh process for each model."""
-    monkeypatch.setattr(refinement, "footprint", lambda source, seconds: Footprint(1, 1.0, 1.0, 1))
+    monkeypatch.setattr(refinement, "footprints", same_costs)
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -302,7 +317,7 @@ def test_the_command_removes_what_the_curves_of_a_report_allow(tmp_path, capsys)
         "--json",
         "-o",
         str(tmp_path / "small"),
-        "--tolerance",
+        "--max-loss",
     ]
     assert run([*wanted, "0.01"]) == 0
     assert json.loads(capsys.readouterr().out)["removed"] == [[0, 0], [0, 1]]
@@ -316,18 +331,18 @@ def test_the_command_removes_what_the_curves_of_a_report_allow(tmp_path, capsys)
         "--seconds",
         "1",
         "--json",
-        "--tolerance",
+        "--max-loss",
         "0.01",
     ]
     assert run([*every, "-o", str(tmp_path / "one-left")]) == 0  # all could go, but no model is without heads
     assert len(json.loads(capsys.readouterr().out)["removed"]) == 11
     other = ["-o", str(tmp_path / "other")]
     assert run([*wanted, "0.001", *other]) == 1
-    assert "loses as little as 0.001" in capsys.readouterr().err
-    assert run(["refine", source, "--tolerance", "0.1", *other]) == 2
+    assert "stays within a loss of 0.001" in capsys.readouterr().err
+    assert run(["refine", source, "--max-loss", "0.1", *other]) == 2
     assert "needs --report" in capsys.readouterr().err
     analyze_model(tiny_model("mockingjay"), limit=2, progress=False, output=tmp_path / "plain", replicates=2)
-    assert run(["refine", source, "--tolerance", "0.1", "--report", str(tmp_path / "plain"), *other]) == 1
+    assert run(["refine", source, "--max-loss", "0.1", "--report", str(tmp_path / "plain"), *other]) == 1
     assert "no ablation curves; make them with sat-probe importance" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 

@@ -9,36 +9,49 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import DataDir, Limit, Split
+from sat_probe.cli.options import AUDIO_ONLY, AsJson, option, with_groups
 from sat_probe.cli.quiet import quiet
+from sat_probe.studies.choices import CorpusChoice
 
 
-def align(
-    corpus: Annotated[
-        str, typer.Argument(metavar="CORPUS", help="A folder of audio with text, or a corpus by name.")
+@with_groups(
+    AUDIO_ONLY,
+    dataset=Annotated[
+        str,
+        typer.Argument(
+            metavar="CORPUS",
+            help="A folder of audio with its text, a dataset on the Hub (owner/name), or a corpus by name.",
+        ),
     ],
+)
+def align(
+    corpus: CorpusChoice,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the TextGrids, laid out like the audio."
+        option(
+            "--output", "-o", metavar="DIR", help="Folder for the TextGrids, with the layout of the audio."
         ),
     ],
-    data_dir: DataDir = None,
-    split: Split = None,
-    limit: Limit = None,
     lexicon: Annotated[
         Path | None,
-        typer.Option(
-            "--lexicon", help="Pronunciations of words the dictionary lacks: WORD PH PH PH, one a line."
+        option(
+            "--lexicon",
+            metavar="FILE",
+            help="Pronunciations of words that the dictionary lacks, one per line: WORD PH PH PH.",
         ),
     ] = None,
-    num_proc: Annotated[int, typer.Option("--num-proc", "-j", min=1, help="Processes.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Align again what is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    num_proc: Annotated[
+        int, option("--num-proc", "-j", min=1, help="Number of processes.", show_default=True)
+    ] = 1,
+    overwrite: Annotated[
+        bool, option("--overwrite", help="Replace the TextGrids in --output instead of keeping them.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Align English text to audio, offline, and write one TextGrid per utterance (tiers words and phones).
 
-    Interrupted, the same command goes on where it stopped. Needs pip install 'sat-probe\\[align]'.
+    An interrupted run continues with the same command. Needs an extra: pip install -c constraints.txt '.\\[align]' in
+    a checkout.
 
     [bold]sat-probe align my/recordings -o alignments -j 4[/bold]
 
@@ -49,11 +62,9 @@ def align(
     from tqdm import tqdm
 
     from sat_probe.phones.align_corpus import align_corpus, failures
-    from sat_probe.phones.corpora.corpus import load_corpus
+    from sat_probe.studies.inputs import open_corpus
 
-    loaded = load_corpus(
-        corpus, data_dir=data_dir, split=split, limit=limit, num_proc=num_proc if num_proc > 1 else None
-    )
+    loaded = open_corpus(corpus)
     with tqdm(total=len(loaded), unit="utterance", desc="Aligning", file=sys.stderr, disable=None) as bar:
         run = align_corpus(
             loaded,
@@ -80,6 +91,4 @@ def align(
         typer.echo(json.dumps(result, indent=2))
         return
     speed = f", {run.real_time_factor:.3f} x real time per core" if run.real_time_factor is not None else ""
-    typer.echo(
-        f"{run.aligned} aligned, {run.present} there already, {len(run.failed)} failed{speed}: {run.output}"
-    )
+    typer.echo(f"{run.aligned} aligned, {run.present} kept, {len(run.failed)} failed{speed}: {run.output}")

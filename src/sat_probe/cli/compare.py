@@ -1,4 +1,4 @@
-"""`sat-probe compare`: two reports of models of one shape, head by head."""
+"""`sat-probe compare`: two reports of models with the same layers and heads, head by head."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import Annotated
 
 import typer
+
+from sat_probe.cli.options import AsJson
 
 _SHOWN = ("globalness", "verticality", "diagonality")
 
@@ -21,11 +23,11 @@ def compare(
     everything: Annotated[
         bool, typer.Option("--all", help="Show every head, not only those that changed.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one row per head as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """What became of each head: its category in both reports, and how far its metrics moved (second - first).
+    """Compare two reports head by head: both categories, and the change of each metric (second - first).
 
-    The models must have the same layers and heads: before and after fine-tuning, two seeds, two corpora.
+    The models must have the same layers and heads, as before and after fine-tuning, or with two seeds.
 
     [bold]Examples[/bold]
 

@@ -1,4 +1,4 @@
-"""`sat-probe convert-mockingjay`: an original checkpoint becomes a transformers folder."""
+"""`sat-probe convert-mockingjay`: convert an original checkpoint to a folder that transformers loads."""
 
 from __future__ import annotations
 
@@ -8,30 +8,38 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import AsJson, option
+
 
 def convert_mockingjay(
     checkpoint: Annotated[Path, typer.Argument(metavar="FILE.ckpt", help="The original checkpoint.")],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="New folder to write.")],
     features: Annotated[
         str | None,
-        typer.Option(
-            help="What the model reads, where the file does not tell: online_log_mel, legacy_mel, ..."
+        option(
+            "--features",
+            metavar="NAME",
+            help="Features the model reads, if the file does not say: online_log_mel, legacy_mel, ...",
         ),
     ] = None,
     targets: Annotated[
-        str | None, typer.Option(help="What it reconstructs, where the file does not tell.")
+        str | None,
+        option("--targets", metavar="NAME", help="Features it reconstructs, if the file does not say."),
     ] = None,
     chunked: Annotated[
-        bool, typer.Option("--chunked", help="Cut long utterances as s3prl does, to match its numbers.")
+        bool,
+        typer.Option(
+            "--chunked", help="Cut long utterances into chunks as s3prl does, to reproduce its numbers."
+        ),
     ] = False,
     with_code: Annotated[
         bool, typer.Option("--with-code", help="Add the modelling code, for use without sat-probe.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert an original Mockingjay, TERA or AudioALBERT checkpoint for transformers.
 
-    Files of all three code bases are read (legacy, v0.1.0, s3prl), without running anything that is in them.
+    Reads files of all three code bases (legacy, v0.1.0, s3prl) without running any code in them.
 
     Example:  sat-probe convert-mockingjay states-500000.ckpt mockingjay-large
     """

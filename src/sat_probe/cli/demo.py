@@ -4,62 +4,65 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import AsJson, option, with_groups
+from sat_probe.studies.choices import ModelChoice
 
+
+@with_groups()
 def demo(
-    report: Annotated[
+    model: ModelChoice,
+    models: Annotated[
         list[str] | None,
-        typer.Option(
-            "--report",
-            "-r",
-            metavar="DIR|OWNER/NAME",
-            help="A saved report, or one on the Hub, to browse and compare; give it several times for more.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
+        option(
             "--model",
             "-m",
             metavar="MODEL",
-            help="Offer this model too (a folder, or org/name on the Hub); give it several times for more.",
-            show_default=False,
+            help="Offer this model too: a folder, org/name or org/name@revision. Repeatable.",
+        ),
+    ] = None,
+    report: Annotated[
+        list[str] | None,
+        option(
+            "--report",
+            "-r",
+            metavar="DIR|OWNER/NAME",
+            help="A saved report, or one on the Hub, to browse and compare. Repeatable.",
         ),
     ] = None,
     max_seconds: Annotated[
-        float, typer.Option("--max-seconds", min=1, help="Longest recording that is analysed.")
+        float, option("--max-seconds", min=1, help="Longest recording that is analysed.", show_default=True)
     ] = 20.0,
     host: Annotated[
         str | None,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"
-        ),
+        option("--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--port",
             "-p",
             min=1,
             max=65535,
             help="Port to listen on.",
-            show_default="the first free one from 7860 on",
+            show_default="the first free one from 7860",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """See, hear and switch off the heads of a speech model, in the browser, until Ctrl-C.
 
-    Needs pip install 'sat-probe\\[demo]'. Starts with the bundled model; nothing is sent anywhere.
+    Starts with MODEL, and offers the bundled model and those of the presets too. Nothing is sent anywhere. Needs an
+    extra: pip install -c constraints.txt '.\\[demo]' in a checkout.
 
     sat-probe demo
 
-    sat-probe demo --report sat-probe-report --model facebook/hubert-base-ls960
+    sat-probe demo facebook/hubert-base-ls960 --report sat-probe-report
     """
     from sat_probe.demo import require_gradio
 
@@ -70,10 +73,14 @@ def demo(
 
     for source in report or ():
         if Path(source).exists() or source.startswith((".", "~")) or source.partition(":")[0].count("/") != 1:
-            HeadReport.load(source)  # a folder that is none is told now, not to the visitor who chooses it
-    models = preset_models()
-    models |= named_models(name for name in model or () if name not in models)
-    settings = DemoSettings(models, tuple(report or ()), max_seconds)
+            HeadReport.load(source)  # raises now, not when a visitor chooses it
+    first = {} if model.is_bundled else {model.name: model}
+    more = {**preset_models(), **named_models(models or ())}
+    where = {
+        name: getattr(model, name) for name in ("allow_pickle", "device", "dtype") if getattr(model, name)
+    }
+    offered = first | {label: replace(one, **where) for label, one in more.items() if label not in first}
+    settings = DemoSettings(offered, tuple(report or ()), max_seconds)
     app = serve(settings, host=host, port=port, block=False, quiet=True)
     typer.echo(json.dumps({"url": app.local_url}) if as_json else f"Open {app.local_url} (Ctrl-C stops)")
     try:

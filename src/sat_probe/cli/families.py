@@ -1,23 +1,23 @@
-"""`sat-probe families`: which speech encoders can be probed."""
+"""`sat-probe families`: the speech encoders that can be probed."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import AsJson
+
 
 def families(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the table, and what is refused and why, as JSON.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Which speech encoders can be probed: frame rate, padded batches, limits.
+    """List the speech encoders that can be probed: frame rate, padded batches, limits.
 
-    Whole models (Whisper, SpeechT5, Voxtral ...) load as their encoder. [bold]hop[/bold] and [bold]first[/bold]: time
-    between frame centres, and the centre of the first frame, of the default configuration. [bold]batch[/bold]: whether
-    utterances of different length can share one; the others are run one by one, so that padding changes nothing.
+    Of whole models (Whisper, SpeechT5, Voxtral ...) the encoder is loaded. [bold]hop[/bold] is the time between frame
+    centres, [bold]first[/bold] the centre of the first frame, in the default configuration. [bold]batch[/bold] says
+    whether utterances of different lengths can share a batch; otherwise they run one by one, so that padding changes
+    no number.
 
     [bold]Examples[/bold]
 

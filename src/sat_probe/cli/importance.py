@@ -1,100 +1,97 @@
-"""`sat-probe importance`: which heads can go, and what is lost with them."""
+"""`sat-probe importance`: curves of what is lost when heads are removed."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from sat_probe.cli.options import Alignments, DataDir, Dataset, Device, Limit, MissingPhones, Model, Split
+from sat_probe.cli.importance_advice import advice, confidence
+from sat_probe.cli.options import (
+    AsJson,
+    MaxLoss,
+    MissingPhones,
+    Resume,
+    Seed,
+    Task,
+    keywords,
+    option,
+    with_groups,
+)
 from sat_probe.cli.quiet import quiet
-
-if TYPE_CHECKING:
-    from sat_probe.studies.importance.suggestion import Suggestion
-
-FEW = 20  # test utterances; a percentile bootstrap of fewer is too narrow
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
 
 
+@with_groups()
 def importance(
-    model: Model = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    alignments: Alignments = None,
-    split: Split = None,
-    limit: Limit = None,
+    model: ModelChoice,
+    corpus: CorpusChoice,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
+        Path, option("--output", "-o", metavar="DIR", help="Folder for the report.", show_default=True)
     ] = Path("sat-probe-importance"),
-    task: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--task",
-            help="reconstruction, phones_linear, phones_hidden, speakers_frame, speakers_utterance; may be repeated; "
-            "all that the corpus has labels for if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    task: Task = None,
     ranking: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--ranking",
+            metavar="NAME",
             help="globalness, verticality, diagonality, weight, gradient, leave_one_out, random, or module:function, "
-            "a function of the report that gives a number per head; may be repeated; all named ones if left out.",
-            show_default=False,
+            "a function of the report that gives a number per head. Repeatable.",
+            show_default="every named ranking",
         ),
     ] = None,
     spans: Annotated[
-        str, typer.Option("--spans", help="Frames that attention may reach; empty for none.")
+        str,
+        option(
+            "--spans", metavar="LIST", help="Attention spans in frames; empty for none.", show_default=True
+        ),
     ] = "50,25,15,5,3,2,1,0",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Parts that the heads are removed in.")] = 6,
+    steps: Annotated[
+        int, option("--steps", min=1, help="Number of steps in which heads are removed.", show_default=True)
+    ] = 6,
     mode: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--mode",
-            help="retrain: a probe for each ablated model; frozen: the intact model's; both if left out.",
-            show_default=False,
+            metavar="NAME",
+            help="retrain: train a probe for each ablated model; frozen: keep the probe of the intact model. "
+            "Repeatable.",
+            show_default="both",
         ),
     ] = None,
     layer: Annotated[
-        str, typer.Option("--layer", help="Hidden state to probe: 0 the embedding, -1 the last, or weighted.")
+        str,
+        option(
+            "--layer",
+            metavar="N|weighted",
+            help="Hidden state to probe: 0 is the embedding, -1 the last; or a weighted mean of all.",
+            show_default=True,
+        ),
     ] = "-1",
     missing_phones: MissingPhones = "refuse",
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            min=0.0,
-            help="Suggest the most heads to remove, and the shortest span, that lose no more: 0.01 is one point of "
-            "accuracy, or 1 % of L1.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Device = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of split, probes and intervals.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was interrupted: same arguments.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    max_loss: MaxLoss = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove heads in many orders, limit attention, and probe what is left: the curves of which heads matter.
+    """Measure which heads matter: remove them in many orders, limit attention spans, and probe every ablated model.
 
-    Speech is reconstructed, phones and speakers are told from the hidden states of every ablated model.
+    Probes reconstruct the speech and classify phones and speakers from the hidden states of each ablated model.
 
     [bold]Examples[/bold]
 
     [dim]# the bundled model on the bundled speech[/dim]
     sat-probe importance
 
-    [dim]# what can go from a model at one point of accuracy[/dim]
-    sat-probe importance org/model --dataset timit --data-dir TIMIT --tolerance 0.01 -o hubert
+    [dim]# what can be removed at a loss of one point of accuracy[/dim]
+    sat-probe importance org/model --dataset timit --data-dir TIMIT --max-loss 0.01 -o hubert
 
-    The report has the table [bold]importance.parquet[/bold] and its figures beside everything about the heads.
+    The report holds the table [bold]importance.parquet[/bold] and its figures, and the head analysis of the model.
     """
     from sat_probe.reports.report_folder import check_destination
 
@@ -118,28 +115,22 @@ def importance(
     given |= {} if mode is None else {"modes": mode}
     try:
         report = head_importance(
-            model,
-            dataset,
-            Options(**given),
+            **keywords(model, corpus),
+            options=Options(**given),
             metrics=metrics,
-            data_dir=data_dir,
-            alignments=alignments,
-            split=split,
-            limit=limit,
-            device=device,
             output=output,
             resume=resume,
             progress=sys.stderr.isatty(),
         )
     except KeyboardInterrupt:
-        typer.echo("The finished points are kept: the same command goes on with --resume.", err=True)
+        typer.echo("The finished points were kept; add --resume to continue.", err=True)
         raise
     table = report.tables["importance"]
     found = {}
-    if tolerance is not None:
+    if max_loss is not None:
         probes = (mode or ["retrain"])[0]
         found = {
-            kind: suggest(table, tolerance, kind, probes, report.tables["importance_counts"])
+            kind: suggest(table, max_loss, kind, probes, report.tables["importance_counts"])
             for kind in ("heads", "span")
             if (table["kind"] == kind).any()
         }
@@ -148,50 +139,17 @@ def importance(
         shown = {kind: None if one is None else asdict(one) for kind, one in found.items()}
         typer.echo(json.dumps({"importance": rows, "suggestion": shown}))
         return
-    for kind, one in found.items():
-        typer.echo(_advice(kind, one, tolerance, len(report.heads)))
-        if one is not None and tolerance is not None:
-            typer.echo(_sureness(one, tolerance, report.provenance["importance"]["split"]["test"]))
+    if max_loss is not None:
+        tested = report.provenance["importance"]["split"]["test"]
+        for kind, one in found.items():
+            typer.echo(advice(kind, one, max_loss, len(report.heads)))
+            if one is not None:
+                typer.echo(confidence(one, max_loss, tested))
     typer.echo(f"Report: {output}")
 
 
-def _advice(kind: str, found: Suggestion | None, tolerance: float | None, all_heads: int) -> str:
-    """What may go, with the option of `sat-probe refine` that takes it away."""
-    if found is None:
-        return f"No {'removal of heads' if kind == 'heads' else 'span'} loses as little as {tolerance:g}."
-    lost = ", ".join(
-        f"{name} {loss:+.3f} ({found.intervals[name][0]:+.3f} to {found.intervals[name][1]:+.3f})"
-        for name, loss in found.losses.items()
-    )
-    if kind == "span":
-        return (
-            f"Attention may be limited (lost: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
-        )
-    if len(found.heads) == all_heads:
-        return (
-            f"All {all_heads} heads can go (lost: {lost}): these probes do not need attention. sat-probe refine "
-            "keeps one head at least; with --report and --tolerance it takes the step before."
-        )
-    named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
-    return f"{len(found.heads)} heads can go by {found.ranking} (lost: {lost}):\n  --heads {named}"
-
-
-def _sureness(found: Suggestion, tolerance: float, tested: int) -> str:
-    """Whether the intervals of the losses, and not only the losses, stay within the tolerance."""
-    spoken = "1 test utterance" if tested == 1 else f"{tested} test utterances"
-    ends = {name: high for name, (_, high) in found.intervals.items()}
-    unknown = [name for name in found.losses if not math.isfinite(ends.get(name, math.nan))]
-    if unknown:
-        return f"  Not sure: no interval for {', '.join(unknown)} ({spoken})."
-    worst = max(ends, key=lambda name: ends[name])
-    if ends[worst] > tolerance:
-        return f"  Not sure: {worst} may lose up to {ends[worst]:+.3f}, more than {tolerance:g}; {spoken} cannot tell."
-    few = "; so few make intervals look narrow" if tested < FEW else ""
-    return f"  Sure for this speech: the upper ends are within {tolerance:g} too ({spoken}{few})."
-
-
 def _rankings(names: list[str] | None) -> tuple[list[str] | None, dict[str, Any]]:
-    """Named rankings, and functions of the user's by their name."""
+    """Return the named rankings, and the user's own functions by name."""
     if names is None:
         return None, {}
     metrics = {}
@@ -213,4 +171,4 @@ def _whole(text: str, option: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no whole number", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is not a whole number", param_hint=option) from None

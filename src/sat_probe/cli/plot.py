@@ -1,4 +1,4 @@
-"""`sat-probe plot`: draw the figures and the page of a saved report again."""
+"""`sat-probe plot`: redraw the figures and the page of a saved report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from sat_probe.cli.options import AsJson
 
 
 def plot(
@@ -20,11 +22,11 @@ def plot(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the pictures; the report's own if left out.",
-            show_default=False,
+            help="Folder for the pictures.",
+            show_default="the report",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw all figures (SVG and PNG) and report.html from a saved report; no model is loaded.
 

@@ -9,44 +9,59 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import DataDir, Limit, Split, dataset_option
+from sat_probe.cli.options import AUDIO_ONLY, CORPUS, AsJson, Resume, Strict, option, with_groups
 from sat_probe.cli.quiet import quiet
+from sat_probe.studies.choices import CorpusChoice
 
 
+@with_groups(
+    AUDIO_ONLY,
+    dataset=Annotated[
+        str,
+        option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            panel=CORPUS,
+            help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name.",
+        ),
+    ],
+)
 def pretrain(
-    dataset: Annotated[str, dataset_option("Any folder of audio, or a corpus by name.")],
+    corpus: CorpusChoice,
     c_num: Annotated[
-        int, typer.Option("--c-num", help="Frames masked together, a multiple of R: 3, 6, 9 make M3, M6, M9.")
+        int,
+        option(
+            "--c-num",
+            metavar="FRAMES",
+            help="Number of frames masked together, a multiple of the downsampling rate: 3, 6, 9 make M3, M6, M9.",
+        ),
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."
-        ),
+        option("--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."),
     ],
     config: Annotated[
-        str, typer.Option("--config", help="A configuration of the package, or a YAML file.")
+        str,
+        option(
+            "--config", metavar="NAME|FILE", help="Recipe: small, large, or a YAML file.", show_default=True
+        ),
     ] = "small",
-    data_dir: DataDir = None,
-    split: Split = None,
-    limit: Limit = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --output from its last checkpoint.")
-    ] = False,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of cached features.", show_default="~/.cache/sat_probe"),
+        option(
+            "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
+        ),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first bad audio file instead of skipping it.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    strict: Strict = False,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Pre-train a Mockingjay with masked reconstruction.
+    """Pre-train a Mockingjay by masked reconstruction.
 
     sat-probe pretrain --c-num 3 --config small --dataset speech/ --output M3
 
-    A killed run continues with --resume and ends as if nothing had happened.
+    Resuming a killed run with --resume gives the same model as an uninterrupted run.
     """
     quiet()
 
@@ -54,15 +69,15 @@ def pretrain(
     from tqdm import tqdm
     from transformers.utils import logging as transformers_logging
 
-    from sat_probe.phones.corpora.corpus import load_corpus
+    from sat_probe.studies.inputs import open_corpus
     from sat_probe.studies.pretraining.recipe import load_recipe, recipe_commit
     from sat_probe.studies.pretraining.run import pretrain as run_pretraining
 
     transformers_logging.set_verbosity_error()
     recipe = load_recipe(config)
-    corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit)
+    speech = open_corpus(corpus)
     with tqdm(
-        total=len(corpus),
+        total=len(speech),
         unit="file",
         desc="features",
         leave=False,
@@ -72,7 +87,7 @@ def pretrain(
     ) as bar:
         try:
             result = run_pretraining(
-                corpus,
+                speech,
                 recipe,
                 c_num,
                 output,
@@ -85,7 +100,7 @@ def pretrain(
             )
         except KeyboardInterrupt:
             if (output / "run.json").exists():
-                typer.echo("The last checkpoint is kept: the same command goes on with --resume.", err=True)
+                typer.echo("The last checkpoint was kept; add --resume to continue.", err=True)
             raise
     if not PartialState().is_main_process:
         return

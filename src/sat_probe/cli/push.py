@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import AsJson
 from sat_probe.errors import ConfigurationError
 
 
@@ -23,12 +24,12 @@ def push(
         bool | None,
         typer.Option(
             "--private/--public",
-            help="For a new repository.",
-            show_default="its owner's",
+            help="Visibility of a new repository.",
+            show_default="the default of its owner",
         ),
     ] = None,
     pull_request: Annotated[
-        bool, typer.Option("--pr", help="Open a pull request, do not commit to main.")
+        bool, typer.Option("--pr", help="Open a pull request instead of committing to main.")
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a report of the same model measured on another corpus.")
@@ -45,11 +46,11 @@ def push(
         bool,
         typer.Option("--offer-results", help="Also offer the results to the model's repository."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print where it was published as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Publish a report or a saved model on the Hugging Face Hub, in one commit: it is there as a whole or not at all.
+    """Publish a report or a saved model on the Hugging Face Hub, in one commit.
 
-    Reports of many models share one dataset repository; its card and its tables grow with every push. Needs a token:
+    Reports of many models can share one dataset repository; each push updates its card and its tables. Needs a token:
     [bold]hf auth login[/bold], or HF_TOKEN.
 
     [bold]Examples[/bold]
@@ -58,13 +59,13 @@ def push(
 
     sat-probe push hubert some-lab/heads --pr
 
-    Read it in Python: [bold]HeadReport.from_hub("me/heads", model="org/model")[/bold], or the heads of all models:
+    To read it in Python: [bold]HeadReport.from_hub("me/heads", model="org/model")[/bold], or the heads of all models:
     [bold]load_dataset("me/heads", "heads")[/bold]
     """
     if (folder / "config.json").is_file() and not (folder / "report.json").is_file():
         given = {"--offer-results": offer_results, "--replace": replace, "--example": example is not None}
         if wrong := next((name for name, there in given.items() if there), None):
-            raise ConfigurationError(f"{folder}: is a model; {wrong} is for reports")
+            raise ConfigurationError(f"{folder} holds a model; {wrong} is for reports")
         from sat_probe.models.publishing import push_model_folder
 
         published = push_model_folder(folder, repo, private=private, create_pr=pull_request)
@@ -80,7 +81,7 @@ def push(
             hub.check_offer(report)
         if report.example and example is None and not hub.may_publish_audio(report.provenance.corpus):
             typer.echo(
-                "The example utterance stays here: it is audio whose licence is unknown (--example).",
+                "The example utterance is not published, because the licence of its audio is unknown (--example).",
                 err=True,
             )
         published = push_report(

@@ -1,18 +1,30 @@
-"""`sat-probe refine`: a smaller, faster model without the heads it can do without."""
+"""`sat-probe refine`: remove heads from a model or limit its attention, and save the smaller model."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sat_probe.cli.options import Alignments, DataDir, Limit, MissingPhones, Model, Split, dataset_option
+from sat_probe.cli.options import (
+    CORPUS,
+    AsJson,
+    MaxLoss,
+    MissingPhones,
+    Overwrite,
+    Seed,
+    Task,
+    option,
+    with_groups,
+)
 from sat_probe.cli.quiet import quiet
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -20,155 +32,155 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@with_groups(
+    dataset=Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            metavar="DIR|NAME",
+            rich_help_panel=CORPUS,
+            help="Corpus with speakers or phone alignments: also compare what probes read from both models.",
+            show_default=False,
+        ),
+    ]
+)
 def refine(
-    model: Model = None,
+    model: ModelChoice,
+    corpus: CorpusChoice,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="New folder for the refined model.")
+        Path, option("--output", "-o", metavar="DIR", help="Folder for the refined model.", show_default=True)
     ] = Path("refined"),
     heads: Annotated[
         str | None,
-        typer.Option(
-            "--heads", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0).", show_default=False
-        ),
+        option("--heads", metavar="LIST", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0)."),
     ] = None,
     remove_global: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--remove-global",
+            metavar="SHARE",
             min=0.0,
             max=1.0,
             help="Remove this share of all heads, the most global first.",
-            show_default=False,
         ),
     ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            min=0.0,
-            help="Remove the most heads that lose no more on the curves of --report: 0.01 is one point of accuracy, "
-            "or 1 % of L1.",
-            show_default=False,
-        ),
-    ] = None,
+    max_loss: MaxLoss = None,
     report: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--report",
-            help="Head report that says which heads are global, or (of sat-probe importance) which can go; measured "
-            "on --dataset, or the bundled speech, if left out.",
-            show_default=False,
+            metavar="DIR",
+            help="Report for --remove-global, or report of sat-probe importance for --max-loss.",
+            show_default="measured on --dataset, or the bundled speech",
         ),
     ] = None,
     span: Annotated[
         int | None,
-        typer.Option("--span", min=0, help="Let attention reach this many frames.", show_default=False),
+        option("--span", metavar="FRAMES", min=0, help="Limit attention to this many frames on each side."),
     ] = None,
     span_mode: Annotated[
-        str,
-        typer.Option(
+        Literal["mask", "zero"],
+        option(
             "--span-mode",
-            help="mask: compute the band alone, faster; zero: the paper's, exact but no faster.",
+            help="mask computes only the frames within the span, which is faster; zero is the paper's, no faster.",
+            show_default=True,
         ),
     ] = "mask",
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1.0, help="Audio per pass when measuring before and after.")
-    ] = 30.0,
-    dataset: Annotated[
-        str | None,
-        dataset_option("Corpus with speakers or phone alignments: probe both models on it as well."),
-    ] = None,
-    data_dir: DataDir = None,
-    alignments: Alignments = None,
-    split: Split = None,
-    limit: Limit = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--task",
-            help="What to probe, as for sat-probe importance; may be repeated; all that --dataset has labels for if "
-            "left out.",
-            show_default=False,
+        float,
+        option(
+            "--seconds", min=1.0, help="Audio per pass when time and memory are measured.", show_default=True
         ),
-    ] = None,
+    ] = 30.0,
+    task: Task = None,
     missing_phones: MissingPhones = "refuse",
-    seed: Annotated[int, typer.Option("--seed", help="Of split, probes and intervals.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove heads for good, or limit how far attention reaches, and save the smaller model.
 
-    Prints parameters, multiply-adds, real-time factor and peak memory before and after; with --dataset also what probes
-    still read: reconstruction, phones, speakers.
+    Prints parameters, multiply-adds, real-time factor and peak memory before and after. With --dataset also what probes
+    read from both models: reconstruction, phones, speakers.
 
     [bold]Examples[/bold]
 
-    [dim]# without the more global half of the heads[/dim]
+    [dim]# remove the more global half of the heads[/dim]
     sat-probe refine org/model --remove-global 0.5 -o small
 
-    [dim]# without two heads, and with attention over 15 frames to each side[/dim]
+    [dim]# remove two heads, and limit attention to 15 frames on each side[/dim]
     sat-probe refine --heads 3.1,5.0 --span 15 -o small
 
-    [dim]# as many heads as one point of accuracy allows, by curves that were measured before[/dim]
-    sat-probe refine org/model --report curves --tolerance 0.01 --dataset timit --data-dir TIMIT -o small
+    [dim]# remove as many heads as one point of accuracy allows, by curves of sat-probe importance[/dim]
+    sat-probe refine org/model --report curves --max-loss 0.01 --dataset timit --data-dir TIMIT -o small
 
-    Load it with [bold]AutoProbedModel.from_pretrained("small")[/bold]; transformers' own AutoModel refuses a model
+    Load it with [bold]AutoProbedModel.from_pretrained("small")[/bold]. AutoModel of transformers cannot load a model
     with removed heads.
     """
-    if heads is None and remove_global is None and span is None and tolerance is None:
-        raise typer.BadParameter("nothing to refine: give --heads, --remove-global, --tolerance or --span")
-    if span_mode not in ("mask", "zero"):
-        raise typer.BadParameter(f"{span_mode!r} is neither mask nor zero", param_hint="--span-mode")
-    if missing_phones not in ("refuse", "ignore"):
-        raise typer.BadParameter(
-            f"{missing_phones!r} is neither refuse nor ignore", param_hint="--missing-phones"
-        )
-    if tolerance is not None and report is None:
-        raise typer.BadParameter("needs --report, a folder of sat-probe importance", param_hint="--tolerance")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise typer.BadParameter(f"{output} is there already; choose a new folder", param_hint="--output")
-    named = _parsed(heads)
+    if heads is None and remove_global is None and span is None and max_loss is None:
+        raise typer.BadParameter("nothing to refine: give --heads, --remove-global, --max-loss or --span")
+    if max_loss is not None and report is None:
+        raise typer.BadParameter("needs --report, a folder of sat-probe importance", param_hint="--max-loss")
+    replaced = _check_output(output, overwrite)
+    removed = _parsed(heads)
     quiet()
 
     import pandas as pd
 
-    from sat_probe.phones.corpora.corpus import load_corpus
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
     from sat_probe.studies.importance.suggestion import suggested_heads
-    from sat_probe.studies.inputs import load_model
+    from sat_probe.studies.inputs import open_inputs, open_model
     from sat_probe.studies.refinement import compare_footprints, compare_probes, most_global
     from sat_probe.studies.refinement import refine as refined_copy
 
-    corpus = None
-    if dataset is not None:
-        corpus = load_corpus(dataset, data_dir=data_dir, split=split, limit=limit, alignments=alignments)
     known = None if report is None else HeadReport.load(report)
-    before = load_model(model, device="cpu")
+    needs_corpus = corpus.dataset is not None or (remove_global is not None and known is None)
+    inputs = open_inputs(model, corpus) if needs_corpus else None
+    before = open_model(model) if inputs is None else inputs.model
     progress = sys.stderr.isatty()
     chosen: list[tuple[int, int]] = []
     if remove_global is not None:
-        measured = (known or analyze_model(before, corpus, progress=progress)).heads
-        chosen += most_global(measured, remove_global)
-    if tolerance is not None and known is not None:
-        chosen += suggested_heads(known, tolerance)
-    named += [head for head in dict.fromkeys(chosen) if head not in named]
-    small = refined_copy(before, remove=named, span=span, span_mode="mask" if span_mode == "mask" else "zero")
+        if known is None:
+            assert inputs is not None
+            known = analyze_model(inputs.model, inputs.corpus, progress=progress)
+        chosen += most_global(known.heads, remove_global)
+    if max_loss is not None and known is not None:
+        chosen += suggested_heads(known, max_loss)
+    removed += [head for head in dict.fromkeys(chosen) if head not in removed]
+    small = refined_copy(before, removed, span, span_mode)
     probed = None
-    if corpus is not None:
-        ignored: Literal["refuse", "ignore"] = "ignore" if missing_phones == "ignore" else "refuse"
+    if inputs is not None and corpus.dataset is not None:
         probed = compare_probes(
-            before, small, corpus, task, missing_phones=ignored, seed=seed, progress=progress
+            inputs, small, task, missing_phones=missing_phones, seed=seed, progress=progress
         )
+    if replaced:
+        shutil.rmtree(output)
     small.save_pretrained(output)
-    table = pd.concat(
-        [compare_footprints(before.config._name_or_path, output, seconds), probed], ignore_index=True
-    )
+    table = pd.concat([compare_footprints(model, ModelChoice(output), seconds), probed], ignore_index=True)
     if as_json:
         rows = json.loads(table.to_json(orient="records"))
-        typer.echo(json.dumps({"output": str(output), "removed": named, "table": rows}))
+        typer.echo(json.dumps({"output": str(output), "removed": removed, "table": rows}))
         return
     _print(table)
-    typer.echo(f"\n{len(named)} heads removed. Model: {output}")
+    counted = f"{len(removed)} head{'' if len(removed) == 1 else 's'} removed"
+    typer.echo(f"\n{counted}. Model: {output}{' (replaced another model)' if replaced else ''}")
+
+
+def _check_output(output: Path, overwrite: bool) -> bool:
+    """Return whether a model is there that will be replaced; raise if the folder cannot be used."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return False
+    if not (output / "config.json").is_file():
+        raise typer.BadParameter(
+            f"{output} exists and holds no model; choose a new folder", param_hint="--output"
+        )
+    if not overwrite:
+        raise typer.BadParameter(
+            f"{output} already holds a model; choose a new folder or pass --overwrite", param_hint="--output"
+        )
+    return True
 
 
 def _print(table: pd.DataFrame) -> None:
@@ -178,7 +190,10 @@ def _print(table: pd.DataFrame) -> None:
     changes = "change" in table  # only of probes, and there in pairs, so that its interval is the one to read
     shown = Table("", "before", "after", "after / before", *(["change"] if changes else []), box=None)
     for row in table.to_dict("records"):
-        cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", f"{row['ratio']:.2f}"]
+        ratio = f"{row['ratio']:.2f}"
+        if not math.isnan(row["ratio_low"]):
+            ratio += f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", ratio]
         shown.add_row(str(row["quantity"]), *cells, *([_change(row)] if changes else []))
     Console().print(shown)
 
@@ -194,11 +209,11 @@ def _change(row: dict[Hashable, Any]) -> str:
 def _parsed(heads: str | None) -> list[tuple[int, int]]:
     """3.1,5.0 -> [(3, 1), (5, 0)]."""
     found = []
-    for part in (heads or "").replace(" ", "").split(",") if heads else ():
+    for part in heads.replace(" ", "").split(",") if heads else ():
         match = re.fullmatch(r"(\d+)\.(\d+)", part)
         if match is None:
             raise typer.BadParameter(
-                f"{part!r} is no head; write layer.head, as in 3.1,5.0", param_hint="--heads"
+                f"{part!r} is not a head; write layer.head, as in 3.1,5.0", param_hint="--heads"
             )
         found.append((int(match[1]), int(match[2])))
     return found

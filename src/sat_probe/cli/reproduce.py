@@ -9,31 +9,34 @@ from typing import Annotated
 
 import typer
 
+from sat_probe.cli.options import AsJson, option
 from sat_probe.cli.quiet import quiet
 
 
 def reproduce(
-    preset: Annotated[
-        str,
-        typer.Option("--preset", metavar="NAME|FILE", help="small, paper, or a YAML file like them."),
+    plan: Annotated[
+        str, option("--plan", metavar="NAME|FILE", help="small, paper, or a YAML file.", show_default=True)
     ] = "small",
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of everything that the stages leave."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the results of all stages."),
     ] = Path("sat-probe-study"),
     speech: Annotated[
         Path | None,
-        typer.Option("--speech", help="Where the speech to train on lies.", show_default="the preset's"),
+        option(
+            "--speech", metavar="DIR", help="Folder of the training speech.", show_default="from the plan"
+        ),
     ] = None,
     timit: Annotated[
         Path | None,
-        typer.Option("--timit", help="Where TIMIT lies.", show_default="the preset's"),
+        option("--timit", metavar="DIR", help="Folder of TIMIT.", show_default="from the plan"),
     ] = None,
     models: Annotated[
         Path | None,
         typer.Option(
             "--models",
-            help="Folder with M3, M6, M9 trained by the same recipe; what is missing is trained there.",
+            metavar="DIR",
+            help="Folder with M3, M6, M9 trained by the same recipe; missing ones are trained there.",
             show_default="models in --output",
         ),
     ] = None,
@@ -41,8 +44,8 @@ def reproduce(
         list[Path] | None,
         typer.Option(
             "--tried",
-            help="A model of an earlier attempt, to stand in the table of what was tried for segmentation; may be "
-            "repeated.",
+            metavar="DIR",
+            help="A model of an earlier attempt, to list in the table of segmentation attempts. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -51,35 +54,39 @@ def reproduce(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a value of the preset, as pretraining.steps=20; may be repeated.",
+            help="Change a value of the plan, such as pretraining.steps=20. Repeatable.",
             show_default=False,
         ),
     ] = None,
     stages: Annotated[
         str | None,
         typer.Option(
-            "--stages", help="Only these, commas between them: analysis-M3,'*-M6',study.", show_default=False
+            "--stages",
+            metavar="LIST",
+            help="Run only these stages: analysis-M3,'*-M6',study.",
+            show_default=False,
         ),
     ] = None,
     publish: Annotated[
         Path | None,
         typer.Option(
             "--publish",
+            metavar="DIR",
             help="Folder for README, figures and tables.",
             show_default="study in --output",
         ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of cached features.", show_default="~/.cache/sat_probe"),
+        typer.Option(
+            "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print which stages would run, and why; run nothing."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what ran, and the verdicts, as JSON.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The [bold]paper's study[/bold] on your speech: train M3, M6 and M9, measure them, and check each claim.
 
@@ -92,15 +99,15 @@ def reproduce(
     [bold]Examples[/bold]
 
     [dim]# which stages would run[/dim]
-    sat-probe reproduce --preset small --speech recordings/ --timit TIMIT --dry-run
+    sat-probe reproduce --plan small --speech recordings/ --timit TIMIT --dry-run
 
     [dim]# small models on one processor core[/dim]
-    sat-probe reproduce --preset small --speech recordings/ --timit TIMIT -o study
+    sat-probe reproduce --plan small --speech recordings/ --timit TIMIT -o study
 
     [dim]# the paper's size and data on four GPUs[/dim]
-    accelerate launch --num_processes 4 -m sat_probe reproduce --preset paper --speech LibriSpeech --timit TIMIT
+    accelerate launch --num_processes 4 -m sat_probe reproduce --plan paper --speech LibriSpeech --timit TIMIT
 
-    [dim]# one model again, by another number of steps[/dim]
+    [dim]# one model again, with another number of steps[/dim]
     sat-probe reproduce --set 'pretraining.c_nums=[3]' --set pretraining.steps=2000 -o quick
     """
     quiet()
@@ -110,9 +117,9 @@ def reproduce(
     from sat_probe.paper.stages import Places
     from sat_probe.studies.corpus_pass.processes import this_process
 
-    plan = place_corpora(load_plan(preset, changes or ()), speech, timit)
+    study = place_corpora(load_plan(plan, changes or ()), speech, timit)
     ran = run_study(
-        plan,
+        study,
         Places(output, models or output / "models", tuple(tried or ()), cache),
         stages=[part.strip() for part in (stages or "").split(",") if part.strip()],
         dry_run=dry_run,

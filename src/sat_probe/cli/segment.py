@@ -1,28 +1,23 @@
-"""`sat-probe segment`: which head knows where phones begin?"""
+"""`sat-probe segment`: phone boundaries predicted by attention heads."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sat_probe.cli.options import (
-    Alignments,
-    AllowPickle,
-    DataDir,
-    Device,
-    Limit,
-    Model,
-    Revision,
-    Split,
-    dataset_option,
+    AsJson,
+    Seed,
+    keywords,
+    option,
+    with_groups,
 )
 from sat_probe.cli.quiet import quiet
+from sat_probe.studies.choices import CorpusChoice, ModelChoice, Scoring
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,97 +25,65 @@ if TYPE_CHECKING:
     from sat_probe.studies.segmentation.study import Segmentation
 
 
-class CountingRule(str, Enum):
-    """Rules for what a hit is."""
-
-    rasanen = "rasanen"
-    strict = "strict"
-    lenient = "lenient"
-
-
-class MapFeatures(str, Enum):
-    """Which part of a map describes a frame."""
-
-    rows = "rows"
-    rows_and_columns = "rows_and_columns"
-
-
+@with_groups()
 def segment(
-    model: Model = None,
-    dataset: Annotated[
-        str | None,
-        dataset_option(
-            "A folder of audio with phone alignments, or a corpus by name; the bundled speech if left out."
+    model: ModelChoice,
+    corpus: CorpusChoice,
+    scoring: Scoring,
+    attention_features: Annotated[
+        Literal["rows", "rows_and_columns"],
+        option(
+            "--attention-features",
+            help="Parts of a map that describe a frame; the paper takes rows.",
+            show_default=True,
         ),
-    ] = None,
-    data_dir: DataDir = None,
-    alignments: Alignments = None,
-    split: Split = None,
-    limit: Limit = None,
-    counting: Annotated[
-        CountingRule | None,
-        typer.Option(
-            "--counting",
-            help="What counts as a hit; the result names it.",
-            show_default="rasanen",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option("--tolerance", min=0.0, help="Seconds, inclusive.", show_default="0.02"),
-    ] = None,
-    features: Annotated[
-        MapFeatures, typer.Option("--features", help="What of a map describes a frame; the paper takes rows.")
-    ] = MapFeatures.rows,
+    ] = "rows",
     shifts: Annotated[
         int,
-        typer.Option(
-            "--shifts", min=1, help="Read each utterance N times, 1/N frame apart; the paper: once."
+        option(
+            "--shifts",
+            metavar="N",
+            min=1,
+            help="Read each utterance N times, shifted by 1/N frame; the paper reads it once.",
+            show_default=True,
         ),
     ] = 1,
     validation_share: Annotated[
-        float, typer.Option("--validation-share", help="Share of the speakers that settings are tuned on.")
+        float,
+        option(
+            "--validation-share",
+            metavar="SHARE",
+            help="Share of the speakers that settings are tuned on.",
+            show_default=True,
+        ),
     ] = 0.5,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--output",
             "-o",
             metavar="DIR",
-            help="A report of this model to add the tables and figures to, or a new folder for one.",
-            show_default=False,
+            help="Report of this model to add the tables and figures to, or a new folder.",
         ),
     ] = None,
-    device: Device = None,
-    revision: Revision = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME|FILE",
-            help="Model, revision, corpus, tolerance and counting by one name; other options win over it.",
-            show_default=False,
-        ),
-    ] = None,
-    allow_pickle: AllowPickle = False,
-    seed: Annotated[int, typer.Option("--seed", help="Which speakers validate; random boundaries.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all tables as JSON.")] = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
-    """Which attention head knows where [bold]phones begin[/bold]?
+    """Find the attention heads that best predict [bold]phone boundaries[/bold].
 
     Every head, every layer and baselines without a model predict the phone boundaries of a corpus. Settings are tuned
-    on some speakers and scored on the others; one head is chosen by its validation score, and one without any label.
+    on some speakers and scored on the others. One head is chosen by validation score, another without labels.
 
     [bold]Examples[/bold]
 
     [dim]# the bundled model on the bundled speech, no network needed[/dim]
     sat-probe segment
 
-    [dim]# TIMIT, results added to a report[/dim]
+    [dim]# TIMIT; the results are added to a report[/dim]
     sat-probe segment org/model --dataset timit --data-dir TIMIT --output report
 
-    [dim]# maps at a third of the frame, the numbers for another program[/dim]
-    sat-probe segment --shifts 3 --features rows_and_columns --json
+    [dim]# three shifted readings of each utterance, and the numbers for another program[/dim]
+    sat-probe segment --shifts 3 --attention-features rows_and_columns --json
     """
     from sat_probe.reports.report_folder import check_destination
 
@@ -133,38 +96,13 @@ def segment(
     from sat_probe.studies.segmentation.study import segment_model
 
     progress = sys.stderr.isatty()
-    chosen: dict[str, Any] = {
-        "model": model,
-        "revision": revision,
-        "allow_pickle": allow_pickle,
-        "dataset": dataset,
-        "split": split,
-        "limit": limit,
-        "counting": None if counting is None else counting.value,
-        "tolerance": tolerance,
-    }
-    if preset is not None:
-        from sat_probe.studies.choices import CorpusChoice, ModelChoice, Scoring
-        from sat_probe.studies.presets import load_preset
-
-        known = load_preset(preset)
-        own_model = known.fill(ModelChoice(model, revision, allow_pickle))
-        chosen |= {name: getattr(own_model, name) for name in ("model", "revision", "allow_pickle")}
-        own_corpus = known.fill(CorpusChoice(dataset, split=split, limit=limit))
-        chosen |= {name: getattr(own_corpus, name) for name in ("dataset", "split", "limit")}
-        filled_scoring = known.fill(Scoring(chosen["counting"], chosen["tolerance"]))
-        chosen |= asdict(filled_scoring)
-    scored = {"counting": chosen.pop("counting") or "rasanen", "tolerance": chosen.pop("tolerance")}
-    if scored["tolerance"] is None:
-        scored["tolerance"] = 0.02
+    chosen = keywords(model, corpus)
     found = segment_model(
         **chosen,
-        **scored,
-        data_dir=data_dir,
-        alignments=alignments,
-        settings=Settings(features=features.value, shifts=shifts),
+        counting=scoring.counting or "rasanen",
+        tolerance=0.02 if scoring.tolerance is None else scoring.tolerance,
+        settings=Settings(features=attention_features, shifts=shifts),
         validation_share=validation_share,
-        device=device,
         seed=seed,
         progress=progress,
     )
@@ -175,14 +113,7 @@ def segment(
         if (output / "report.json").exists():
             report = HeadReport.load(output)
         else:
-            report = analyze_model(
-                **chosen,
-                data_dir=data_dir,
-                alignments=alignments,
-                device=device,
-                seed=seed,
-                progress=progress,
-            )
+            report = analyze_model(**chosen, seed=seed, progress=progress)
         found.added_to(report).save(output)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, allow_nan=False))
@@ -196,7 +127,7 @@ def segment(
 
 
 def _summary(found: Segmentation) -> Table:
-    """The best heads and the best of every other kind of source, R-values in per cent."""
+    """Return the best heads and the best of every other kind of source, R-values in per cent."""
     import pandas as pd
     from rich.table import Table
 

@@ -30,7 +30,7 @@ Yang, Liu, Lee, [Understanding Self-Attention of Self-Supervised Audio Transform
 (Interspeech 2020), measured again on models trained with sat-probe. This page and its figures were written by
 
 ```
-sat-probe reproduce --preset small --speech FOLDER --timit FOLDER --publish docs/study
+sat-probe reproduce --plan small --speech FOLDER --timit FOLDER --publish docs/study
 ```
 
 from the tables of that command's stages ([tables/](tables)); no number was typed by hand. The paper trained models of

@@ -113,6 +113,7 @@ class StageWork:
                 for name, source in versions.items():
                     removed = len(changes.get(name, {}).get("remove", []))
                     cost = asdict(footprint(source, speed.seconds))
+                    del cost["passes"]
                     rows.append({"version": name, "repeat": repeat, "removed": removed, **cost})
         save_tables(folder, {"model": model.name, **asdict(speed)}, {"speed": pd.DataFrame(rows)})
 

@@ -1,4 +1,4 @@
-"""A smaller, faster model: heads removed for good, or the reach of attention limited (section 7 of the paper)."""
+"""Refinement: heads removed for good, or the reach of attention limited (section 7 of the paper)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from sat_probe.errors import ModelError
 from sat_probe.measures.paired_difference import paired_difference
 from sat_probe.models.attention.probe import SpanMode
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.footprint import Footprint, footprint
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.footprint import footprints
 from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
-from sat_probe.studies.inputs import load_model
+from sat_probe.studies.inputs import Inputs, stored_model
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
@@ -33,29 +34,45 @@ CAPTIONS = {
 
 
 def refine(
-    model: str | Path | ProbedModel | None = None,
+    model: Any = None,
     remove: Iterable[tuple[int, int]] = (),
     span: int | None = None,
     span_mode: SpanMode = "mask",
 ) -> ProbedModel:
-    """A copy of a model without some heads, or with attention that reaches only near frames.
+    """Return a copy of a model without some heads, or with attention that reaches only near frames.
 
-    Removing heads gives what masking them gives (``head_mask`` 0), without computing them: their rows of the query,
-    key and value projections and their columns of the output projection are cut out. ``save_pretrained`` keeps both
+    Removing heads gives what masking them gives (``head_mask`` 0) without computing them: their rows of the query, key
+    and value projections and their columns of the output projection are cut out. ``save_pretrained`` keeps both
     changes, and ``AutoProbedModel.from_pretrained`` loads them.
 
     Args:
-        model: a probed model, which is left as it is; a model on the Hub or a folder; None is the bundled one.
-        remove: heads as (layer, head), counted from 0; all heads of a layer may go, but not all heads of all layers.
+        model: a name on the Hub, a folder, "bundled" or None (the bundled Mockingjay), or a speech model of
+            transformers in memory, which is left as it is. The copy is on its device and in its dtype.
+        remove: heads as (layer, head), counted from 0 as in the intact model. All heads of a layer may go, but not all
+            heads of all layers.
         span: each query reaches keys at most this many frames away; None changes nothing.
-        span_mode: ``"mask"`` computes the band alone, in time that grows with frames x span; ``"zero"`` is the paper's
+        span_mode: ``"mask"`` computes only the band, in time that grows with frames x span; ``"zero"`` is the paper's
             span pruning (weights beyond the span are dropped, the rest not re-normalised) and saves no time.
 
     Raises:
-        ModelError: for a head that is not there or named twice, if no head would be left, or for a negative span.
+        TypeError: for what is no model.
+        ModelError: if the model cannot be loaded or holds adapters that are not merged; for a head that does not exist,
+            was removed before or is named twice; if no head would be left; or for a negative span.
+
+    Example:
+        >>> from sat_probe import refine
+        >>> small = refine(remove=[(0, 1), (2, 3)], span=15)
+        >>> small.present_heads[0][:3]
+        [0, 2, 3]
     """
-    source = load_model(model)
-    refined = deepcopy(source)
+    adapted = isinstance(model, nn.Module) and next(
+        (n for n, _ in model.named_modules() if "lora_" in n), None
+    )
+    if adapted:
+        raise ModelError(
+            f"{type(model).__name__} holds adapters that are not merged ({adapted}): call merge_and_unload() first"
+        )
+    refined = deepcopy(stored_model(ModelChoice(model)))
     heads = list(remove)
     if heads:
         refined.remove_heads(heads)
@@ -65,11 +82,11 @@ def refine(
 
 
 def most_global(heads: pd.DataFrame, share: float) -> list[tuple[int, int]]:
-    """The heads that attend most evenly, as (layer, head), the first to go (section 7).
+    """Return the most global heads as (layer, head), the most global first (section 7).
 
     Args:
         heads: the table of a report.
-        share: how many of all heads, 0 to 1; at least one stays.
+        share: share of all heads, 0 to 1; at least one head stays.
 
     Raises:
         ModelError: if the share is out of range.
@@ -81,54 +98,62 @@ def most_global(heads: pd.DataFrame, share: float) -> list[tuple[int, int]]:
     return [(int(layer), int(head)) for layer, head in zip(chosen["layer"], chosen["head"], strict=True)]
 
 
-def compare_footprints(before: str | Path, after: str | Path, seconds: float = 30.0) -> pd.DataFrame:
-    """What two saved models cost, measured alike in processes of their own.
+def compare_footprints(before: ModelChoice, after: ModelChoice, seconds: float = 30.0) -> pd.DataFrame:
+    """Return what two models cost, measured in turn in processes of their own.
 
     Args:
-        before: folder or name of the intact model.
-        after: folder of the refined one.
+        before: the intact model, by name or folder.
+        after: the refined one.
         seconds: of audio per forward pass.
 
     Returns:
-        One row per quantity: `quantity`, `before`, `after`, `ratio`.
+        One row per quantity: `quantity`, `before`, `after`, `ratio`. For the real-time factor also the fastest and
+        slowest pass of each model (`before_low`, `before_high`, `after_low`, `after_high`), and the smallest and
+        largest ratio of two passes of one round (`ratio_low`, `ratio_high`).
     """
-    sides = [footprint(source, seconds) for source in (before, after)]
-    rows = [(caption, *(_value(side, name) for side in sides)) for name, caption in CAPTIONS.items()]
-    table = pd.DataFrame(rows, columns=["quantity", "before", "after"])
-    return table.assign(ratio=table["after"] / table["before"])
+    first, second = footprints([before, after], seconds)
+    rows = [
+        {"quantity": caption, "before": float(getattr(first, name)), "after": float(getattr(second, name))}
+        for name, caption in CAPTIONS.items()
+    ]
+    table = pd.DataFrame(rows).assign(ratio=lambda costs: costs["after"] / costs["before"])
+    ratios = [now / then for then, now in zip(first.passes, second.passes, strict=True)]
+    timed = table["quantity"] == CAPTIONS["real_time_factor"]
+    for name, values in {"before": first.passes, "after": second.passes, "ratio": ratios}.items():
+        table.loc[timed, [f"{name}_low", f"{name}_high"]] = [min(values), max(values)]
+    return table
 
 
 def compare_probes(
-    before: ProbedModel,
+    inputs: Inputs,
     after: ProbedModel,
-    corpus: Corpus,
     tasks: Sequence[str] | None = None,
     *,
     missing_phones: MissingPhones = "refuse",
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """What probes read from the last hidden state of two models, on the same split of a corpus.
+    """Return what probes read from the last hidden state of two models, on the same split of a corpus.
 
     Args:
-        before: the intact model.
-        after: the refined one.
-        corpus: with speakers, alignments, or both.
+        inputs: the intact model, and a corpus with speakers, alignments, or both.
+        after: the refined model.
         tasks: names of tasks; None for all that the corpus has labels for.
-        missing_phones: ``refuse`` or ``ignore`` phones that the part to learn from lacks.
-        seed: of split, probes and intervals.
+        missing_phones: ``refuse`` or ``ignore`` phones that do not occur in the training split.
+        seed: random seed for the split, the probes and the intervals.
         progress: show a progress bar.
 
     Returns:
-        One row per task and mode (``retrain``: probes of their own, ``frozen``: those of the intact model):
-        `quantity`, `before`, `after`, `ratio`, `change` (after minus before), and 95 % intervals over utterances: those
-        of either side alone in `before_low`, `before_high`, `after_low`, `after_high`, that of the change in
-        `change_low`, `change_high`, bootstrapped in pairs (``paired_difference``).
+        One row per task and mode (``retrain``: probes trained on the refined model, ``frozen``: those of the intact
+        one): `quantity`, `before`, `after`, `ratio`, `change` (after minus before), and 95 % intervals over utterances:
+        of either model alone in `before_low`, `before_high`, `after_low`, `after_high`, of the change in `change_low`,
+        `change_high`, bootstrapped in pairs (``paired_difference``).
 
     Raises:
         ConfigurationError: for an unknown task.
         CorpusError: if the corpus lacks what a task needs.
     """
+    before, corpus = inputs.model, inputs.corpus
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
         prepared = collect(
             before, corpus, Path(folder) / "inputs", seed, progress, log_mel=needs_proxy(before, tasks)
@@ -142,7 +167,7 @@ def compare_probes(
 
 
 def _compared(before: dict[str, Any], after: dict[str, Any], seed: int) -> dict[str, Any]:
-    """One row of the table from the scores of both models on the same utterances."""
+    """Return one row of the table from the scores of both models on the same utterances."""
     changed, intact, items = (
         np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"])
     )
@@ -157,7 +182,3 @@ def _compared(before: dict[str, Any], after: dict[str, Any], seed: int) -> dict[
         "change_low": low,
         "change_high": high,
     }
-
-
-def _value(side: Footprint, name: str) -> float:
-    return float(getattr(side, name))

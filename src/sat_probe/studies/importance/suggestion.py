@@ -104,7 +104,9 @@ def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int
     table = table[table["removed"] < len(report.heads)]  # a model keeps one head at least
     found = suggest(table, tolerance, mode="retrain" if (table["mode"] == "retrain").any() else "frozen")
     if found is None:
-        raise ReportError(f"no removal of heads on the curves of the report loses as little as {tolerance:g}")
+        raise ReportError(
+            f"no removal of heads on the curves of the report stays within a loss of {tolerance:g}"
+        )
     return list(found.heads)
 
 
