@@ -6,7 +6,6 @@ import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +146,9 @@ def stored_model(choice: ModelChoice) -> ProbedModel:
             f"{what} has no revision {revision}: only models on the Hub do; leave the revision out"
         )
     if in_memory:
-        if not isinstance(model, ProbedModel):
-            raise TypeError(f"a model in memory must be a probed one (got {type(model).__name__})")
-        return model
-    name = str(files("sat_probe") / "data" / "mockingjay") if choice.is_bundled else str(model)
-    if name and "/" not in name and not Path(name).exists():
+        return AutoProbedModel.from_model(model)
+    name = BUNDLED if choice.is_bundled else str(model)
+    if name and "/" not in name and not choice.is_bundled and not Path(name).exists():
         raise ModelError(f"no folder named {name!r} was found here; models on the Hub are named owner/name")
     options: dict[str, Any] = {} if revision is None else {"revision": revision}
     if choice.allow_pickle:
@@ -242,7 +239,8 @@ def _stored_dtype(choice: ModelChoice) -> str | None:
     """The type that was asked for, or that a model in memory has; None is not known."""
     if choice.dtype is not None:
         return dtype_name(torch_dtype(choice.dtype))
-    return dtype_name(stored_model(choice).dtype) if isinstance(choice.model, torch.nn.Module) else None
+    weights = choice.model.parameters() if isinstance(choice.model, torch.nn.Module) else ()
+    return next((dtype_name(weight.dtype) for weight in weights if weight.is_floating_point()), None)
 
 
 def _first_line(error: Exception) -> str:
