@@ -1,10 +1,10 @@
-"""How well and how fast forced alignment works: against TIMIT's hand labels, and on a corpus that `align` went through.
+"""Accuracy and speed of forced alignment, against TIMIT's hand labels and on a whole corpus.
 
     sat-probe align speechocean762 --data-dir DIR --lexicon DIR/lexicon.txt -j 2 -o alignments --json > run.json
     python benchmarks/alignment.py TIMIT --run run.json --into docs/alignment.md
 
-Closures are joined to their bursts and both labellings folded to 39 phones; a boundary counts where the phones on both
-of its sides correspond (`sat_probe.phones.agreement`).
+Closures are joined to their bursts and both labellings are folded to 39 phones; a boundary counts if the phones on both
+sides of it correspond (`sat_probe.phones.agreement`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ARPABET = phone_set("arpabet-39")
 
 
 def against_hand_labels(corpus: Corpus) -> list[tuple[str, str]]:
-    """Rows of agreement with the hand labels of TIMIT."""
+    """Return the rows of agreement with the hand labels of TIMIT."""
     aligner = ForcedAligner()
     errors, boundaries, audio, seconds = [], 0, 0.0, 0.0
     for utterance in corpus:
@@ -67,7 +67,7 @@ def against_hand_labels(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def of_a_run(run: dict) -> list[tuple[str, str]]:
-    """Rows of what `sat-probe align --json` printed."""
+    """Return the rows of what `sat-probe align --json` printed."""
     return [
         (
             "one run of `sat-probe align` on speechocean762",
@@ -80,9 +80,9 @@ def of_a_run(run: dict) -> list[tuple[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("timit", help="TIMIT, or its sample of the NLTK")
-    parser.add_argument("--run", type=Path, help="what `sat-probe align --json` printed")
-    parser.add_argument("--into", type=Path, help="page whose table is replaced")
+    parser.add_argument("timit", help="folder of TIMIT, or of its sample in NLTK")
+    parser.add_argument("--run", type=Path, help="output of `sat-probe align --json`")
+    parser.add_argument("--into", type=Path, help="page whose table to replace")
     options = parser.parse_args()
     rows = against_hand_labels(load_corpus(options.timit))
     if options.run is not None:

@@ -1,10 +1,10 @@
-"""What does analysis cost, beside a plain SDPA forward and beside `output_attentions=True` + reductions?
+"""Cost of an analysis, beside a plain SDPA forward pass and beside `output_attentions=True` with reductions.
 
     python benchmarks/attention.py --seconds 10 30 120
 
-Random weights in the size of wav2vec2-base, one core. Times are processor time, medians of rounds that run the three
-one after the other, so that a noisy machine hits all alike; peak memory is measured in a process of its own for each.
-Only ratios mean anything.
+Random weights of the size of wav2vec2-base, one core. Times are processor times, medians over rounds that run the three
+in turn, so that a busy machine affects all alike; peak memory is measured in a fresh process for each. Only the ratios
+are meaningful.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def build() -> ProbedWav2Vec2Model:
 
 
 def plain(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> None:
-    """The forward pass alone, as anybody would run it."""
+    """Run the plain forward pass."""
     (inputs,) = model.prepare([waveform])
     with torch.inference_mode():
         model(**inputs.tensors)
 
 
 def analysis(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> np.ndarray:
-    """All head metrics by sat-probe."""
+    """Return all head metrics, computed by sat-probe."""
     metrics = HeadMetricsAccumulator(model.num_probed_layers, model.num_probed_heads)
     metrics.begin(["utterance"])
     model.encode([waveform], observers=[metrics])
@@ -58,7 +58,7 @@ def analysis(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> np.ndarray:
 
 
 def reductions(model: ProbedWav2Vec2Model, waveform: np.ndarray) -> np.ndarray:
-    """The same metrics, as one writes them down, from the maps that eager attention keeps."""
+    """Return the same metrics, computed from the maps of eager attention."""
     (inputs,) = model.prepare([waveform])
     model.set_attn_implementation("eager")
     with torch.inference_mode():
@@ -99,7 +99,7 @@ def noise(seconds: float) -> np.ndarray:
 
 
 def memory_of(variant: str, seconds: float) -> float:
-    """Bytes at the peak of a fresh process that loads the model and runs one variant once."""
+    """Return the peak memory (bytes) of a fresh process that loads the model and runs one variant."""
     command = [sys.executable, __file__, "--measure-memory", variant, "--seconds", str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 

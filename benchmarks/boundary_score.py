@@ -1,10 +1,10 @@
-"""Boundary scores of 1,000 utterances of 40 boundaries: sat-probe beside mir_eval and pyannote.metrics, one run.
+"""Speed of boundary scores beside mir_eval and pyannote.metrics, on 1,000 utterances of 40 boundaries.
 
     python benchmarks/boundary_score.py
 
 mir_eval's `onset.f_measure` finds a maximum matching too, but compares floating-point seconds: on a decimal grid
-it may lose pairs that lie exactly at the tolerance. The times here are continuous, so the hits must be equal, and the
-script fails if it is not. pyannote.metrics matches greedily, nearest pair first.
+it may lose pairs exactly at the tolerance. The times here are continuous, so the hits must be equal, and the script
+fails if they are not. pyannote.metrics matches greedily, nearest pair first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 def timed(measure: Callable[[], Result]) -> tuple[float, Result]:
-    """Best of a few runs in seconds of the processor, and the result."""
+    """Return the best processor time of a few runs, and the result."""
     best = float("inf")
     for _ in range(REPEATS):
         start = time.process_time()
@@ -36,7 +36,7 @@ def timed(measure: Callable[[], Result]) -> tuple[float, Result]:
 
 
 def timeline(boundaries: np.ndarray) -> Timeline:
-    """Segments between boundaries; pyannote.metrics scores the boundaries inside."""
+    """Return the segments between boundaries; pyannote.metrics scores their inner boundaries."""
     edges = [0.0, *boundaries.tolist(), float(boundaries[-1]) + 1]
     return Timeline([Segment(start, end) for start, end in pairwise(edges)])
 

@@ -1,8 +1,8 @@
-"""Memory while a long corpus streams by: audio decoded, phones read, frames labelled, nothing kept.
+"""Memory of streaming through a long corpus: audio is decoded, phones are read and frames labelled.
 
     python benchmarks/corpus_memory.py --utterances 10000 --into docs/frames.md
 
-The corpus is the bundled speech under many names (hard links), with a .phn file beside each.
+The corpus is the bundled speech under many names (hard links), with a .phn file next to each.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ PER_FOLDER = 100
 
 
 def resident_mebibytes() -> float:
-    """Memory of this process that is in RAM (Linux)."""
+    """Return the resident memory of this process (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def link_corpus(folder: Path, utterances: int) -> None:
-    """Lay out the bundled speech again and again under new names."""
+    """Link the bundled speech again and again under new names."""
     bundled = [utterance.audio for utterance in load_corpus("bundled")]
     for number, audio in enumerate(islice(cycle(bundled), utterances)):
         target = folder / f"{number // PER_FOLDER:05d}" / f"{number:07d}{audio.suffix}"
@@ -47,7 +47,7 @@ def link_corpus(folder: Path, utterances: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=10_000)
-    parser.add_argument("--into", type=Path, help="page whose table is replaced")
+    parser.add_argument("--into", type=Path, help="page whose table to replace")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         link_corpus(Path(folder), options.utterances)

@@ -1,9 +1,9 @@
-"""The head explorer as a Space: seconds to the first view, to analyze 10 s of speech, and under eight visitors at once.
+"""Speed of the head explorer as a Space: first view, analysis of 10 s of speech, and eight visitors at once.
 
     python benchmarks/demo.py [--users 8] [--seconds 60]
 
-The app runs in a process of its own, from its own folder. Every visitor has a session and recordings of their own and
-analyzes them again and again; each answer is compared with what the same recording gave when nobody else was there.
+The app runs in its own process, from its own folder. Every visitor has a session and recordings of their own and
+analyzes them again and again; each answer is compared with the answer for the same recording without other visitors.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ PAUSE = 8.0  # seconds without visitors before memory is looked at: the app tidi
 
 @dataclass(frozen=True)
 class Space:
-    """A Space that runs: its address, its process, and the seconds from the start of the process to its first view."""
+    """A running Space: its address, its process, and the seconds from its start to the first view."""
 
     url: str
     process: psutil.Process
     seconds_to_first_view: float
 
     def client(self) -> Client:
-        """A visitor with a session of their own."""
+        """Return a visitor with an own session."""
         return Client(self.url, verbose=False, download_files=False)
 
     @property
     def megabytes(self) -> float:
-        """Memory that it holds."""
+        """Resident memory of the process."""
         return self.process.memory_info().rss / 2**20
 
 

@@ -1,11 +1,11 @@
-"""Write into docs/importance.md what the curves of one or more reports say, and draw them into docs/figures.
+"""Results of importance reports: tables for docs/importance.md and figures for docs/figures.
 
     sat-probe importance --dataset timit --data-dir TIMIT --missing-phones ignore -o timit
     sat-probe importance --dataset speechocean762 --data-dir DIR --split test -o speechocean
     python benchmarks/importance.py timit speechocean
 
-Each report gives the scores of the intact model and of the ablated ones, and tells for each finding of the paper
-whether it holds on this model, by the 95 % interval of a difference that is paired over the test utterances.
+For each report the page lists the scores of the intact and ablated models, and says whether each finding of the paper
+holds on this model, judged by the 95 % interval of a difference paired over the test utterances.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from measured_tables import insert
 
 from sat_probe.paper.claims_ablation import TOLERATED
-from sat_probe.paper.finding import decided
+from sat_probe.paper.finding import interval_verdict
 from sat_probe.paper.tables import interval, markdown
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.plots.all import plot_importance
@@ -32,7 +32,7 @@ VERDICTS = {"holds": "holds", "does not hold": "does not hold", "not testable he
 
 
 def summary(report: HeadReport, page: Path = PAGE) -> str:
-    """Provenance, the curves as a picture, verdicts, and all scores; Markdown."""
+    """Return provenance, figure, verdicts and all scores as Markdown."""
     known, table = report.provenance, report.tables["importance"]
     used, found = (
         known["importance"]["split"],
@@ -46,9 +46,9 @@ def summary(report: HeadReport, page: Path = PAGE) -> str:
     parts = [
         f"### {title}\n",
         f"{known['utterances']} utterances, {known['seconds'] / 60:.1f} minutes, "
-        f"{known['importance']['speakers']} speakers; {used['train']} utterances to learn from, {used['dev']} to stop "
-        f"by, {used['test']} to test on.\n",
-        f"![What probes read while heads are removed or attention is limited: {title}](figures/{picture})\n",
+        f"{known['importance']['speakers']} speakers; {used['train']} utterances for training, {used['dev']} for early "
+        f"stopping, {used['test']} for testing.\n",
+        f"![Probe scores while heads are removed or attention is limited: {title}](figures/{picture})\n",
         verdicts(found),
         "<details><summary>Each finding, task by task</summary>\n",
         markdown(found),
@@ -63,9 +63,9 @@ def summary(report: HeadReport, page: Path = PAGE) -> str:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Figures 5 and 6a: a row for each task, heads removed on the left, limited spans on the right."""
+    """Draw figures 5 and 6a: a row for each task, removed heads on the left, limited spans on the right."""
     pairs = table[["task", "mode"]].drop_duplicates()
-    shown = [  # probes that learn anew, the paper's; reconstruction knows one mode
+    shown = [  # retrained probes, as in the paper; reconstruction has one mode only
         (task, mode)
         for task, mode in pairs.itertuples(index=False)
         if mode == "retrain" or task not in set(pairs.loc[pairs["mode"] == "retrain", "task"])
@@ -84,13 +84,13 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def verdicts(found: pd.DataFrame) -> str:
-    """How many tasks and probes each finding holds for; Markdown."""
+    """Return the number of tasks and probes for which each finding holds, as Markdown."""
     counts = found.groupby(["the paper", "verdict"], sort=False).size().unstack(fill_value=0)
     counts = counts[[name for name in VERDICTS.values() if name in counts]].reset_index()
     return (
-        "For how many of the tasks and kinds of probes the findings of the paper hold on this model: where the whole "
-        "95 % interval of the difference, paired over the test utterances, is above 0. What another run of training a "
-        f"probe would change is not in it.\n\n{markdown(counts)}\n"
+        "Number of tasks and kinds of probes for which the findings of the paper hold on this model: the whole 95 % "
+        "interval of the difference, paired over the test utterances, is above 0. The interval does not include the "
+        f"variation between training runs of a probe.\n\n{markdown(counts)}\n"
     )
 
 
@@ -123,13 +123,13 @@ def _cell(row: pd.Series) -> str:
 
 
 def findings(tasks: Sequence[TaskCurves]) -> pd.DataFrame:
-    """A row per finding and task: what the paper says, what was measured, by how much, and whether it holds."""
+    """Return a row per finding and task: the claim, the measured scores, their difference, and the verdict."""
     rows = []
     for curves in tasks:
         for claim, better, worse, allowance in claims(curves):
             number = curves.gain(better, worse, allowance)
             scores = " against ".join(f"{curves.score(points):.3f}" for points in (better, worse))
-            verdict = VERDICTS[decided(*number[1:])]
+            verdict = VERDICTS[interval_verdict(*number[1:])]
             rows.append(
                 (claim, f"{curves.task}, {curves.mode}", scores, interval(*number, 3, signed=True), verdict)
             )
@@ -138,7 +138,7 @@ def findings(tasks: Sequence[TaskCurves]) -> pd.DataFrame:
 
 
 def claims(curves: TaskCurves) -> Iterator[tuple[str, list[int], list[int], float]]:
-    """A claim, the points that it says are better, those that are worse, and what may be lost all the same."""
+    """Yield each claim with the points it calls better, those it calls worse, and the tolerated loss."""
     removed = {name: curves.removals(name) for name in (*METRICS, "weight")}
     intact, counts = [curves.intact], list(removed["globalness"])
     if len(counts) > 2 and all(removed[name] for name in METRICS):
@@ -164,7 +164,7 @@ def main() -> None:
     )
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument(
-        "--into", type=Path, default=PAGE, help="A page with a place for it [default: %(default)s]."
+        "--into", type=Path, default=PAGE, help="page with a place for the results [default: %(default)s]"
     )
     given = parser.parse_args()
     given.into.with_name("figures").mkdir(exist_ok=True)

@@ -1,10 +1,10 @@
-"""Does an analysis that is killed over and over lose anything?
+"""Analysis under repeated kills: every resumed report equals an uninterrupted one.
 
     python benchmarks/kill_resume.py
 
-`sat-probe analyze --resume` on the bundled model and speech gets `kill -9` at random moments, twenty times: while it
-decodes, computes, writes a checkpoint, draws figures, renames its folder. Whenever a run comes to its end, its report
-is compared with that of an unbroken run: every number of every table within 1e-9, the same counts, nothing left behind.
+`sat-probe analyze --resume` on the bundled model and speech is killed (`kill -9`) at twenty random moments: while it
+decodes, computes, writes a checkpoint, draws figures or renames its folder. Whenever a run finishes, its report is
+compared with that of an uninterrupted run: every number of every table within 1e-9, the same counts, no files left.
 Checkpoints are written after every second utterance instead of every 256th, so that there is something to lose.
 """
 
@@ -27,12 +27,12 @@ import pandas as pd
 
 from sat_probe import HeadReport
 
-BEGUN = "begun"  # what a run says once everything is imported
+BEGUN = "begun"  # printed by a run once everything is imported
 SAME = ("utterances", "skipped", "seconds", "model", "corpus")
 
 
 def analyze(output: Path, limit: int) -> None:
-    """`sat-probe analyze` with frequent checkpoints."""
+    """Run `sat-probe analyze` with frequent checkpoints."""
     from sat_probe.cli import run
     from sat_probe.studies.corpus_pass import accumulation
     from sat_probe.studies.corpus_pass import batches as audio_stream
@@ -43,7 +43,7 @@ def analyze(output: Path, limit: int) -> None:
 
 
 def start(output: Path, limit: int) -> subprocess.Popen[str]:
-    """A run that has come to the point where its work begins."""
+    """Start a run, and return it when its work begins."""
     command = [sys.executable, __file__, "--analyze", str(output), "--limit", str(limit)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -53,7 +53,7 @@ def start(output: Path, limit: int) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], seconds: float | None = None) -> bool:
-    """Wait, at most so long, then kill; whether the run came to its end."""
+    """Wait at most so long, then kill; return whether the run finished."""
     try:
         process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -66,7 +66,7 @@ def finish(process: subprocess.Popen[str], seconds: float | None = None) -> bool
 
 
 def compare(folder: Path, whole: HeadReport) -> None:
-    """Raise an AssertionError if a report differs from the unbroken one, or something lies beside it."""
+    """Raise an AssertionError if a report differs from the uninterrupted one."""
     report = HeadReport.load(folder)
     pd.testing.assert_frame_equal(report.heads, whole.heads, rtol=1e-9, atol=1e-12)
     assert set(report.tables) == set(whole.tables)
@@ -102,11 +102,11 @@ def main() -> None:
                 kept += any(folder.glob(".parts*.checkpoint.npz"))
                 continue
             compare(folder / "parts", whole)
-            assert not any(folder.glob(".parts*")), "something was left behind"
+            assert not any(folder.glob(".parts*")), "files were left over"
             finished += 1
             shutil.rmtree(folder / "parts")
-        print(f"{kills} kills, {kept} of them with a checkpoint to go on from, {finished} finished reports")
-        print("every report equals the unbroken one within 1e-9; nothing was lost")
+        print(f"{kills} kills, {kept} of them with a checkpoint to resume from, {finished} finished reports")
+        print("every report equals the uninterrupted one within 1e-9")
 
 
 if __name__ == "__main__":

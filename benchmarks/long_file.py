@@ -1,12 +1,12 @@
-"""What does one long recording cost? `sat-probe analyze` on a file of ever more minutes.
+"""Cost of one long recording: time and memory of `sat-probe analyze` by duration.
 
     python benchmarks/long_file.py                       2, 5 and 10 minutes
     python benchmarks/long_file.py --minutes 5 20 60
 
-The bundled speech, repeated into one FLAC file, goes through the bundled model in a process of its own, attention of
-every pair of frames included; peak memory is that process's, the time the processor's. Time grows with the square of
-the length: from three shorter lengths follows what an hour would take. `--span N` limits attention to N frames, which
-leaves the memory as it is but for the blocks of weights: it measures an hour's memory in minutes.
+The bundled speech, repeated into one FLAC file, is analyzed with the bundled model in a fresh process, including the
+attention between every pair of frames; the columns are processor time and peak memory. Time grows with the square of
+the duration, so the cost of an hour is extrapolated from three shorter files. `--span N` limits attention to N frames,
+which needs the same memory except for the blocks of weights: it measures an hour's memory in minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sat_probe.studies.footprint import peak_memory
 
 
 def write_recording(path: Path, minutes: float) -> None:
-    """The bundled speech over and over, one after the other."""
+    """Write the bundled speech, repeated until the file is long enough."""
     voices = [read_audio(utterance.audio) for utterance in load_corpus("bundled")]
     left, turn = int(minutes * 60 * 16_000), 0
     with soundfile.SoundFile(path, "w", 16_000, 1) as file:
@@ -39,12 +39,12 @@ def write_recording(path: Path, minutes: float) -> None:
 
 
 def encode_alone(path: Path, span: int) -> None:
-    """The same audio through the model with a limited span, without statistics."""
+    """Encode the audio with a limited span, without statistics."""
     refine(None, span=span).encode([read_audio(path)])
 
 
 def measured(path: Path, span: int | None) -> tuple[float, float]:
-    """Processor seconds and bytes at the peak of a fresh process that goes through one file."""
+    """Return the processor seconds and the peak memory (bytes) of a fresh process that analyzes one file."""
     command = [
         sys.executable,
         __file__,
@@ -84,7 +84,7 @@ def main() -> None:
             points.append((60 * minutes, seconds, memory))
             print(f"| {minutes:g} | {seconds / (60 * minutes):.2f} | {memory / 1e9:.2f} |", flush=True)
     if len(points) > 2 and arguments.span is None and max(arguments.minutes) < 60:
-        # a constant, and parts that grow with length and its square
+        # a constant, and terms linear and quadratic in the duration
         lengths, times, memories = np.array(points[-3:]).T
         hour = np.polyval(np.polyfit(lengths, times, 2), 3600.0) / 3600
         memory = np.polyval(np.polyfit(lengths, memories, 1), 3600.0) / 1e9

@@ -1,4 +1,4 @@
-"""Run benchmarks and keep what they print in benchmarks/README.md; the sections of other benchmarks stay as they are.
+"""Run benchmarks and write their output into benchmarks/README.md; other sections keep their output.
 
 python benchmarks/make_readme.py attention boundary_score            (NAME -- ARGUMENTS for one that needs some)
 """
@@ -16,11 +16,11 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "README.md"
-TOOLS = {"make_readme", "measured_tables", "importance"}  # the last writes a page of its own
+TOOLS = {"make_readme", "measured_tables", "importance"}  # importance writes a page of its own
 HEADING = """# Benchmarks
 
-Each script measures both sides of a comparison side by side, in one run, and prints ratios. What stands below is what
-they printed; `benchmarks/make_readme.py` wrote it.
+Each script measures both sides of a comparison in one run and prints ratios. This page is their output, written by
+`benchmarks/make_readme.py`.
 """
 
 
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
 
 
 def section(script: Path, output: str | None) -> str:
-    """One benchmark: what it compares, and what it printed if it has been run."""
+    """Return the section of a benchmark: its purpose, and its output if it has been run."""
     purpose = " ".join((ast.get_docstring(ast.parse(script.read_text())) or "").split("\n\n")[0].split())
     shown = output or f"Not measured yet: `python benchmarks/make_readme.py {script.stem}`."
     marked = f"<!-- {script.stem} -->\n{shown.strip()}\n<!-- end of {script.stem} -->"
@@ -51,7 +51,7 @@ def section(script: Path, output: str | None) -> str:
 
 
 def kept_outputs() -> dict[str, str]:
-    """What earlier runs left in the page, by benchmark."""
+    """Return the outputs already in the page, by benchmark."""
     if not PAGE.is_file():
         return {}
     found = {}
@@ -63,7 +63,7 @@ def kept_outputs() -> dict[str, str]:
 
 
 def measured(script: Path, options: list[str]) -> str:
-    """Run a benchmark; its command, its output and the machine it ran on."""
+    """Run a benchmark; return its command, its output and the machine."""
     done = subprocess.run(
         [sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -74,7 +74,7 @@ def measured(script: Path, options: list[str]) -> str:
 
 
 def machine() -> str:
-    """Date, processor, cores this process may use, and the versions that decide the speed."""
+    """Return the date, processor, available cores, and the versions that matter for speed."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
     return f"{date.today()}, {processor()}, {cores} cores, Python {platform.python_version()}, {packages}"

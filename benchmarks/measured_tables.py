@@ -1,4 +1,4 @@
-"""Put a measured table into a page of docs/, between the two comments that carry the script's name."""
+"""Insertion of measured tables into pages of docs/, between two comments with the script's name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def markdown(rows: list[tuple[str, str]]) -> str:
-    """Rows of two cells as a Markdown table."""
+    """Return rows of two cells as a Markdown table."""
     return "\n".join(["| | |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows)])
 
 
 def insert(page: Path, name: str, table: str) -> None:
-    """Replace what stands between ``<!-- measured by NAME -->`` and ``<!-- end of NAME -->``.
+    """Replace the text between ``<!-- measured by NAME -->`` and ``<!-- end of NAME -->``.
 
     Raises:
         ValueError: if the page lacks the two comments.
@@ -20,5 +20,5 @@ def insert(page: Path, name: str, table: str) -> None:
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise ValueError(f"{page} has no place for what {name} measures")
+        raise ValueError(f"{page} has no place for the results of {name}")
     page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")

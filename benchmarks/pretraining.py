@@ -1,8 +1,8 @@
-"""Frames per second of pre-training: this pipeline beside a plain implementation, one after the other in one process.
+"""Speed of pre-training beside a plain implementation, in frames per second.
 
-The plain one is what a first script does: audio read and featurised whenever an utterance is drawn, batches in random
-order padded to their longest utterance, eager attention, AdamW tensor by tensor. Network, data, mask policy and frames
-per step are the same. Seconds are those of the processor, so that other work on the machine counts less. On one core:
+The plain one is what a first script would do: it reads audio and computes features whenever an utterance is drawn, pads
+random batches to their longest utterance, and uses eager attention and unfused AdamW. Network, data, masking and frames
+per step are the same. Times are processor times, so that other work on the machine matters less. On one core:
 
     OMP_NUM_THREADS=1 python benchmarks/pretraining.py FOLDER_OF_AUDIO [--limit 300] [--steps 30]
 """
@@ -37,7 +37,7 @@ from sat_probe.studies.pretraining.trainer import build_trainer
 
 
 def ours(store: FeatureStore, recipe: PretrainingRecipe, folder: Path) -> tuple[float, int]:
-    """Processor seconds and true frames of `recipe.steps` steps of the Trainer, features cached."""
+    """Return the processor seconds and frames (without padding) of the Trainer, with cached features."""
     data = MaskedBatches(
         store,
         np.arange(len(store)),
@@ -62,7 +62,7 @@ def ours(store: FeatureStore, recipe: PretrainingRecipe, folder: Path) -> tuple[
 
 
 def plain(corpus: Corpus, recipe: PretrainingRecipe) -> tuple[float, int]:
-    """Processor seconds and true frames of as many steps of a plain training loop."""
+    """Return the processor seconds and frames of as many steps of a plain training loop."""
     config = model_config(recipe.model)
     model = MockingjayForPreTraining(config)
     model.set_attn_implementation("eager")
@@ -81,7 +81,7 @@ def plain(corpus: Corpus, recipe: PretrainingRecipe) -> tuple[float, int]:
 
 
 def plain_batches(corpus: Corpus, recipe: PretrainingRecipe) -> Iterator[dict[str, torch.Tensor]]:
-    """Random utterances, featurised when drawn; as many as make up the frames of a step on average."""
+    """Yield batches of random utterances with about as many frames as a step of the recipe."""
     extractor = feature_extractor(model_config(recipe.model))
     generator = np.random.default_rng(recipe.seed)
     utterances = list(corpus)

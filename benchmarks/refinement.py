@@ -1,12 +1,12 @@
-"""Is a refined model really faster and smaller than the intact one under SDPA?
+"""Speed and memory of refined models beside the intact one under SDPA.
 
     python benchmarks/refinement.py
 
-Random weights in the size of wav2vec2-base, one core. The intact model runs as transformers runs it; without half of
-its heads 30 s are encoded, with attention limited to 15 frames to each side 120 s. Times are the processor's, the best
-of rounds that run all models one after the other; peak memory is that of a fresh process that loads one model and
-encodes once. Convolutions and feed-forward layers stay: what a span of 0 costs is the floor, and what the intact model
-costs when only its convolutions go piece by piece tells how much of the gain is theirs. Only ratios mean anything.
+Random weights of the size of wav2vec2-base, one core. The intact model runs as in transformers. Models without half of
+the heads encode 30 s, those with attention limited to 15 frames on each side 120 s. Times are processor times, the best
+of several rounds that run all models in turn; peak memory is that of a fresh process that loads one model and encodes
+once. Convolutions and feed-forward layers remain: a span of 0 shows the floor, and the intact model with convolutions
+in pieces shows their share of the gain. Only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CASES = {30.0: (HALF, PIECES), 120.0: (SPAN, FLOOR, PIECES)}
 
 
 def build(folder: Path) -> dict[str, Path]:
-    """wav2vec2-base with random weights, intact and refined, saved; the folder of each."""
+    """Save wav2vec2-base with random weights, intact and refined, and return the folder of each."""
     torch.manual_seed(0)
     intact = ProbedWav2Vec2Model(Wav2Vec2Config()).eval()
     every_other = [(layer, head) for layer in range(12) for head in range(0, 12, 2)]
@@ -56,7 +56,7 @@ def build(folder: Path) -> dict[str, Path]:
 
 
 def encode(model: ProbedModel, caption: str, seconds: float) -> float:
-    """Processor time of one pass over noise: the intact model's own forward, or `encode` of the others."""
+    """Return the processor time of one pass over noise: `forward` of the intact model, `encode` of the others."""
     noise = np.random.default_rng(0).standard_normal(int(16_000 * seconds)).astype("f4")
     prepared = model.prepare([noise])
     start = time.process_time()
@@ -69,7 +69,7 @@ def encode(model: ProbedModel, caption: str, seconds: float) -> float:
 
 
 def memory_of(folder: Path, caption: str, seconds: float) -> int:
-    """Bytes at the peak of a fresh process that loads the model and encodes once."""
+    """Return the peak memory (bytes) of a fresh process that loads the model and encodes once."""
     command = [sys.executable, __file__, "--measure-memory", str(folder), caption, str(seconds)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 

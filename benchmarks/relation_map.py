@@ -1,10 +1,10 @@
-"""What do relation maps add to a pass that measures the heads?
+"""Cost that relation maps add to a pass with head metrics.
 
     python benchmarks/relation_map.py
 
 Two models with random weights, one core: wav2vec2-base (12 x 12 heads, 20 ms frames) and Mockingjay LARGE (12 x 12
-heads, three 12.5 ms frames stacked), 39 phones of about 80 ms. The time is this process's CPU time, rounds take turns,
-the ratio is the median over rounds: a machine that is busy with other work hits both alike.
+heads, three 12.5 ms frames stacked), with 39 phones of about 80 ms. Times are processor times of rounds in turn, and
+the ratio is their median, so that other work on the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def mockingjay_large() -> ProbedModel:
 
 
 def phone_labels(frames: int, hop_seconds: float) -> np.ndarray:
-    """Random phones of 30 to 130 ms."""
+    """Return frame labels of random phones of 30 to 130 ms."""
     rng = np.random.default_rng(1)
     lengths = np.maximum(rng.uniform(0.03, 0.13, frames) / hop_seconds, 1).astype(int)
     return np.repeat(rng.integers(0, len(PHONES), frames), lengths)[:frames]
 
 
 def one_pass(model: ProbedModel, waveform: np.ndarray, labels: np.ndarray | None, own: bool = False) -> float:
-    """CPU seconds of one utterance through model and accumulators; without labels only the heads are measured."""
+    """Return the processor seconds of one utterance; without labels only the heads are measured."""
     shape = model.num_probed_layers, model.num_probed_heads
     heads = HeadMetricsAccumulator(*shape)
     relations = RelationMapAccumulator(

@@ -1,11 +1,11 @@
-"""Kernel-Gram segmentation beside a direct loop over its definition, and the time of a whole study, in one run.
+"""Speed of kernel-Gram segmentation beside a direct loop over its definition, and of a whole study.
 
     python benchmarks/segmentation.py [--frames 60] [--study-utterances 80]
     python benchmarks/segmentation.py --corpus DIR [--model MODEL]    # the table of docs/segmentation.md instead
 
-The loop is tests/reference.py's: similarities, thresholds, runs and anti-diagonals frame by frame, once for each pair
-of alpha and beta, as the definition reads. Both must find the same boundaries, or the script fails. Random maps stand
-for attention: 36 heads of 100 frames, up-sampled by 3, are what a Mockingjay with R = 3 makes of 3 s of speech.
+The loop in tests/reference.py follows the definition: similarities, thresholds, runs and anti-diagonals frame by frame,
+for each pair of alpha and beta. The script fails unless both find the same boundaries. Random maps stand in for
+attention: 36 heads of 100 frames, up-sampled by 3, as a Mockingjay with R = 3 gives for 3 s of speech.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GRID = FrameGrid(hop=480, first_centre=160.0)
 
 
 def maps(heads: int, frames: int, seed: int) -> np.ndarray:
-    """Attention of content that changes now and then, (heads, frames, frames)."""
+    """Return attention of content that changes now and then, (heads, frames, frames)."""
     rng = np.random.default_rng(seed)
     content = rng.normal(size=(heads, frames, 8))[:, np.cumsum(rng.random(frames) < 0.3)]
     content = content + 0.3 * rng.normal(size=content.shape)
@@ -44,7 +44,7 @@ def maps(heads: int, frames: int, seed: int) -> np.ndarray:
 
 
 def compare_with_loop(frames: int) -> None:
-    """One utterance, all settings, both ways."""
+    """Segment one utterance with all settings in both ways."""
     features = maps(1, frames, seed=0)[0]
     settings = Settings()
     scale = distances(features).mean()
@@ -64,7 +64,7 @@ def compare_with_loop(frames: int) -> None:
 
 
 def time_study(utterances: int) -> None:
-    """Distances, boundaries and counts of every head of every utterance, without the model's own time."""
+    """Time distances, boundaries and counts of every head of every utterance, without the model."""
     settings, reference = Settings(), np.cumsum(np.full(36, 0.08))
     start = time.process_time()
     for utterance in range(utterances):
@@ -78,7 +78,7 @@ def time_study(utterances: int) -> None:
 
 
 def measure(model: str | None, corpus: str) -> None:
-    """Run the study in the paper's way and with what goes beyond it, and write the scores into the documentation."""
+    """Run the study as in the paper and with all extensions, and write the scores into the documentation."""
     from sat_probe.studies.segmentation.study import segment_model
 
     ways = {"rows": Settings(), "rows and columns, 3 shifts": Settings(features="rows_and_columns", shifts=3)}
@@ -86,7 +86,7 @@ def measure(model: str | None, corpus: str) -> None:
 
 
 def write_table(ways: dict[str, Segmentation]) -> None:
-    """Scores of several runs on the same corpus, the baselines of the first, into docs/segmentation.md."""
+    """Write the scores of several runs, and the baselines of the first, into docs/segmentation.md."""
     from benchmarks.measured_tables import insert
 
     lines = ["| source | features | test R (95 %) | precision | recall |", "|---|---|---|---|---|"]
@@ -121,7 +121,7 @@ if __name__ == "__main__":
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--study-utterances", type=int, default=80)
     parser.add_argument("--corpus", help="measure the documentation's table on this corpus")
-    parser.add_argument("--model", help="the bundled one if left out")
+    parser.add_argument("--model", help="by default the bundled one")
     arguments = parser.parse_args()
     if arguments.corpus:
         measure(arguments.model, arguments.corpus)

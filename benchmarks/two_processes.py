@@ -1,11 +1,11 @@
-"""How much more audio per second do two processes analyze than one?
+"""Throughput of an analysis with two processes beside one.
 
     python benchmarks/two_processes.py
 
-Random weights in the size of wav2vec2-base go through a corpus (the bundled speech), by the same code that
-`torchrun --nproc-per-node 2 -m sat_probe analyze` runs: one process, then two that share the corpus, one thread each.
-Timed by the clock, from the loaded model to the finished report, the best of some rounds; starting Python and loading
-the model is reported apart. Two cores must be free. The reports must be the same.
+A model with random weights of the size of wav2vec2-base analyzes the bundled speech with the same code as
+`torchrun --nproc-per-node 2 -m sat_probe analyze`: first one process, then two that share the corpus, one thread each.
+Times are wall-clock times from the loaded model to the finished report, the best of several rounds; starting Python and
+loading the model are reported separately. Two cores must be free, and the reports must be equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 
 def work(model: Path, dataset: str, limit: int | None) -> None:
-    """What each process does; the first of them prints its times and a number of each head."""
+    """Run the analysis of one process; the first process prints its times and a number of each head."""
     begun = time.time()
     import torch
 
@@ -39,7 +39,7 @@ def work(model: Path, dataset: str, limit: int | None) -> None:
     loaded = AutoProbedModel.from_pretrained(model)
     corpus = load_corpus(dataset, limit=limit)
     analyze_model(loaded, corpus.limit(2 * process.count), progress=False, replicates=2)  # everything warm
-    gather(process, None)  # nobody begins before all are there
+    gather(process, None)  # wait for all processes
     start = time.time()
     report = analyze_model(loaded, corpus, progress=False, replicates=100)
     took = time.time() - start
@@ -50,7 +50,7 @@ def work(model: Path, dataset: str, limit: int | None) -> None:
 
 
 def measured(count: int, arguments: list[str]) -> dict[str, float]:
-    """One run of so many processes."""
+    """Return the result of one run with so many processes."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     command = [sys.executable, *(launch if count > 1 else []), __file__, "--work", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -58,7 +58,7 @@ def measured(count: int, arguments: list[str]) -> dict[str, float]:
 
 
 def build(folder: Path, layers: int) -> None:
-    """wav2vec2-base with random weights."""
+    """Save wav2vec2-base with random weights."""
     import torch
     from transformers import Wav2Vec2Config
 

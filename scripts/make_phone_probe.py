@@ -28,7 +28,8 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.align_corpus import align_corpus
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.phone_set import SILENCE
-from sat_probe.studies.inputs import load_model, weights_digest
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.inputs import open_model, weights_digest
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import write_features
 from sat_probe.studies.probing.phone_probe import PhoneProbe, phone_probe_folder
@@ -141,7 +142,7 @@ def main() -> None:
     parser.add_argument("--per-speaker", type=int, default=8, help="most utterances of each speaker")
     parser.add_argument("--output", type=Path, default=phone_probe_folder())
     options = parser.parse_args()
-    model = load_model(None, device="cpu")
+    model = open_model(ModelChoice(device="cpu"))
     whole = load_corpus(NAME, data_dir=options.corpus)
     tested = set(load_corpus(NAME, data_dir=options.corpus, split="test").dataset["speaker"])
     keep = nullcontext(options.alignments) if options.alignments else tempfile.TemporaryDirectory()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.files import write_atomically
 from sat_probe.studies.corpus_pass.processes import Process, gather
 
 RECORDS = "stages"  # folder of the records of finished stages
@@ -145,9 +146,7 @@ class Chain:
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         self.records.mkdir(parents=True, exist_ok=True)
-        partial = self.records / f".{stage.name}.partial"
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.records / f"{stage.name}.json")
+        write_atomically(self.records / f"{stage.name}.json", json.dumps(content, indent=2).encode() + b"\n")
         return content
 
 

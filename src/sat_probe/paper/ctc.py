@@ -6,6 +6,7 @@ does to attention and is not meant for recognising speech.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,10 @@ from tqdm.auto import tqdm
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC, set_seed
 
 from sat_probe.errors import AudioError, ConfigurationError, CorpusError
+from sat_probe.files import write_atomically
 from sat_probe.paper.plan import SmallCTC
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
+from sat_probe.studies.corpus_pass.reader import read_utterance
 
 ALPHABET = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # class 0 is the blank, character i is class i + 1
 HELD_OUT_SHARE = 0.05
@@ -185,7 +187,7 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
-    extractor, decoder = ctc_extractor(), AudioDecoder()
+    extractor = ctc_extractor()
     features, spelling = [], []
     for utterance in tqdm(corpus, unit="utt", desc="Features", disable=not progress):
         classes = [
@@ -194,7 +196,7 @@ def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
         if not classes:
             continue
         try:
-            waveform = decoder.read(utterance.audio, 16_000, utterance.id)
+            waveform = read_utterance(utterance, 16_000)
         except AudioError:
             continue
         values = extractor(waveform, sampling_rate=16_000, return_tensors="np")["input_features"][0]
@@ -239,6 +241,6 @@ def _tensors(spelled: Spelled, batch: Sequence[int], device: torch.device) -> di
 
 
 def _save(folder: Path, state: dict[str, Any]) -> None:
-    partial = folder / f"{_CHECKPOINT}.partial"
-    torch.save(state, partial)
-    partial.replace(folder / _CHECKPOINT)
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_atomically(folder / _CHECKPOINT, content.getvalue())

@@ -18,9 +18,10 @@ from datasets.arrow_writer import ArrowWriter
 from numpy.typing import NDArray
 
 from sat_probe.errors import AudioError, CorpusError
+from sat_probe.files import write_atomically
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
+from sat_probe.studies.corpus_pass.reader import read_utterance
 
 STORE_VERSION = 1  # raised when the columns change, so that older files are not read
 _ROWS_IN_MEMORY = 64
@@ -141,14 +142,13 @@ def _write(
     values = List(Value("float32"))
     columns = Features({"id": Value("string"), "frames": Value("int64"), "inputs": values, "targets": values})
     seconds, skipped, target_size = 0.0, [], extractor.feature_size
-    decoder = AudioDecoder()
     # the process id keeps two runs that start together from writing into one file
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         with ArrowWriter(path=str(partial), features=columns, writer_batch_size=_ROWS_IN_MEMORY) as writer:
             for utterance in corpus:
                 try:
-                    samples = decoder.read(utterance.audio, extractor.sampling_rate, utterance.id)
+                    samples = read_utterance(utterance, extractor.sampling_rate)
                     row = _row(utterance.id, samples, extractor)
                 except ValueError as error:  # AudioError is one
                     if strict:
@@ -170,7 +170,7 @@ def _write(
             "seconds": seconds,
             "skipped": skipped,
         }
-        path.with_suffix(".json").write_text(json.dumps(facts), encoding="utf-8")
+        write_atomically(path.with_suffix(".json"), json.dumps(facts).encode())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

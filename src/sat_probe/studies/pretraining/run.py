@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from transformers import Trainer
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.files import write_atomically
 from sat_probe.studies.choices import CorpusChoice
 from sat_probe.studies.inputs import open_corpus
 from sat_probe.studies.pretraining.batches import MaskedBatches
@@ -39,7 +40,6 @@ from sat_probe.studies.pretraining.trainer import build_trainer, newest_checkpoi
 from sat_probe.studies.provenance import versions
 
 RUN_FILE, CURVE_FILE, CHECKPOINTS = "run.json", "loss.csv", "checkpoints"
-PARTIAL_RUN_FILE = "run.partial"  # what a run killed at its very start leaves
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,8 @@ def _check_folder(output: Path, resume: bool) -> None:
     if output.exists() and not started:
         if not output.is_dir():
             raise ConfigurationError(f"{output} is a file, not a folder; choose another --output")
-        foreign = sorted(path.name for path in output.iterdir() if path.name != PARTIAL_RUN_FILE)
+        unfinished = f".{RUN_FILE}."  # a run killed at its very start leaves such a file
+        foreign = sorted(path.name for path in output.iterdir() if not path.name.startswith(unfinished))
         if foreign:  # perhaps another model, which this one would replace
             raise ConfigurationError(
                 f"{output} holds {foreign[0]!r} and no pre-training run; choose a new or empty folder for --output"
@@ -223,9 +224,7 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
             )
         return
     output.mkdir(parents=True, exist_ok=True)
-    partial = output / PARTIAL_RUN_FILE
-    partial.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, json.dumps(run, indent=2).encode() + b"\n")
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:

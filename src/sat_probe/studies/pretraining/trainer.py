@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import shutil
@@ -16,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer_callback import ProgressCallback, TrainerControl, TrainerState
 
 from sat_probe.errors import ModelError
+from sat_probe.files import write_atomically
 from sat_probe.studies.pretraining.batches import MaskedBatches, join_batches
 from sat_probe.studies.pretraining.recipe import PretrainingRecipe
 
@@ -135,12 +137,11 @@ class LossCurve(TrainerCallback):
             )
         if not state.is_world_process_zero:
             return
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, CURVE_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(curve_points(state.log_history))
-        partial.replace(self.path)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, CURVE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve_points(state.log_history))
+        write_atomically(self.path, text.getvalue().encode())
 
 
 def curve_points(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
