@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sat_probe.reports.example import example_of_codes
-from sat_probe.reports.page import maps as html_maps
+from sat_probe.reports.page import content
 from sat_probe.reports.spectrogram import average_blocks
 
 FRAMES = 150
@@ -28,14 +28,14 @@ def example_of_maps(sparse: bool):
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("budget", [10_000, 60_000, 10_000_000])
 def test_as_fine_as_fits(monkeypatch, sparse, budget):
-    monkeypatch.setattr(html_maps, "MAPS_BUDGET", budget)
+    monkeypatch.setattr(content, "MAPS_BUDGET", budget)
     example = example_of_maps(sparse)
-    packed, scale, factor = html_maps.packed_maps(example)
+    packed, scale, factor = content.packed_maps(example)
     finest = 1
-    while len(gzip.compress(html_maps._averaged(example, finest)[0].tobytes(), 1)) * 4 / 3 > budget:
+    while len(gzip.compress(content._averaged(example, finest)[0].tobytes(), 1)) * 4 / 3 > budget:
         finest += 1
     side = -(-FRAMES // factor)
-    assert factor == finest or side <= html_maps.SMALLEST
+    assert factor == finest or side <= content.SMALLEST
     codes = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(3, 4, side, side)
     for place in np.ndindex(3, 4):
         truth = average_blocks(example.weights(*place), factor)

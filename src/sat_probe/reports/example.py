@@ -118,7 +118,8 @@ class Example:
         The error is at most 0.4 % of the head's largest weight.
         """
         codes = self.maps[layer, head].astype(np.float32) / 255
-        return (codes**2 * self.scale[layer, head]).astype(np.float32)
+        weights: NDArray[np.float32] = codes**2 * self.scale[layer, head]
+        return weights
 
     def equals(self, other: Example | None) -> bool:
         """Whether the other example has the same content (NaN equals NaN)."""

@@ -22,12 +22,12 @@ from sat_probe.reports.page.content import (
     head_records,
     relation_content,
 )
-from sat_probe.reports.page.importance import importance_section
 from sat_probe.reports.palette import AXIS_NAMES, CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
 from sat_probe.reports.report_data import ReportData
 
 PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # plotly.js-cartesian-dist-min on npm, MIT, plotly-LICENSE.txt beside it
 LISTED = 12  # entries shown of a list; a corpus can have hundreds of speakers
+_CAPTIONS = {"heads": "while heads are removed", "span": "while attention reaches less far"}
 SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "frame.js", "main.js")
 
 
@@ -65,7 +65,7 @@ def render_page(report: ReportData) -> str:
         "title": f"Attention heads of {model}",
         "style": (folder / "page.css").read_text(encoding="utf-8"),
         "data": json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
-        "importance": importance_section(report),
+        "importance": _importance_section(report),
         "blobs": "\n".join(_blob(name, packed) for name, packed in blobs.items()),
         "script": scripts,
     }
@@ -73,6 +73,32 @@ def render_page(report: ReportData) -> str:
     return re.sub(
         r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page
     )  # one pass: braces in a report stay braces
+
+
+def _importance_section(report: ReportData) -> str:
+    """HTML section with the curves of every task, of retrained probes if there are any; empty without curves."""
+    table = report.tables.get("importance")
+    if table is None or table.empty:
+        return ""
+    from sat_probe.reports.plots.axes import svg_of  # matplotlib: not for pages without curves
+    from sat_probe.reports.plots.importance import plot_importance
+
+    figures = []
+    for task, part in table.groupby("task", sort=False):
+        mode = "retrain" if (part["mode"] == "retrain").any() else "frozen"
+        for kind, caption in _CAPTIONS.items():
+            if ((part["kind"] == kind) & (part["mode"] == mode)).any():
+                drawn = svg_of(plot_importance(table, kind, str(task), mode))
+                picture = f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
+                words = html.escape(f"{task} {caption}")
+                figures.append(f'<figure><img src="{picture}" alt="{words}" width="100%"></figure>')
+    return (
+        '<section aria-labelledby="importance-title">\n  <h2 id="importance-title">Which heads matter</h2>\n'
+        "  <p>Scores of probes on the hidden states while heads are removed in different orders, or attention "
+        'is limited to a span of frames.</p>\n  <div class="columns">\n'
+        + "\n".join(figures)
+        + "\n  </div>\n</section>"
+    )
 
 
 def _blob(name: str, packed: bytes) -> str:

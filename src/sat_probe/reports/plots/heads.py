@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from sat_probe.errors import ReportError
 from sat_probe.reports.palette import (
@@ -160,11 +161,12 @@ def _need(heads: pd.DataFrame, *columns: str) -> None:
         raise ReportError("the head table is empty: nothing to draw")
 
 
-def _bars(part: pd.DataFrame, column: str) -> np.ndarray | None:
+def _bars(part: pd.DataFrame, column: str) -> NDArray[np.float64] | None:
     if f"{column}_low" not in part:
         return None
     below, above = part[column] - part[f"{column}_low"], part[f"{column}_high"] - part[column]
-    return np.clip(np.stack([below, above]), 0, None)
+    bars: NDArray[np.float64] = np.clip(np.stack([below, above]), 0, None)
+    return bars
 
 
 def _plain(column: str) -> str:

@@ -31,18 +31,20 @@ def importance_curves(table: pd.DataFrame, kind: str, task: str, mode: str) -> p
     part = table[(table["kind"] == kind) & (table["task"] == task) & (table["mode"] == mode)]
     if part.empty:
         raise ReportError(f"the table of importance has no {kind} curves of {task} ({mode})")
+    curves: pd.DataFrame = part
     if kind == "span":
-        return part
+        return curves
     random = part[part["ranking"] == "random"]
     if random.empty:
-        return part
+        return curves
     by_count = random.groupby("removed", as_index=False)["value"]
     band = by_count.mean().assign(
         ranking="random",
         value_low=by_count.min()["value"].to_numpy(),
         value_high=by_count.max()["value"].to_numpy(),
     )
-    return pd.concat([part[part["ranking"] != "random"], band], ignore_index=True)
+    joined: pd.DataFrame = pd.concat([curves[curves["ranking"] != "random"], band], ignore_index=True)
+    return joined
 
 
 def plot_importance(table: pd.DataFrame, kind: str, task: str, mode: str, ax: Axes | None = None) -> Axes:
