@@ -136,16 +136,6 @@ def wait_until(page, condition: str) -> None:
     pytest.fail(f"the page never came to {condition}")
 
 
-@pytest.fixture(scope="module")
-def browser(chromium):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield opened
-        opened.close()
-
-
 @pytest.mark.browser
 def test_table_sorts_and_filters(browser, page_file):
     page = open_page(browser, page_file)

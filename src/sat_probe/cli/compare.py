@@ -49,6 +49,7 @@ def compare(
     from rich.table import Table
 
     changed = rows[rows["changed"]]
+    missing = rows.attrs["missing"]
     table = Table(box=None, padding=(0, 1))
     for heading in ("layer", "head", "first", "second", *_SHOWN):
         table.add_column(heading, justify="left" if heading in ("first", "second") else "right")
@@ -57,5 +58,7 @@ def compare(
         table.add_row(str(row["layer"]), str(row["head"]), row["category"], row["category_other"], *moved)
     console = Console()
     console.print(f"{len(changed)} of {len(rows)} heads changed their category.")
+    if missing:
+        console.print(f"{missing} heads that only one of the two models has are left out.")
     if table.row_count:
         console.print(table)

@@ -95,11 +95,11 @@ class ReportData:
         cells = table[(table["layer"] == layer) & (table["head"] == head)]
         if cells.empty:
             layers, heads = self.shape
-            if 0 <= layer < layers and 0 <= head < heads:
-                raise ReportError(
-                    f"head {head} of layer {layer} was removed from the model: it has no relation map"
-                )
-            raise ReportError(f"there is no head {head} in layer {layer} (both are counted from 0)")
+            if not (0 <= layer < layers and 0 <= head < heads):
+                raise ReportError(f"there is no head {head} in layer {layer} (both are counted from 0)")
+            there = ((self.heads["layer"] == layer) & (self.heads["head"] == head)).any()
+            reason = "has no relation map" if there else "was removed from the model: it has no relation map"
+            raise ReportError(f"head {head} of layer {layer} {reason}")
         if value not in cells:
             raise ReportError(f"relation maps have no {value!r}; there are {', '.join(cells.columns[4:])}")
         phones = list(dict.fromkeys(cells["query_phone"]))

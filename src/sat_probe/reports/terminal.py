@@ -89,7 +89,7 @@ def _letters(report: ReportData) -> pd.DataFrame:
         letters = letters.where(heads["category_stability"] >= STABLE, letters.str.lower())
     cells = heads[["layer", "head"]].assign(letter=letters)
     wide = cells.pivot(index="layer", columns="head", values="letter")
-    return wide.reindex(index=range(layers), columns=range(columns)).fillna("")
+    return wide.reindex(index=range(layers), columns=range(columns)).astype(object).fillna("")
 
 
 def _named(letter: str) -> str | None:
