@@ -70,7 +70,8 @@ def test_models_of_different_shapes_are_not_compared_head_by_head():
     report = made_report()
     other = replace(report, heads=report.heads.iloc[:3])
     shown = changes_html((FIRST, Side("two", other)))
-    assert "6 heads in 2 layers against 3 heads in 1 layers" in shown
+    assert "2 layers x 3 heads" in shown
+    assert "1 layers x 3 heads" in shown
     assert "base64" not in shown
 
 

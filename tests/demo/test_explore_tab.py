@@ -53,13 +53,14 @@ def test_the_metrics_are_those_of_analyze_model(tmp_path):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     shutil.copy(examples()[EXAMPLE], corpus)
-    truth = analyze_model(None, corpus, device="cpu", progress=False).heads.sort_values(["layer", "head"])
+    report = analyze_model(None, corpus, device="cpu", progress=False)
+    truth = report.heads.sort_values(["layer", "head"])
     session, status, frame, _ = analyze()
     shown = content_of(frame)["heads"]
     for name in ("globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms"):
         np.testing.assert_allclose([head[name] for head in shown], truth[name], rtol=2e-4, err_msg=name)
     assert [head["category"] for head in shown] == list(truth["category"])
-    assert session.categories == categories_of(truth)
+    assert session.categories == categories_of(report)
     assert f"{len(session.clip.waveform) / 16_000:.1f} s" in status
 
 
@@ -165,7 +166,7 @@ def test_a_new_session_stands_for_the_bundled_report():
     assert clip.name == report.example.id
     assert Session().model == ModelChoice()
     assert Session().refinement == ""
-    assert Session().categories == categories_of(report.heads)
+    assert Session().categories == categories_of(report)
     assert content_of(explore_tab.saved_page())["example"]["id"] == clip.name
 
 

@@ -163,7 +163,7 @@ def test_compare_and_report_cope_with_absent_heads(folders):
             assert f"{count} ({count / total:.0%})" in overview
         assert figures_html(sides, SCALES[0]).count("<svg") == 8
     assert "heads have another category" in changes_html((bundled, reports[0]))
-    assert "2 heads that only one of the two models has are left out" in changes_html((bundled, reports[0]))
+    assert "Heads that only one of the two models has are left out: 2." in changes_html((bundled, reports[0]))
     for side in reports:
         assert report_html(side.report).count("<svg") >= 1
         shown = heads_html(side.report, EVERYTHING, "", "", "globalness", "", "", "layer", ORDERS[0])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import pandas as pd
 
 from sat_probe.demo.clips import Clip, bundled_clip
 from sat_probe.demo.page_frame import bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL
 from sat_probe.errors import ConfigurationError
+from sat_probe.reports.report_data import ReportData
 from sat_probe.studies.choices import ModelChoice
 
 Categories = tuple[tuple[str | None, ...], ...]
@@ -53,7 +51,7 @@ class Session:
     @property
     def categories(self) -> Categories:
         """Category of every head of the intact model, by layer; None for heads that were removed."""
-        return self.analyzed_heads or categories_of(bundled_report().heads)
+        return self.analyzed_heads or categories_of(bundled_report())
 
     @property
     def refinement(self) -> str:
@@ -76,17 +74,11 @@ class Session:
             raise ConfigurationError(f"head {head} of layer {layer} was removed from {self.label}")
 
 
-def categories_of(heads: pd.DataFrame, layers: int | None = None, count: int | None = None) -> Categories:
-    """Return the category of every head by layer, None for heads that are not in the table.
-
-    Args:
-        heads: the table of a report.
-        layers: number of layers; by default as many as the table names.
-        count: heads per layer of the intact model; by default as many as the table names.
-    """
-    layers = layers or int(heads["layer"].max()) + 1
-    count = count or int(heads["head"].max()) + 1
-    rows: Sequence[list[str | None]] = [[None] * count for _ in range(layers)]
-    for layer, head, category in zip(heads["layer"], heads["head"], heads["category"], strict=True):
+def categories_of(report: ReportData) -> Categories:
+    """Return the category of every head of the intact model, by layer; None for heads that were removed."""
+    layers, count = report.shape
+    rows: list[list[str | None]] = [[None] * count for _ in range(layers)]
+    columns = (report.heads[name] for name in ("layer", "head", "category"))
+    for layer, head, category in zip(*columns, strict=True):
         rows[layer][head] = str(category)
     return tuple(map(tuple, rows))

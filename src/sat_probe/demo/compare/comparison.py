@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table
+from sat_probe.demo.errors import message_html
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
@@ -107,21 +108,19 @@ def _pair(title: str, draw: Callable[[pd.DataFrame], Axes], sides: Sides, shared
 
 
 def changes_html(sides: Sides) -> str:
-    """Return the table of the heads that changed, or why there is none if the models have different heads."""
+    """Return the table of the heads that changed, or why there is none for models of different shapes."""
     heading = "<h3>Head by head</h3>"
     try:
         rows = sides[0].report.compare(sides[1].report)
-    except ReportError:
-        tables = (side.report.heads for side in sides)
-        shapes = " against ".join(
-            f"{len(heads)} heads in {heads['layer'].nunique()} layers" for heads in tables
-        )
-        return f"{heading}<p>Not for these two ({shapes}): only models of one shape compare head by head.</p>"
+    except ReportError as error:
+        return f"{heading}<p>{message_html(str(error))}</p>"
     columns = ["layer", "head", "category", "category_other", *(f"{metric}_difference" for metric in RANKED)]
     changed = rows.loc[rows["changed"], columns]
     changed.columns = pd.Index(
         ["layer", "head", "category, first", "category, second", *(f"{metric}, change" for metric in RANKED)]
     )
     said = f"{len(changed)} of {len(rows)} heads have another category in the second report."
+    if missing := rows.attrs["missing"]:
+        said += f" Heads that only one of the two models has are left out: {missing}."
     table = html_table(changed, said, "Heads that changed") if len(changed) else f"<p>{said}</p>"
     return f"{heading}{table}{csv_link(rows, 'comparison.csv', f'Save all {len(rows)} heads as CSV')}"

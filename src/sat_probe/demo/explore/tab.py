@@ -146,7 +146,7 @@ def analyze(
         model=choice,
         sent=(recording, alignment if clip.alignment is not None else None),
         head=head,
-        analyzed_heads=categories_of(report.heads, model.num_probed_layers, model.num_probed_heads),
+        analyzed_heads=categories_of(report),
         limited_span=model.limited_span,
     )
     line = note_html(
