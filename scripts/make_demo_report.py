@@ -21,9 +21,10 @@ from sat_probe.demo.page_frame import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_analysis import analyze_model
-from sat_probe.studies.inputs import load_model
+from sat_probe.studies.inputs import open_model
 
 DIGITS = 3
 SHOWN = ["relation", "concentration", "low", "high"]
@@ -43,7 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=bundled_report_folder())
     folder = parser.parse_args().output
-    model, corpus = load_model(None, device="cpu"), load_corpus("bundled")
+    model, corpus = open_model(ModelChoice(device="cpu")), load_corpus("bundled")
     report = analyze_model(None, corpus, device="cpu")
     report.provenance = report.provenance.replace(command="python scripts/make_demo_report.py")
     shortest = min(range(len(corpus)), key=lambda index: audio_duration(corpus[index].audio))

@@ -29,7 +29,8 @@ from sat_probe.phones.align_corpus import align_corpus
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.phone_set import SILENCE
 from sat_probe.studies.choices import ModelChoice
-from sat_probe.studies.inputs import open_model, weights_digest
+from sat_probe.studies.inputs import open_model
+from sat_probe.studies.model_identity import weights_digest
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import write_features
 from sat_probe.studies.probing.phone_probe import PhoneProbe, phone_probe_folder

@@ -18,7 +18,8 @@ from sat_probe.demo.clips import example_clip, examples
 from sat_probe.demo.session import Session
 from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
-from sat_probe.studies.inputs import load_model
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.inputs import open_model
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.reconstruction import pretraining_head
 from tests.models.tiny_models import tiny_model
@@ -36,7 +37,7 @@ def sent(*off):
 
 
 def test_the_change_of_hidden_states_is_that_of_a_head_mask(clip):
-    model = load_model(None, device="cpu")
+    model = open_model(ModelChoice(device="cpu"))
     mask = torch.ones(model.num_probed_layers, model.num_probed_heads)
     mask[1, 2] = mask[3, 0] = 0
     intact = model.encode([clip.waveform], output_hidden_states=True).hidden_states
@@ -62,7 +63,7 @@ def test_the_tab_shows_and_plays_what_the_study_says(clip):
     off = frozenset({(0, 0), (0, 1)})
     shown = ablate_tab.ablate(session, off, 12, DROP)
     assert "2 heads off and span ± 12 frames" in shown
-    model = load_model(None, device="cpu")
+    model = open_model(ModelChoice(device="cpu"))
     effect = ablation_effect(model, clip.waveform, Ablation(off, 12, "zero"), pretraining_head(model))
     intact, changed = effect.errors()
     assert f"{intact:.3f} with all heads, {changed:.3f} after the ablation" in shown

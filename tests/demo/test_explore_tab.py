@@ -22,7 +22,7 @@ from sat_probe.errors import AlignmentError, AudioError, ConfigurationError
 from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.phones.readers.textgrid import write_textgrid
 from sat_probe.studies.choices import ModelChoice
-from sat_probe.studies.inputs import load_model
+from sat_probe.studies.inputs import open_model
 from sat_probe.studies.segmentation.sources import Settings, Source, model_boundaries
 
 SETTINGS = DemoSettings({"bundled": ModelChoice()})
@@ -31,7 +31,7 @@ EXAMPLE = next(iter(examples()))
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model(None, device="cpu")
+    return open_model(ModelChoice(device="cpu"))
 
 
 def content_of(frame: str) -> dict:

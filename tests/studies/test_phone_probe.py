@@ -11,7 +11,9 @@ import torch
 
 from sat_probe.errors import ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
-from sat_probe.studies.inputs import load_model, weights_digest
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.inputs import open_model
+from sat_probe.studies.model_identity import weights_digest
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.phone_probe import (
     DESCRIPTION,
@@ -53,7 +55,7 @@ def test_it_fits_no_other_weights():
     model = tiny_model("wav2vec2-layer-norm")
     probe = probe_of(model)
     assert not probe.fits(tiny_model("wav2vec2-layer-norm", seed=1))
-    assert not probe.fits(load_model(None, device="cpu")), "of another size"
+    assert not probe.fits(open_model(ModelChoice(device="cpu"))), "of another size"
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] += 1e-6
     assert not probe.fits(model)
@@ -93,7 +95,7 @@ def test_an_ablation_shows_what_the_probe_reads_of_both_models():
 def test_the_bundled_probe_was_learned_on_the_bundled_model(tmp_path):
     """Where this fails, the bundled model changed: run scripts/make_phone_probe.py."""
     probe = bundled_phone_probe()
-    assert probe.fits(load_model(None, device="cpu"))
+    assert probe.fits(open_model(ModelChoice(device="cpu")))
     assert len(set(probe.phones)) == len(probe.phones) > 30
     page = (phone_probe_folder() / "README.md").read_text()
     assert "Zhang et al." in page

@@ -5,25 +5,29 @@ from __future__ import annotations
 import logging
 from copy import deepcopy
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
-from sat_probe.models.refined import SPAN, SPAN_MODE
 from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.choices import BUNDLED, CorpusChoice, ModelChoice, shown_name
 from sat_probe.studies.corpus_pass.processes import Process, this_process
-
-_HALF = (torch.float16, torch.bfloat16)
-_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, *_HALF, torch.float64)}
+from sat_probe.studies.model_identity import (
+    HALF,
+    dtype_name,
+    model_revision,
+    removed_heads,
+    span_limit,
+    stored_dtype,
+    torch_dtype,
+    weights_digest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +69,13 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
         "split": opened.split,
         "phone_set": opened.phone_set.name,
     }
-    dtype, stored = dtype_name(probed.dtype), _stored_dtype(model)
+    dtype = dtype_name(probed.dtype)
+    revision = model_revision(model)
+    stored = stored_dtype(model, revision)
     provenance = Provenance(
         **described,
         model=model.name,
-        revision=_revision(model, probed),
+        revision=revision,
         architecture=base_class(type(probed)).__name__,
         layers=probed.num_probed_layers,
         heads_per_layer=probed.num_probed_heads,
@@ -107,7 +113,7 @@ def open_model(choice: ModelChoice) -> ProbedModel:
     if device is None and not in_memory:
         device = this_process().device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device, dtype = device or model.device, wanted or model.dtype
-    if dtype in _HALF and device.type == "cpu":
+    if dtype in HALF and device.type == "cpu":
         logger.warning("%s: computed in float32, for half precision is slow on a CPU", choice.name)
         dtype = torch.float32
     if (model.device, model.dtype) == (device, dtype):
@@ -135,13 +141,8 @@ def stored_model(choice: ModelChoice) -> ProbedModel:
             f"(got {type(model).__name__})"
         )
     if revision is not None and (choice.is_bundled or in_memory or Path(model).is_dir()):
-        what = (
-            "a model in memory"
-            if in_memory
-            else "the bundled model"
-            if choice.is_bundled
-            else f"the folder {model}"
-        )
+        what = f"the folder {model}" if isinstance(model, (str, Path)) else "a model in memory"
+        what = "the bundled model" if choice.is_bundled else what
         raise ModelError(
             f"{what} has no revision {revision}: only models on the Hub do; leave the revision out"
         )
@@ -163,8 +164,6 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
         TypeError: for what is no corpus; the message lists what is taken.
         CorpusError: if it cannot be found or read.
     """
-    if isinstance(choice.dataset, Corpus):
-        return choice.dataset if choice.limit is None else choice.dataset.limit(choice.limit)
     given = {name: getattr(choice, name) for name in choice.__slots__ if name != "dataset"}
     options = {name: value for name, value in given.items() if value not in (None, False)}
     return load_corpus(BUNDLED if choice.dataset is None else choice.dataset, **options)
@@ -183,64 +182,6 @@ def usable_device(device: str | torch.device) -> torch.device:
     if found.type == "meta":
         raise ModelError("device 'meta' cannot be used: nothing is computed there")
     return found
-
-
-def torch_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The type of a name such as "float32".
-
-    Raises:
-        ModelError: if models cannot compute in it.
-    """
-    name = str(dtype).removeprefix("torch.")
-    if name not in _DTYPES:
-        raise ModelError(f"unknown dtype {name!r}: choose one of {', '.join(_DTYPES)}")
-    return _DTYPES[name]
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """``torch.float32`` as "float32"."""
-    return str(dtype).removeprefix("torch.")
-
-
-def removed_heads(model: ProbedModel) -> dict[str, list[int]]:
-    """Heads that a model lost for good, by layer; layers that kept all of theirs are left out."""
-    every = range(model.num_probed_heads)
-    gone = {str(layer): sorted({*every} - {*kept}) for layer, kept in enumerate(model.present_heads)}
-    return {layer: heads for layer, heads in gone.items() if heads}
-
-
-def span_limit(model: ProbedModel) -> dict[str, Any]:
-    """The span limit, which is not part of the weights, so it must identify a run too."""
-    if model.limited_span is None:
-        return {}
-    return {"limited_span": [getattr(model.config, name) for name in (SPAN, SPAN_MODE)]}
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """SHA-256 of a model's weights with their names, shapes and types, wherever they were loaded from."""
-    digest = sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _revision(choice: ModelChoice, model: ProbedModel) -> str | None:
-    """The commit that a model was loaded from; None for folders."""
-    if getattr(model.config, "_commit_hash", None) is not None or choice.is_bundled:
-        return getattr(model.config, "_commit_hash", None)
-    if not isinstance(choice.model, str) or Path(choice.model).is_dir():
-        return None
-    cached = try_to_load_from_cache(choice.model, "config.json", revision=choice.revision)
-    return Path(cached).parent.name if isinstance(cached, str) else choice.revision
-
-
-def _stored_dtype(choice: ModelChoice) -> str | None:
-    """The type that was asked for, or that a model in memory has; None is not known."""
-    if choice.dtype is not None:
-        return dtype_name(torch_dtype(choice.dtype))
-    weights = choice.model.parameters() if isinstance(choice.model, torch.nn.Module) else ()
-    return next((dtype_name(weight.dtype) for weight in weights if weight.is_floating_point()), None)
 
 
 def _first_line(error: Exception) -> str:
