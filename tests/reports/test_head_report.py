@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +138,66 @@ def test_a_report_replaces_a_report(report, tmp_path):
     report.save(target, pictures=False)
     assert HeadReport.load(target).equals(report)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+WEIGHTS = {"model": "org/model", "weights": "w1", "corpus": "speech", "corpus_digest": "c1", "split": "test"}
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (WEIGHTS, {"revision": "def", "model": "a copy"}),
+        (WEIGHTS, {"corpus": "another name"}),
+        ({**WEIGHTS, "weights": None}, {}),
+        ({**WEIGHTS, "corpus_digest": None}, {}),
+        ({**WEIGHTS, "weights": None, "revision": None}, {"revision": "def"}),
+    ],
+)
+def test_a_report_of_the_same_model_and_corpus_is_replaced(tmp_path, caplog, old, new):
+    target = make_report(**old).save(tmp_path / "report", pictures=False)
+    assert not caplog.records
+    report = make_report(seed=1, **{**WEIGHTS, **new})
+    line = f"replaced the report of org/model on speech test in {target}"
+    assert report_folder.check_destination(target, report.provenance) == line
+    report.save(target, pictures=False)
+    assert [record.getMessage() for record in caplog.records] == [line]
+    assert HeadReport.load(target).equals(report)
+
+
+@pytest.mark.parametrize(
+    "new, message",
+    [
+        ({"weights": "w2", "model": "other"}, "holds the report of org/model on speech test; choose another"),
+        ({"weights": "w2"}, "of org/model on speech test, whose content differs; choose another folder"),
+        ({"limited_span": [3, "mask"]}, "of org/model on speech test, whose content differs"),
+        ({"corpus_digest": "c2"}, "of org/model on speech test, whose content differs"),
+        ({"split": "train"}, "of org/model on speech test; choose another folder or pass --overwrite"),
+        ({"weights": None, "model": "other"}, r"or pass --overwrite \(overwrite=True\)"),
+        ({"corpus_digest": None, "corpus": "other"}, r"or pass --overwrite \(overwrite=True\)"),
+    ],
+)
+def test_a_report_of_another_model_or_corpus_is_kept(tmp_path, new, message):
+    report = make_report(**WEIGHTS)
+    target = report.save(tmp_path / "report", pictures=False)
+    other = make_report(**{**WEIGHTS, **new})
+    with pytest.raises(ReportError, match=message):
+        other.save(target, pictures=False)
+    assert HeadReport.load(target).equals(report)
+    other.save(target, pictures=False, overwrite=True)
+    assert HeadReport.load(target).equals(other)
+
+
+def test_saving_segments_nothing_and_draws_nothing_without_pictures(tmp_path):
+    make_report().save(tmp_path / "report", pictures=False)
+    code = f"""
+import sys
+from sat_probe.reports.head_report import HeadReport
+HeadReport.load({str(tmp_path / "report")!r}).save({str(tmp_path / "again")!r}, pictures=False)
+unneeded = ("matplotlib", "torch", "transformers", "scipy", "sat_probe.measures.boundaries.kernel_gram")
+print([name for name in unneeded if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_an_empty_folder_is_used(report, tmp_path):
