@@ -13,10 +13,11 @@ from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.memory import forget_visitor_on_unload, free_memory_when_idle, return_large_blocks
 from sat_probe.demo.model_pool import set_concurrency
 from sat_probe.demo.session import Session
-from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.demo.theme import make_css, make_theme, page_file
 from sat_probe.demo.uploads import SWEEP
 from sat_probe.errors import ConfigurationError
+from sat_probe.studies.choices import ModelChoice
 
 TITLE = "What do the heads of a speech model do?"
 
@@ -25,7 +26,8 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
     """Build the app without launching it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=SWEEP, fill_width=True) as app:
         gr.HTML(page_file("header.html"), js_on_load=page_file("header.js"))
-        session = gr.State(Session(), time_to_live=settings.session_seconds)
+        bundled = Session(model=settings.models.get(BUNDLED_LABEL, ModelChoice()))
+        session = gr.State(bundled, time_to_live=settings.session_seconds)
         with gr.Tab("Explore"):
             analyzed = explore_tab.build(settings, session, app)
         with gr.Tab("Ablate", render_children=True):  # rendered before it is opened

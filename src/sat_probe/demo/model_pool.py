@@ -108,7 +108,7 @@ def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
             phone_probe(choice)
             try_out()
         except Exception:
-            logger.exception("%s could not be loaded in advance", choice.model or "the bundled model")
+            logger.exception("%s could not be loaded in advance", choice.name)
 
     timer = threading.Timer(WARM_UP_DELAY, load)
     timer.daemon = True

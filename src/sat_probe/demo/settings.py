@@ -19,9 +19,9 @@ def preset_models() -> dict[str, ModelChoice]:
     """Return the bundled model, then the models of the presets, each pinned to a commit; by the label shown."""
     choices = {BUNDLED_LABEL: ModelChoice()}
     for name in available_configs("analysis"):
-        preset = load_preset(name)
-        if preset.model != "bundled":
-            choices[preset.model] = ModelChoice(preset.model, preset.revision, preset.allow_pickle)
+        choice = load_preset(name).fill(ModelChoice())
+        if not choice.is_bundled:
+            choices[choice.name] = choice
     return choices
 
 
@@ -36,12 +36,12 @@ def named_models(names: Iterable[str]) -> dict[str, ModelChoice]:
     """
     choices: dict[str, ModelChoice] = {}
     for name in dict.fromkeys(names):
-        is_folder = Path(name).is_dir()
-        label = Path(name).resolve().name if is_folder else name
-        model, _, revision = (name, "", "") if is_folder else name.partition("@")
+        model, _, revision = (name, "", "") if Path(name).is_dir() else name.partition("@")
+        choice = ModelChoice(model, revision or None)
+        label = f"{choice.name}@{revision}" if revision else choice.name
         if label in choices:
             raise ConfigurationError(f"two models are named {label!r}; rename one of the folders")
-        choices[label] = ModelChoice(model, revision or None)
+        choices[label] = choice
     return choices
 
 

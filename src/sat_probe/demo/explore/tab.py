@@ -135,8 +135,7 @@ def analyze(
     from sat_probe.studies.utterance_analysis import analyze_utterance, map_boundaries  # imports torch
 
     started = time.perf_counter()
-    name = label if choice.model else "bundled"
-    report, head, weights = analyze_utterance(model, clip.waveform, clip.name, clip.phones, name)
+    report, head, weights = analyze_utterance(model, clip.waveform, clip.name, clip.phones, choice.name)
     page = framed_page(report)
     boundaries = boundaries_html(clip, head, map_boundaries(model, weights, alpha, beta))
     took = time.perf_counter() - started
