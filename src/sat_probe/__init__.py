@@ -1,6 +1,7 @@
 """sat-probe: what the attention heads of speech models do.
 
-Names are loaded when they are first used, so that `import sat_probe` alone costs nothing.
+Names are loaded when they are first used, so `import sat_probe` costs nothing. It makes transformers know Mockingjay:
+AutoConfig, AutoModel, AutoModelForPreTraining and AutoFeatureExtractor load its checkpoints.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sat_probe._version import __version__ as __version__
+from sat_probe.models.registration import register_with_transformers
 
 _HOMES = {
     "Alignment": "sat_probe.phones.alignment",
@@ -16,6 +18,10 @@ _HOMES = {
     "Corpus": "sat_probe.phones.corpora.corpus",
     "FrameGrid": "sat_probe.frames",
     "HeadReport": "sat_probe.reports.head_report",
+    "MockingjayConfig": "sat_probe.models.mockingjay",
+    "MockingjayFeatureExtractor": "sat_probe.models.mockingjay",
+    "MockingjayForPreTraining": "sat_probe.models.mockingjay",
+    "MockingjayModel": "sat_probe.models.mockingjay",
     "ProbedHubertModel": "sat_probe.models.probed_classes",
     "ProbedMockingjayModel": "sat_probe.models.probed_classes",
     "ProbedModel": "sat_probe.models.probed",
@@ -25,9 +31,11 @@ _HOMES = {
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
     "boundary_scores": "sat_probe.measures.boundaries.score",
+    "convert_mockingjay": "sat_probe.models.mockingjay.convert_mockingjay",
     "head_importance": "sat_probe.studies.importance.study",
     "load_corpus": "sat_probe.phones.corpora.corpus",
     "phone_set": "sat_probe.phones.phone_set",
+    "pretrain": "sat_probe.studies.pretraining.run",
     "read_audio": "sat_probe.audio",
     "refine": "sat_probe.studies.refinement",
     "segment_model": "sat_probe.studies.segmentation.study",
@@ -39,6 +47,10 @@ __all__ = [
     "Corpus",
     "FrameGrid",
     "HeadReport",
+    "MockingjayConfig",
+    "MockingjayFeatureExtractor",
+    "MockingjayForPreTraining",
+    "MockingjayModel",
     "ProbedHubertModel",
     "ProbedMockingjayModel",
     "ProbedModel",
@@ -48,13 +60,17 @@ __all__ = [
     "SatProbeError",
     "analyze_model",
     "boundary_scores",
+    "convert_mockingjay",
     "head_importance",
     "load_corpus",
     "phone_set",
+    "pretrain",
     "read_audio",
     "refine",
     "segment_model",
 ]
+
+register_with_transformers()
 
 if TYPE_CHECKING:
     from sat_probe.audio import read_audio
@@ -62,6 +78,13 @@ if TYPE_CHECKING:
     from sat_probe.frames import FrameGrid
     from sat_probe.measures.boundaries.score import boundary_scores
     from sat_probe.models.auto import AutoProbedModel
+    from sat_probe.models.mockingjay import (
+        MockingjayConfig,
+        MockingjayFeatureExtractor,
+        MockingjayForPreTraining,
+        MockingjayModel,
+    )
+    from sat_probe.models.mockingjay.convert_mockingjay import convert_mockingjay
     from sat_probe.models.own_attention.wavlm import ProbedWavLMModel
     from sat_probe.models.probed import ProbedModel
     from sat_probe.models.probed_classes import (
@@ -76,6 +99,7 @@ if TYPE_CHECKING:
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model
     from sat_probe.studies.importance.study import head_importance
+    from sat_probe.studies.pretraining.run import pretrain
     from sat_probe.studies.refinement import refine
     from sat_probe.studies.segmentation.study import segment_model
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -230,24 +228,6 @@ def test_inner_probe_adds_to_the_outer_one():
             model(**inputs.tensors)
     torch.testing.assert_close(masked, expected, atol=1e-6, rtol=0)
     assert len(watcher.maps) == 3
-
-
-def test_threads_take_turns():
-    model = tiny_model("mockingjay")
-    audio = [waveforms(0.3 + 0.05 * index) for index in range(4)]
-    expected = [model.encode(one, head_mask=torch.full((3, 4), 0.1 * i)) for i, one in enumerate(audio)]
-    found = [None] * 4
-
-    def work(index):
-        found[index] = model.encode(audio[index], head_mask=torch.full((3, 4), 0.1 * index))
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours.last_hidden_state, theirs.last_hidden_state)
 
 
 def test_observers_refuse_training():

@@ -162,8 +162,6 @@ def _changes(config: Any) -> dict[str, object]:
 
 
 def _saved_config(folder: Path) -> Any:
-    import sat_probe.models.mockingjay  # noqa: F401  makes transformers know the architecture
-
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ ICASSP 2020. TERA and AudioALBERT are the same network with other pre-training, 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -45,6 +46,19 @@ def eager_attention_forward(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
+def position_table(length: int, like: torch.Tensor) -> torch.Tensor:
+    """The first `length` positions (length, hidden_size), in dtype and on device of `like`."""
+    rows = max(1024, 1 << (length - 1).bit_length())  # few sizes, each kept
+    return _position_table(rows, like.shape[-1], like.device, like.dtype)[:length]
+
+
+# Not a buffer: a buffer would come back as garbage from meta-device loading.
+@lru_cache(maxsize=4)
+def _position_table(rows: int, size: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(False):  # kept for later passes, which may train
+        return sinusoid_positions(rows, size).to(device=device, dtype=dtype)
+
+
 class MockingjayEmbeddings(nn.Module):
     """Stacked frames -> projection + sinusoid positions -> layer norm."""
 
@@ -54,21 +68,10 @@ class MockingjayEmbeddings(nn.Module):
         self.projection = nn.Linear(config.feature_size * config.downsample_rate, config.hidden_size)
         self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        # Not a buffer: a buffer would come back as garbage from meta-device loading. It grows on demand.
-        self._positions: torch.Tensor | None = None
-
-    def positions(self, length: int, like: torch.Tensor) -> torch.Tensor:
-        """The first `length` rows of the position table, in dtype and on device of `like`."""
-        table = self._positions
-        if table is None or len(table) < length or table.device != like.device or table.dtype != like.dtype:
-            with torch.inference_mode(False):  # kept for later passes, which may train
-                table = sinusoid_positions(max(length, 1024), like.shape[-1])
-                self._positions = table = table.to(device=like.device, dtype=like.dtype)
-        return table[:length]
 
     def forward(self, stacked: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         projected = self.projection(stacked)
-        positions = self.positions(projected.shape[1], projected)
+        positions = position_table(projected.shape[1], projected)
         if self.zero_padding_positions and attention_mask is not None:
             positions = positions * attention_mask[..., None]
         return self.dropout(self.layer_norm(projected + positions))

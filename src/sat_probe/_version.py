@@ -1,0 +1,3 @@
+"""Version of sat-probe."""
+
+__version__ = "0.1.0"
