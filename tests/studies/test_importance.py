@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from sat_probe.cli import run
-from sat_probe.cli.importance_advice import advice, confidence
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
 from sat_probe.studies.importance import ablation_lab as ablation_points
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
+from sat_probe.studies.importance.advice import advice, confidence
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.rankings import (
     gradient_importance,

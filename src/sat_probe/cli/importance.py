@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sat_probe.cli.importance_advice import advice, confidence
 from sat_probe.cli.options import (
     AsJson,
     MaxLoss,
@@ -99,6 +98,7 @@ def importance(
     chosen, metrics = _rankings(ranking)
     quiet()
 
+    from sat_probe.studies.importance.advice import advice, confidence
     from sat_probe.studies.importance.options import Options
     from sat_probe.studies.importance.study import head_importance
     from sat_probe.studies.importance.suggestion import suggest

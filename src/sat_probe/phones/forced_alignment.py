@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment
+from sat_probe.phones.phone_set import phone_set
 from sat_probe.phones.readers.phn_ctm import read_text
 
 FRAME = SAMPLING_RATE // 100
@@ -173,8 +174,6 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
     Raises:
         AlignmentError: with file and line, for a line without phones or a phone that ARPAbet lacks.
     """
-    from sat_probe.phones.phone_set import phone_set
-
     known = phone_set("arpabet-40")
     lexicon: dict[str, list[str]] = {}
     for number, line in enumerate(read_text(Path(path)).splitlines(), start=1):

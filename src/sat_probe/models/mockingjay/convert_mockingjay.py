@@ -14,6 +14,7 @@ from transformers.activations import ACT2FN
 
 from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.checkpoint_features import CheckpointFeatures, checkpoint_features
+from sat_probe.models.mockingjay.code_export import save_with_code
 from sat_probe.models.mockingjay.configuration_mockingjay import MockingjayConfig
 from sat_probe.models.mockingjay.conversion_card import conversion_card
 from sat_probe.models.mockingjay.feature_extraction_mockingjay import MockingjayFeatureExtractor
@@ -102,8 +103,6 @@ def convert_mockingjay(
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         if with_code:
-            from sat_probe.models.mockingjay.code_export import save_with_code
-
             save_with_code(conversion.model, conversion.feature_extractor, scratch)
         else:
             conversion.model.save_pretrained(scratch)

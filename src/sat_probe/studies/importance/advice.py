@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sat_probe.studies.importance.suggestion import Suggestion
+from sat_probe.studies.importance.suggestion import Suggestion
 
 FEW = 20  # test utterances; a percentile bootstrap of fewer is too narrow
 
