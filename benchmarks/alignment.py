@@ -4,7 +4,7 @@
     python benchmarks/alignment.py TIMIT --run run.json --into docs/alignment.md
 
 Closures are joined to their bursts and both labellings are folded to 39 phones; a boundary counts if the phones on both
-sides of it correspond (`sat_probe.phones.agreement`).
+sides of it correspond (`benchmarks.agreement`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from agreement import boundary_errors, count_boundaries, with_whole_stops
 from measured_tables import insert, markdown
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
-from sat_probe.phones.agreement import boundary_errors, count_boundaries, with_whole_stops
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.phones.forced_alignment import ForcedAligner
 from sat_probe.phones.phone_set import phone_set

@@ -15,7 +15,6 @@ from sat_probe.measures.boundaries.kernel_gram import (
     score_curve,
     score_curves,
     segment,
-    similarity_matrix,
 )
 from tests.reference import curve_minima_slow, kernel_gram_curve_slow
 
@@ -46,7 +45,7 @@ def test_curves_equal_the_loops(seed, factor):
 @pytest.mark.parametrize("beta", BETAS)
 def test_curves_equal_the_matrices(alpha, beta):
     features = steps(7, frames=90)
-    filtered = filtered_matrix(similarity_matrix(features, alpha), beta)
+    filtered = filtered_matrix(np.exp(-distances(features) / alpha), beta)
     curve = score_curve(filtered)
     assert curve.max() > 0
     np.testing.assert_array_equal(score_curves(distances(features), [alpha], [beta])[0, 0], curve)
@@ -56,7 +55,7 @@ def test_curves_equal_the_matrices(alpha, beta):
 def test_runs_longer_than_the_first_band():
     features = np.repeat([[0.0], [5.0]], 120, axis=0)
     curve = score_curves(distances(features), [1.0], [0.5])[0, 0]
-    np.testing.assert_array_equal(curve, score_curve(filtered_matrix(similarity_matrix(features, 1.0), 0.5)))
+    np.testing.assert_array_equal(curve, score_curve(filtered_matrix(np.exp(-distances(features)), 0.5)))
     # the runs of both halves end at the step: the curve falls towards it from both sides
     assert segment(features, 1.0, 0.5).tolist() == [119.5]
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from sat_probe.errors import AlignmentError, ReportError
-from sat_probe.measures.boundaries.difference import r_value_difference
 from sat_probe.measures.boundaries.score import r_value
+from sat_probe.measures.intervals import r_value_difference
 from sat_probe.paper.claims import CLAIMS, findings
 from sat_probe.paper.claims_ablation import (
     diagonal_over_vertical,

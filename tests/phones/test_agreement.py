@@ -1,10 +1,10 @@
-"""Agreement of two alignments: shared boundaries by hand."""
+"""Agreement of two alignments, with shared boundaries worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sat_probe.phones.agreement import boundary_errors, count_boundaries, with_whole_stops
+from benchmarks.agreement import boundary_errors, count_boundaries, with_whole_stops
 from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.phone_set import phone_set
 

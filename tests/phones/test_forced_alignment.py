@@ -9,10 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from benchmarks.agreement import boundary_errors
 from sat_probe.audio import read_audio
 from sat_probe.cli.align import align
 from sat_probe.errors import AlignmentError, CorpusError
-from sat_probe.phones.agreement import boundary_errors
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.phones.phone_set import phone_set
 

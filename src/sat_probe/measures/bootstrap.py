@@ -1,8 +1,8 @@
-"""The bootstrap over utterances as sums that can be merged: every utterance draws its own Poisson weights.
+"""Bootstrap over utterances with Poisson weights, whose sums can be merged.
 
 The Poisson bootstrap (Chamandy et al. 2012) gives each utterance an independent Poisson(1) count in each replicate,
-instead of drawing a fixed number with replacement. Here the counts follow from the utterance's id alone, so
-replicate sums of any parts of a corpus add up to those of the whole, in any order and on any number of machines.
+instead of drawing a fixed number with replacement. Here the counts depend only on the utterance's id, so replicate sums
+of parts of a corpus add up to those of the whole, in any order and on any number of machines.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ class PoissonBootstrap:
     """Replicate weights of utterances.
 
     Args:
-        replicates: how many resampled corpora.
-        seed: another seed gives other replicates.
+        replicates: number of resampled corpora.
+        seed: of the replicates.
     """
 
     replicates: int = 1000
     seed: int = 0
 
     def weights(self, utterance_id: str) -> NDArray[np.float64]:
-        """(replicates,) how often each replicate holds this utterance."""
+        """(replicates,) number of times that each replicate contains this utterance."""
         digest = blake2b(f"{self.seed}/{utterance_id}".encode(), digest_size=16).digest()
         generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
         return generator.poisson(1.0, self.replicates).astype(np.float64)
 
 
 def utterance_draws(utterances: int, replicates: int, seed: int) -> NDArray[np.int64]:
-    """(replicates, utterances) how often each resampled corpus of the same size holds each utterance.
+    """(replicates, utterances) number of times that each resampled corpus contains each utterance.
 
-    Efron & Tibshirani 1993, section 6.2; for what is compared once all utterances are known.
+    Efron & Tibshirani 1993, section 6.2; for comparisons made when all utterances are known.
     """
     generator = np.random.default_rng(seed)
     return generator.multinomial(utterances, np.full(utterances, 1 / utterances), replicates)

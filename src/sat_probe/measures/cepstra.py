@@ -1,7 +1,7 @@
-"""Spectral features of a waveform, without a model: log-mel spectra and 39-dimensional MFCC.
+"""Spectral features of a waveform: log-mel spectra and 39-dimensional MFCC.
 
-The definitions are those of librosa (Slaney's mel scale, area-normalised triangles, Savitzky-Golay deltas), so that a
-baseline can be checked; frames are centred on multiples of the hop, the signal padded with zeros at both ends.
+The definitions are librosa's (Slaney's mel scale, area-normalised triangles, Savitzky-Golay deltas). Frames are centred
+on multiples of the hop, and the signal is padded with zeros at both ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DELTA_WIDTH = 9  # frames
 
 
 def cepstra_grid(hop: int = HOP, sampling_rate: int = 16_000) -> FrameGrid:
-    """Where the frames of this module sit: the first centre at the first sample."""
+    """The times of the frames: the first one is centred on the first sample."""
     return FrameGrid(hop=hop, first_centre=0.0, sampling_rate=sampling_rate)
 
 
@@ -34,13 +34,13 @@ def log_mel(
     window: int = WINDOW,
     sampling_rate: int = 16_000,
 ) -> NDArray[np.float64]:
-    """Power mel spectrum in dB, no lower than 80 dB below the utterance's maximum; (1 + samples // hop, bins) float64.
+    """Return the power mel spectrum in dB, at least the utterance's maximum - 80: (1 + samples // hop, bins) float64.
 
     Args:
         waveform: (samples,) at sampling_rate.
         bins: mel bands from 0 Hz to half the sampling rate.
         hop: samples from frame to frame.
-        window: samples of the Hann window, and length of the Fourier transform.
+        window: samples of the Hann window and of the Fourier transform.
         sampling_rate: Hz.
 
     Raises:
@@ -53,7 +53,7 @@ def log_mel(
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop][: 1 + len(signal) // hop]
     power = np.abs(np.fft.rfft(frames * get_window("hann", window), axis=1)) ** 2
     mel = 10 * np.log10(np.maximum(power @ mel_filters(bins, window, sampling_rate), 1e-10))
-    return np.maximum(mel, mel.max() - 80.0)
+    return np.asarray(np.maximum(mel, mel.max() - 80.0))
 
 
 def mfcc(
@@ -65,25 +65,26 @@ def mfcc(
     window: int = WINDOW,
     sampling_rate: int = 16_000,
 ) -> NDArray[np.float64]:
-    """Cepstral coefficients of :func:`log_mel` with their derivatives, (frames, 3 * coefficients) float64."""
+    """Return cepstral coefficients of :func:`log_mel` with their derivatives, (frames, 3 * coefficients) float64."""
     spectrum = log_mel(waveform, bins=bins, hop=hop, window=window, sampling_rate=sampling_rate)
     static = dct(spectrum, type=2, norm="ortho", axis=1)[:, :coefficients]
     return np.concatenate([static, delta(static), delta(static, order=2)], axis=1)
 
 
 def delta(features: NDArray[np.float64], *, order: int = 1) -> NDArray[np.float64]:
-    """Derivative over time by a local polynomial of its order, (frames, dimensions); shorter windows for few frames."""
+    """Return derivatives over time by a local polynomial, (frames, dimensions); few frames get a shorter window."""
     width = min(DELTA_WIDTH, len(features) - (len(features) + 1) % 2)
     if width <= order:
         return np.zeros_like(features)
-    return savgol_filter(features, width, polyorder=order, deriv=order, axis=0, mode="interp")
+    smoothed = savgol_filter(features, width, polyorder=order, deriv=order, axis=0, mode="interp")
+    return np.asarray(smoothed)
 
 
 def standardized(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each dimension with mean 0 and variance 1 over the utterance; a constant dimension becomes 0."""
+    """Return features with mean 0 and variance 1 per dimension over the utterance; a constant one becomes 0."""
     centred = features - features.mean(axis=0)
     deviation = centred.std(axis=0)
-    return centred / np.where(deviation > 1e-12, deviation, 1.0)
+    return np.asarray(centred / np.where(deviation > 1e-12, deviation, 1.0))
 
 
 @lru_cache(maxsize=16)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sat_probe.measures.block import Block
 from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
 from sat_probe.measures.head_metrics import (
     METRICS,
@@ -63,7 +64,7 @@ class _LayerSums:
         self.columns = np.zeros((heads, length))
         self.offsets = np.zeros((heads, 2 * length - 1))
 
-    def add(self, block: Any) -> None:
+    def add(self, block: Block) -> None:
         """Add a block of queries of some heads."""
         heads, queries = block.heads, block.row_entropy.shape[1]
         rows = slice(block.first_query, block.first_query + queries)
@@ -138,8 +139,8 @@ class HeadMetricsAccumulator:
         self._seen = [np.zeros(self.seen.shape, dtype=bool) for _ in utterance_ids]
         self._weights = [self.bootstrap.weights(utterance_id) for utterance_id in utterance_ids]
 
-    def observe(self, block: Any) -> None:
-        """Add one block of attention (an ``AttentionBlock``)."""
+    def observe(self, block: Block) -> None:
+        """Add one block of attention."""
         key = (block.utterance, block.layer)
         sums = self._open.get(key)
         if sums is None:
@@ -236,4 +237,4 @@ _SUMS = ("seen", "sums", "counts", "replicate_sums", "replicate_counts")
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))

@@ -32,34 +32,35 @@ def globalness(row_entropy_sum: NDArray[np.float64], length: int) -> NDArray[np.
 
 
 def verticality(column_sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Eq. 2: minus the entropy of the mean row, in nats; ``column_sums`` is (..., T), attention summed over queries."""
+    """Eq. 2: minus the entropy of the mean row, in nats; ``column_sums`` (..., T) is attention summed over queries."""
     mean_row = column_sums / length
-    return np.where(mean_row > 0, mean_row * np.log(np.where(mean_row > 0, mean_row, 1.0)), 0.0).sum(-1)
+    terms = np.where(mean_row > 0, mean_row * np.log(np.where(mean_row > 0, mean_row, 1.0)), 0.0)
+    return np.asarray(terms.sum(-1))
 
 
 def diagonality(offset_sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Eq. 3: minus the mean distance |query - key| under the attention, as a share of T.
 
-    ``offset_sums`` is (..., 2 T - 1): attention summed over all pairs with key - query = -(T - 1) ... T - 1.
+    ``offset_sums`` (..., 2 T - 1) is attention summed over all pairs with key - query = -(T - 1) ... T - 1.
     """
-    return -(offset_sums * np.abs(_offsets(length))).sum(-1) / length**2
+    return np.asarray(-(offset_sums * np.abs(_offsets(length))).sum(-1) / length**2)
 
 
 def mean_offset(offset_sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Mean of key - query under the attention, in frames: negative looks back."""
-    return (offset_sums * _offsets(length)).sum(-1) / length
+    """Mean of key - query under the attention, in frames; negative values look back."""
+    return np.asarray((offset_sums * _offsets(length)).sum(-1) / length)
 
 
 def spread(offset_sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Standard deviation of key - query under the attention, in frames."""
     offsets = _offsets(length)
     centred = offsets - mean_offset(offset_sums, length)[..., None]
-    return np.sqrt((offset_sums * centred**2).sum(-1) / length)
+    return np.asarray(np.sqrt((offset_sums * centred**2).sum(-1) / length))
 
 
 def sink_share(column_sums: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """1.0 if one key draws more than 30 % of all attention of the utterance, else 0.0."""
-    return (column_sums.max(-1) / length > SINK_THRESHOLD).astype(np.float64)
+    """1.0 if one key receives more than 30 % of all attention of the utterance, else 0.0."""
+    return np.asarray(column_sums.max(-1) / length > SINK_THRESHOLD, dtype=np.float64)
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How far two readings of the same frames lie apart, as distributions over classes."""
+"""Differences between two predictions of the same frames, as distributions over classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 
 def divergence(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kullback-Leibler divergence D(before || after) of each frame, nats: (frames,).
+    """Return the Kullback-Leibler divergence D(before || after) of each frame in nats, (frames,).
 
-    What a frame's reading before tells beyond the one after (Kullback & Leibler 1951); 0 where both are the same.
+    It is 0 where both distributions are the same (Kullback & Leibler 1951).
 
     Args:
         before: (frames, classes) natural logarithms of probabilities.
@@ -21,7 +21,7 @@ def divergence(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArr
 
 
 def changed(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(frames,) whether another class is the most probable one; arguments as for `divergence`."""
+    """(frames,) whether the most probable class differs; arguments as for `divergence`."""
     return np.asarray(before.argmax(axis=1) != after.argmax(axis=1))
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sat_probe.measures.median_interval import median_interval
-from sat_probe.measures.paired_difference import Number
+from sat_probe.measures.intervals import Number, median_interval
 from sat_probe.paper.files import StudyFiles
 from sat_probe.paper.finding import ACROSS, Finding, Z, finding_from_interval, interval_verdict, not_measured
 from sat_probe.reports.task_curves import TaskCurves, task_curves

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from sat_probe.measures.boundaries.difference import r_value_difference
 from sat_probe.measures.boundaries.score import r_value
+from sat_probe.measures.intervals import r_value_difference
 from sat_probe.paper.files import StudyFiles
 from sat_probe.paper.finding import ACROSS, Finding, finding_from_interval, not_measured
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sat_probe.measures.boundaries.difference import r_value_difference
+from sat_probe.measures.intervals import r_value_difference
 from sat_probe.paper.claims_ablation import null_distances
 from sat_probe.paper.claims_boundaries import setting_words, source_counts
 from sat_probe.paper.claims_heads import category_count

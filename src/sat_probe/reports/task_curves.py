@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_probe.errors import ReportError
-from sat_probe.measures.paired_difference import Number, paired_difference
+from sat_probe.measures.intervals import Number, paired_difference
 
 
 @dataclass(frozen=True, slots=True)

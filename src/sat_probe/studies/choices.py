@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sat_probe.measures.boundaries.counting import Counting
+
 if TYPE_CHECKING:
     import torch
 
 BUNDLED = "bundled"
-Counting = Literal["rasanen", "strict", "lenient"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from torch import nn
 
 from sat_probe.errors import ModelError
-from sat_probe.measures.paired_difference import paired_difference
+from sat_probe.measures.intervals import paired_difference
 from sat_probe.models.attention.probe import SpanMode
 from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.choices import ModelChoice

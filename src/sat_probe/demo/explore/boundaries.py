@@ -11,7 +11,7 @@ from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.theme import note_html
-from sat_probe.measures.boundaries.hits import Counting
+from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.reports.plots.segmentation import plot_segmentation
 

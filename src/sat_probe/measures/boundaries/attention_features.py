@@ -1,10 +1,10 @@
 """Attention maps as features of frames, for segmentation (Yang, Liu, Lee 2020, section 5 and supplement 1).
 
-The paper's features are the rows of a map. Two variants beside it, each by name, never by default:
+The paper's features are the rows of a map. Two variants are available by name:
 
-- ``"rows_and_columns"``: what a frame attends to, and what attends to it.
-- shifts: the model reads the audio n times, each time starting a further 1/n of a frame later; the up-sampled maps are
-  laid over each other and averaged. Stacked frames of 30 ms then tell moments 10 ms apart.
+- ``"rows_and_columns"``: the attention of a frame, and the attention to it.
+- shifts: the model reads the audio n times, starting 1/n of a frame later each time, and the up-sampled maps are
+  averaged. Stacked frames of 30 ms then distinguish times 10 ms apart.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ def attention_features(attention: ArrayLike, kind: AttentionFeatures) -> NDArray
 
 
 def upsampled_map(attention: ArrayLike, factor: int) -> NDArray[np.float64]:
-    """Each weight repeated factor x factor times, rows re-normalised (supplement 1); (..., T, T) to (..., T R, T R)."""
+    """Repeat each weight factor x factor times and normalise rows (supplement 1): (..., T, T) to (..., T R, T R)."""
     weights = np.asarray(attention, dtype=np.float64)
     return weights.repeat(factor, axis=-2).repeat(factor, axis=-1) / factor
 
 
 def upsampled_states(states: ArrayLike, factor: int) -> NDArray[np.float64]:
-    """Each frame repeated; (frames, dimensions) to (frames factor, dimensions)."""
+    """Repeat each frame: (frames, dimensions) to (frames factor, dimensions)."""
     return np.asarray(states, dtype=np.float64).repeat(factor, axis=-2)
 
 
 def average_shifted(shifted: Sequence[NDArray[np.float64]], length: int, axes: int) -> NDArray[np.float64]:
-    """Mean of up-sampled maps or states of one utterance, of which the s-th starts s frames late.
+    """Average up-sampled maps or states of one utterance, of which the s-th starts s frames late.
 
     Args:
         shifted: the s-th has its frames s, s + 1, ... of the whole along the time axes.
-        length: frames of the result; what a shifted one does not reach repeats its nearest frame.
+        length: frames of the result; frames beyond a shifted map repeat its nearest frame.
         axes: 2 for maps (..., frames, frames), 1 for states (frames, dimensions).
     """
     total: NDArray[np.float64] | None = None

@@ -1,19 +1,18 @@
-"""Which references are found and which predictions find one, under each counting rule, for many utterances at once."""
+"""Counts of references found, and of predictions that find one, for many utterances at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sat_probe.errors import AlignmentError
-
-Counting = Literal["rasanen", "strict", "lenient"]
+from sat_probe.measures.boundaries.counting import Counting
 
 COMPONENTS = ("references", "predictions", "hits", "prediction_hits")
 NANOSECONDS = 1_000_000_000
-LONGEST = 1e8  # seconds, about three years: beyond it lies a wrong unit, not a recording
+LONGEST = 1e8  # seconds, about three years: a longer time has the wrong unit
 
 
 def count_boundaries(
@@ -45,7 +44,7 @@ def count_boundaries(
 def hit_indices(
     references: np.ndarray, predictions: np.ndarray, reach: int, counting: Counting
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which references are found and which predictions find one: ascending indices. Times are ascending integers."""
+    """Indices of the references found and of the predictions that find one, ascending; times are ascending integers."""
     if not len(references) or not len(predictions):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if counting == "rasanen":
@@ -65,7 +64,7 @@ def hit_indices(
 
 
 def _near(times: np.ndarray, others: np.ndarray, reach: int) -> np.ndarray:
-    """Indices of times that lie within reach of any other; both ascending, neither empty."""
+    """Indices of times within reach of any other; both ascending, neither empty."""
     after = np.searchsorted(others, times)
     later = others[np.minimum(after, len(others) - 1)]
     earlier = others[np.maximum(after - 1, 0)]
@@ -97,7 +96,7 @@ def _match(first: np.ndarray, last: np.ndarray) -> np.ndarray:
 def by_utterance(
     references: Sequence[Any], predictions: Sequence[Any]
 ) -> tuple[Sequence[Any], Sequence[Any]]:
-    """One sequence of times per utterance: flat sequences of numbers are taken as a single utterance."""
+    """One sequence of times per utterance; flat sequences of numbers are one utterance."""
     flat = [len(times) > 0 and np.ndim(times[0]) == 0 for times in (references, predictions)]
     if not any(flat):
         return references, predictions
@@ -111,7 +110,7 @@ def by_utterance(
 
 
 def _last(ticks: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Last time of each utterance, 0 where it has none."""
+    """Last time of each utterance, 0 for one without times."""
     ends = np.cumsum(lengths) - 1
     return np.where(lengths > 0, ticks[ends] if len(ticks) else 0, 0)
 
@@ -143,8 +142,8 @@ def _as_float64(times: np.ndarray, index: int, role: str) -> np.ndarray:
         )
     if times.dtype.kind != "f" or times.dtype.itemsize >= 8:
         return times.astype(np.float64)
-    # the shortest decimal that float32 or float16 tells from its neighbours is the one that was meant; arithmetic in
-    # them may have missed it by a little
+    # take the shortest decimal that float32 or float16 can tell from its neighbours; rounding, because arithmetic in
+    # these types may have missed it by a little
     return np.round(times.astype(str).astype(np.float64), 6)
 
 

@@ -1,20 +1,19 @@
 """Boundaries from the self-similarity of features (Yang, Liu, Lee 2020, section 5; after Bhati et al. 2017).
 
-Four steps, each a function of its definition, for looking at:
+The steps by their definition:
 
-- :func:`similarity_matrix` ``K[i, j] = exp(-||v_i - v_j|| / alpha)``, 2-norm
-- :func:`filtered_matrix` row i keeps the run of entries around the diagonal that exceed ``beta * mean_j K[i, j]``
-- :func:`score_curve` ``S[t] = sum_k Kf[t - k, t + k]``
-- :func:`curve_minima` local minima of S are boundaries
+- similarity ``K[i, j] = exp(-||v_i - v_j|| / alpha)``, 2-norm (:func:`distances`)
+- :func:`filtered_matrix`: row i keeps the run of entries around the diagonal that exceed ``beta * mean_j K[i, j]``
+- :func:`score_curve`: ``S[t] = sum_k Kf[t - k, t + k]``
+- :func:`curve_minima`: local minima of S are boundaries
 
-and :func:`score_curves`, which gives the same curves for many alphas and betas without ever building the filtered
-matrix. The run of row i spans columns first .. last; on the anti-diagonal of t it has the entry (i, 2 t - i), so row i
-adds one to S at every t from (i + first) / 2 to (i + last) / 2. A curve takes time proportional to the frames, not to
-their square.
+:func:`score_curves` gives the same curves for many alphas and betas without building the filtered matrix. The run of
+row i spans columns first .. last; on the anti-diagonal of t it has the entry (i, 2 t - i), so row i adds one to S at
+every t from (i + first) / 2 to (i + last) / 2. The time for a curve is proportional to the frames, not to their square.
 
 **Plateaus.** S counts, so neighbouring values are often equal. A local minimum is a longest run of equal values with a
-higher value on both sides; its boundary is the middle of the run, which may lie between two frames. Runs at the ends of
-the curve have no second side and are no boundary.
+higher value on both sides; its boundary is the middle of the run, which may be between two frames. A run at an end of
+the curve has only one side and is not a boundary.
 """
 
 from __future__ import annotations
@@ -29,19 +28,13 @@ from sat_probe.errors import ConfigurationError
 Array = NDArray[np.float64]
 
 
-def similarity_matrix(features: ArrayLike, alpha: float) -> Array:
-    """``exp(-||v_i - v_j|| / alpha)`` of features (frames, dimensions): (frames, frames) float64, 1 on the diagonal."""
-    _require_positive(alpha, "alpha")
-    return np.exp(-distances(features) / alpha)
-
-
 def filtered_matrix(similarity: ArrayLike, beta: float) -> NDArray[np.bool_]:
     """Whether all entries of a row from the diagonal to here exceed ``beta`` times the row's mean; (frames, frames)."""
     _require_positive(beta, "beta")
     values = np.asarray(similarity, dtype=np.float64)
     first, last = _extents(values, np.array([beta]))
     columns = np.arange(len(values))
-    return (columns >= first[0][:, None]) & (columns <= last[0][:, None])
+    return np.asarray((columns >= first[0][:, None]) & (columns <= last[0][:, None]))
 
 
 def score_curve(filtered: ArrayLike) -> NDArray[np.int64]:
@@ -53,7 +46,7 @@ def score_curve(filtered: ArrayLike) -> NDArray[np.int64]:
 
 
 def curve_minima(curve: ArrayLike) -> Array:
-    """Middles of the local minima of a curve (frames,), in frames, ascending; plateaus as the module says."""
+    """Middles of the local minima of a curve (frames,), in frames, ascending; for plateaus see the module."""
     return minima_by_row(np.asarray(curve)[None])[0]
 
 
@@ -64,8 +57,7 @@ def segment(features: ArrayLike, alpha: float, beta: float, *, upsampling_factor
         features: (frames, dimensions).
         alpha: scale of the distances; small is local.
         beta: threshold relative to the row's mean; larger gives more boundaries.
-        upsampling_factor: how often each frame is repeated, as attention maps of models that stack frames are; the
-            features are given at the model's own rate.
+        upsampling_factor: repetitions of each frame, for models that stack frames; the features have the model's rate.
 
     Raises:
         ConfigurationError: if a parameter is not positive, or the features are not a finite matrix.
@@ -87,7 +79,7 @@ def distances(features: ArrayLike) -> Array:
     squared = squares[..., :, None] + squares[..., None, :] - 2 * products
     diagonal = np.arange(values.shape[-2])
     squared[..., diagonal, diagonal] = 0
-    return np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+    return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared))
 
 
 def score_curves(
@@ -99,7 +91,7 @@ def score_curves(
         distance: (frames, frames) of :func:`distances`.
         alphas: scales.
         betas: thresholds.
-        upsampling_factor: each frame counts this often, as if rows and columns were repeated before.
+        upsampling_factor: repetitions of each frame, as if rows and columns were repeated.
 
     Returns:
         (alphas, betas, frames * upsampling_factor) int64.

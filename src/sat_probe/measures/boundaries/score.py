@@ -1,18 +1,4 @@
-"""How well predicted boundaries find reference boundaries, by a counting rule that is always named.
-
-Three rules are in use and none is a default here, because the choice alone moves the R-value by points:
-
-- ``"rasanen"``: each reference owns a search region of +- tolerance, regions that overlap are cut at their midpoint,
-  and a region that holds at least one prediction is one hit. Räsänen, Laine, Altosaar, "An improved speech segmentation
-  quality measure: the R-value", Interspeech 2009; the rule of Yang, Liu, Lee, Interspeech 2020, section 5.
-- ``"strict"``: the largest one-to-one matching of references and predictions no further apart than the tolerance.
-- ``"lenient"``: a reference is hit by any prediction within the tolerance, and a prediction by any reference, so one
-  prediction may serve two references.
-
-For any input, hits under rasanen <= strict <= lenient. Times are seconds, kept as whole nanoseconds, so that the
-tolerance is inclusive on any decimal grid: 0.35 and 0.33 lie within 0.02 although ``0.35 - 0.33 > 0.02`` in floating
-point. A prediction exactly between two references belongs to the earlier one.
-"""
+"""Scores of predicted boundaries against reference boundaries; `boundaries.counting` has the rules of counting."""
 
 from __future__ import annotations
 
@@ -23,7 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from sat_probe.errors import AlignmentError, ConfigurationError
-from sat_probe.measures.boundaries.hits import COMPONENTS, Counting, by_utterance, count_boundaries
+from sat_probe.measures.boundaries.counting import Counting
+from sat_probe.measures.boundaries.hits import COMPONENTS, by_utterance, count_boundaries
 
 RATES = ("precision", "recall", "f1", "over_segmentation", "r_value")
 
@@ -31,23 +18,29 @@ RATES = ("precision", "recall", "f1", "over_segmentation", "r_value")
 def boundary_scores(
     references: Sequence[Any], predictions: Sequence[Any], tolerance: float = 0.02, *, counting: Counting
 ) -> BoundaryScores:
-    """Score predicted boundaries against reference boundaries, micro-averaged over utterances.
+    """Return scores of predicted boundaries against reference boundaries, micro-averaged over utterances.
 
     Args:
         references: one ascending sequence of times (s) per utterance; a flat sequence of numbers is one utterance.
         predictions: likewise, in the same order.
-        tolerance: largest distance (s) at which a prediction still finds a reference, inclusive.
-        counting: the rule of the module's docstring; required, because it changes the result.
+        tolerance: largest distance (s) at which a prediction finds a reference, inclusive.
+        counting: "rasanen", "strict" or "lenient", see `sat_probe.measures.boundaries.counting`; required, because it
+            changes the result.
 
     Returns:
-        Components first (references, predictions, hits), rates computed from their sums. A rate whose denominator is
-        zero is NaN: precision without predictions; recall, over-segmentation and R-value without references; F1 without
-        either. With references but no prediction, recall and F1 are 0 and the R-value is 1 - 1 / sqrt(2).
+        The components (references, predictions, hits) and the rates computed from their sums. A rate whose denominator
+        is zero is NaN: precision without predictions; recall, over-segmentation and R-value without references; F1
+        without either. With references but no prediction, recall and F1 are 0 and the R-value is 1 - 1 / sqrt(2).
 
     Raises:
-        AlignmentError: boundaries that are not finite, negative, unsorted or duplicate; lists of different lengths.
-        ConfigurationError: a tolerance that is not positive and finite, or an unknown counting rule.
+        AlignmentError: if boundaries are not finite, negative, unsorted or duplicate, or the lists differ in length.
+        ConfigurationError: if the tolerance is not positive and finite, or the counting rule unknown.
             Both are ValueErrors.
+
+    Examples:
+        >>> from sat_probe import boundary_scores
+        >>> boundary_scores([0.1, 0.35, 0.5], [0.11, 0.33, 0.7], counting="rasanen").hits
+        2
     """
     return BoundaryScoreAccumulator(tolerance, counting=counting).update(references, predictions).compute()
 
@@ -81,7 +74,7 @@ def boundary_rates(references: Any, predictions: Any, hits: Any, prediction_hits
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BoundaryScores:
-    """Components per utterance, and everything that follows from them. Reads as a mapping too: ``dict(scores)``."""
+    """Boundary scores with their components per utterance. Also a mapping: ``dict(scores)``."""
 
     counting: Counting
     tolerance: float
@@ -100,13 +93,13 @@ class BoundaryScores:
     r_value: float
 
     def per_utterance(self) -> dict[str, Any]:
-        """Columns ``utterance``, the components and the rates, one row per utterance: ``pandas.DataFrame`` takes it."""
+        """Columns ``utterance``, the components and the rates, one row per utterance, for ``pandas.DataFrame``."""
         return {"utterance": list(self.utterance_ids), **_columns(self.counts)}
 
     def interval(
         self, rate: str = "r_value", *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
     ) -> tuple[float, float]:
-        """Percentile bootstrap interval of a rate, utterances resampled; (NaN, NaN) for fewer than two utterances."""
+        """Percentile bootstrap interval of a rate over utterances; (NaN, NaN) for fewer than two utterances."""
         return bootstrap_interval(self.counts, rate, confidence=confidence, replicates=replicates, seed=seed)
 
     def keys(self) -> tuple[str, ...]:
@@ -115,7 +108,8 @@ class BoundaryScores:
     def __getitem__(self, name: str) -> float:
         if name not in self.keys():
             raise KeyError(name)
-        return getattr(self, name)
+        value: float = getattr(self, name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -132,7 +126,7 @@ class BoundaryScores:
 
 
 class BoundaryScoreAccumulator:
-    """Counts boundaries as they come; merging accumulators of any split of a corpus gives the scores of the whole."""
+    """Counts of boundaries, batch by batch; the merged parts of a corpus equal the whole."""
 
     def __init__(self, tolerance: float = 0.02, *, counting: Counting) -> None:
         if counting not in get_args(Counting):
@@ -152,7 +146,7 @@ class BoundaryScoreAccumulator:
         predictions: Sequence[Any],
         utterance_ids: Sequence[str | int] | None = None,
     ) -> BoundaryScoreAccumulator:
-        """Count a batch of utterances; arguments and errors as in :func:`boundary_scores`. Returns itself."""
+        """Count a batch of utterances and return itself; arguments and errors as in :func:`boundary_scores`."""
         references, predictions = by_utterance(references, predictions)
         if len(references) != len(predictions):
             raise AlignmentError(
@@ -169,7 +163,7 @@ class BoundaryScoreAccumulator:
         return self
 
     def merge(self, other: BoundaryScoreAccumulator) -> BoundaryScoreAccumulator:
-        """Add the counts of another accumulator of the same rule and tolerance. Returns itself."""
+        """Add the counts of another accumulator of the same rule and tolerance, and return itself."""
         if (other.counting, other.tolerance) != (self.counting, self.tolerance):
             raise ConfigurationError(
                 f"cannot merge counts under {other.counting!r} +- {other.tolerance} s into {self.counting!r} "
@@ -180,7 +174,7 @@ class BoundaryScoreAccumulator:
         return self
 
     def compute(self) -> BoundaryScores:
-        """Scores of all that was counted so far."""
+        """Scores of everything counted so far."""
         counts = np.concatenate([np.zeros((0, len(COMPONENTS)), np.int64), *self._counts])
         totals = [int(total) for total in counts.sum(axis=0)]
         rates: dict[str, Any] = {name: float(value) for name, value in boundary_rates(*totals).items()}

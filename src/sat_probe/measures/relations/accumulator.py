@@ -6,32 +6,16 @@ Attention is summed block by block and no attention map is kept; the formulas ar
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from sat_probe.errors import AlignmentError, ConfigurationError, ModelError
+from sat_probe.measures.block import Block
 from sat_probe.measures.head_metrics import present_heads
 from sat_probe.measures.relations.labels import LabelledUtterance, prepare_labels
 from sat_probe.measures.relations.result import RelationMaps, fold_sums
-
-
-class Block(Protocol):
-    """The part of `models.attention.blocks.AttentionBlock` that `observe` reads."""
-
-    @property
-    def utterance(self) -> int: ...
-    @property
-    def layer(self) -> int: ...
-    @property
-    def heads(self) -> slice: ...
-    @property
-    def first_query(self) -> int: ...
-    @property
-    def length(self) -> int: ...
-    @property
-    def weights(self) -> torch.Tensor: ...
 
 
 class RelationMapAccumulator:

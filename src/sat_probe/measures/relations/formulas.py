@@ -1,11 +1,11 @@
 """Formulas of phoneme relation maps (Yang, Liu, Lee 2020, section 6, eq. 4-6; supplement 1 for up-sampling).
 
-Unlabelled frames: eq. 4 sums over frames that carry a phone. Where some do not, the joint distribution of an
-utterance is conditioned on query and key both being labelled, and so is the map of uniform attention. Both still
-sum to 1, uniform attention still gives a relation of 0, and with all frames labelled this is eq. 4 to the letter.
+Unlabelled frames: eq. 4 sums over frames that have a phone. If some have none, the joint distribution of an utterance
+and the map of uniform attention are both conditioned on query and key being labelled. Both still sum to 1, uniform
+attention still gives a relation of 0, and with all frames labelled this is exactly eq. 4.
 
-Up-sampling (supplement 1) repeats each weight R x R times and divides by R. Summed over phones this equals the
-plain map weighted by the share of each stacked frame that a phone covers, so no map is ever expanded.
+Up-sampling (supplement 1) repeats each weight R x R times and divides by R. Summed over phones, this equals the plain
+map weighted by the share of each stacked frame that a phone covers, so no map is expanded.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def uniform_distribution(
 
     Args:
         membership: (T, phones), the share of each frame that a phone covers.
-        runs, run_phones: (T, runs) share that each run of equal labels covers, and (runs,) its phone, to leave out
-            pairs within one run.
+        runs, run_phones: (T, runs) share of each frame that a run of equal labels covers, and (runs,) its phone; leaves
+            out pairs within one run.
 
     Returns:
-        (phones, phones), sums to 1; all NaN when no pair of labelled frames is left.
+        (phones, phones), sums to 1; all NaN if no pair of labelled frames is left.
     """
     share = membership.sum(axis=0)
     pairs = np.outer(share, share)
@@ -35,7 +35,7 @@ def uniform_distribution(
         np.subtract.at(pairs, (run_phones, run_phones), runs.sum(axis=0) ** 2)
         pairs = np.where(pairs > 1e-9, pairs, 0.0)  # frames: an exact zero may come out as rounding noise
     with np.errstate(invalid="ignore"):
-        return pairs / pairs.sum()
+        return np.asarray(pairs / pairs.sum())
 
 
 def relation(joint: Array, uniform: Array) -> Array:
@@ -47,7 +47,7 @@ def relation(joint: Array, uniform: Array) -> Array:
 def concentration(relation_map: Array) -> Array:
     """C_h (eq. 6), the mean of each column over its defined cells: (..., phones, phones) -> (..., phones).
 
-    Above 0 the head focuses on the key phone, below 0 it neglects it.
+    Above 0, the head focuses on the key phone; below 0, it neglects it.
     """
     defined = ~np.isnan(relation_map)
     count = defined.sum(axis=-2)
@@ -59,7 +59,7 @@ def frame_membership(labels: NDArray[np.int64], classes: int, upsampling_factor:
     """Share of each of the model's frames that each class covers.
 
     Args:
-        labels: (T * upsampling_factor,) class of each up-sampled frame, -1 where there is none.
+        labels: (T * upsampling_factor,) class of each up-sampled frame, -1 for none.
         classes: number of classes.
         upsampling_factor: frames that the model stacks into one (R of the paper).
 
@@ -75,7 +75,7 @@ def frame_membership(labels: NDArray[np.int64], classes: int, upsampling_factor:
 
 
 def segment_runs(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the runs of equal labels 0, 1, 2 ...; -1 where unlabelled. A run is the query's own segment."""
+    """The number of each frame's run of equal labels, 0, 1, 2 ...; -1 where unlabelled."""
     runs = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
     kept = np.unique(runs[labels >= 0])
     return np.where(labels >= 0, np.searchsorted(kept, runs), -1)

@@ -1,4 +1,4 @@
-"""The labels of one utterance, laid out to multiply blocks of its attention with."""
+"""The labels of one utterance as matrices that multiply blocks of its attention."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sat_probe.measures.relations.formulas import Array, frame_membership, segme
 
 @dataclass(slots=True)
 class LabelledUtterance:
-    """What the streaming sums of eq. 4 need of an utterance.
+    """The labels of one utterance, for the sums of eq. 4.
 
     Attributes:
-        group: which group of utterances its sums go to, by a stable hash of its id.
+        group: the group of utterances that its sums belong to, by a stable hash of its id.
         frames: length of its attention.
         share: (phones,) frames of each phone, in frames of the model, fractional when up-sampled.
         uniform: (phones, phones) P_U of the utterance.
@@ -39,7 +39,7 @@ class LabelledUtterance:
     _rows: dict[Hashable, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def rows_of(self, first: int, count: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The few segments that occur in a block of queries: (segments, count) shares, and their indices."""
+        """The segments that occur in a block of queries: (segments, count) shares, and their indices."""
         key = (first, count)
         if key not in self._rows:
             if self.keys.device != device:
@@ -59,9 +59,9 @@ def prepare_labels(
     leave_out_own_segment: bool,
     groups: int,
 ) -> LabelledUtterance | None:
-    """Lay out the labels (T * factor,) of an utterance; None where they relate nothing.
+    """Return the labels (T * factor,) of an utterance as matrices, None if they relate nothing.
 
-    Nothing is related without labels, without a labelled frame, and in a single segment that is left out.
+    They relate nothing without labels, without a labelled frame, and in a single segment that is left out.
 
     Raises:
         AlignmentError: if a label is not in -1..phones-1.

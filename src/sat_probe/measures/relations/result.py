@@ -101,7 +101,7 @@ class RelationMaps:
 def identity_contrast(relation_map: Array) -> Array:
     """How much more phones attend to themselves than others do: mean over m of P[m,m] - mean of P[m',m], m' != m.
 
-    The contrast, not the diagonal alone: a head that everybody uses to look at silence is no identity head.
+    The diagonal alone would make an identity head of one in which every phone attends to silence.
     """
     own = np.diagonal(relation_map, axis1=-2, axis2=-1)
     others = np.where(np.eye(relation_map.shape[-1], dtype=bool), np.nan, relation_map)
@@ -120,8 +120,9 @@ def fold_sums(
     *,
     classes: Mapping[str, str],
 ) -> tuple[tuple[str, ...], Array, Array, Array, NDArray[np.int64]]:
-    """Fold phones into natural classes, named in order of first use. The evidence of a class cell is that of its
-    best-attested phone cell: a lower bound.
+    """Fold phones into natural classes, named in order of first use.
+
+    The evidence of a class cell is that of its phone cell with the most evidence: a lower bound.
 
     Raises:
         ConfigurationError: if a phone has no class.
@@ -140,7 +141,7 @@ def fold_sums(
 
 def _distribution(sums: Array) -> Array:
     mass = sums.sum(axis=(-2, -1), keepdims=True)
-    return np.divide(sums, mass, out=np.full_like(sums, np.nan), where=mass > 0)
+    return np.asarray(np.divide(sums, mass, out=np.full_like(sums, np.nan), where=mass > 0))
 
 
 def _head_intervals(joint: Array, expected: Array, draws: Array) -> tuple[Array, ...]:
@@ -155,7 +156,7 @@ def _head_intervals(joint: Array, expected: Array, draws: Array) -> tuple[Array,
 
 
 def _interval(replicates: Array, level: float = 0.95) -> tuple[Array, Array]:
-    """Percentile interval over axis 0; NaN where over 5 % of replicates lack the cell: too few groups attest it."""
+    """Percentile interval over axis 0; NaN where over 5 % of replicates lack the cell: too few groups have it."""
     ordered = np.sort(replicates, axis=0)  # NaN goes last
     count = (~np.isnan(ordered)).sum(axis=0)
     tail = (1 - level) / 2

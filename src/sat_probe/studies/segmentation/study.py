@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, ConfigurationError, CorpusError
-from sat_probe.measures.boundaries.hits import Counting
+from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.kernel_gram import distances
 from sat_probe.measures.cepstra import cepstra_grid, mfcc
 from sat_probe.models.probed import ProbedModel

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_probe.errors import CorpusError
-from sat_probe.measures.boundaries.hits import COMPONENTS, Counting, count_boundaries
+from sat_probe.measures.boundaries.counting import Counting
+from sat_probe.measures.boundaries.hits import COMPONENTS, count_boundaries
 from sat_probe.measures.boundaries.score import bootstrap_interval, boundary_rates, r_value
 from sat_probe.studies.segmentation.sources import PEAK_PROMINENCES, Boundaries, Settings, Source
 

@@ -1,4 +1,4 @@
-"""How far two alignments of one utterance agree, where they have the same boundaries."""
+"""Agreement of two alignments of one utterance at the boundaries that they share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BURSTS = {("tcl", "ch"), ("dcl", "jh"), *_CLOSURES.items()}
 def with_whole_stops(alignment: Alignment) -> Alignment:
     """TIMIT labels with closures joined to their bursts, as dictionaries know stops: ``tcl t`` and ``tcl`` -> ``t``."""
     rows: list[tuple[int, int, str]] = []
-    previous = None
+    previous = ""
     for start, end, label in zip(
         alignment.starts.tolist(), alignment.ends.tolist(), alignment.labels, strict=True
     ):

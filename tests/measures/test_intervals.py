@@ -1,4 +1,4 @@
-"""Differences of scores on the same utterances, against a loop over resampled corpora."""
+"""Intervals: differences of scores against a loop over resampled corpora, and medians."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sat_probe.errors import ReportError
-from sat_probe.measures.paired_difference import paired_difference
+from sat_probe.measures.intervals import median_interval, paired_difference
 
 
 def counted(utterances=12, points=1, seed=0):
@@ -90,3 +90,22 @@ def test_nothing_to_tell_is_nan():
 def test_other_utterances_are_refused(first):
     with pytest.raises(ReportError, match=r"totals must be \(utterances,\) or \(utterances, points\) of 3"):
         paired_difference(first, [1, 2, 3], [1, 1, 1])
+
+
+@pytest.mark.parametrize("count, ends", [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15))])
+def test_ends_are_those_of_the_table_of_the_sign_test(count, ends):
+    assert median_interval(np.arange(count, 0, -1)) == ((count + 1) / 2, *ends)
+
+
+@pytest.mark.parametrize("count", [6, 11])
+def test_it_covers_the_median_of_a_skewed_distribution(count):
+    draws = np.random.default_rng(0).exponential(size=(2000, count))
+    covered = [low <= np.log(2) <= high for _, low, high in map(median_interval, draws)]
+    assert np.mean(covered) >= 0.94
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_few_values_have_no_interval(count):
+    median, low, high = median_interval(np.arange(count))
+    assert np.isnan([low, high]).all()
+    assert np.isnan(median) == (count == 0)
