@@ -290,3 +290,35 @@ def test_ctrl_c(model, speech, tmp_path):
     assert out == ""
     assert err.strip() == "Interrupted."
     assert [path.name for path in tmp_path.iterdir()] == ["speech"]
+
+
+STUDIES = ("analyze", "segment", "importance", "refine")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (
+            ["recordngs"],
+            1,
+            "no folder named 'recordngs' was found here; models on the Hub are named owner/name",
+        ),
+        (["--revision", "main"], 1, "the bundled model has no revision main"),
+        (["--device", "warp:9"], 1, "device 'warp:9' cannot be used"),
+        (["--dtype", "float8"], 2, "--dtype"),
+        (["--dataset", "nowhere"], 1, "nowhere: no such folder"),
+        (["--limit", "0"], 2, "--limit"),
+        (["--gaps", "guess"], 2, "--gaps"),
+        (["--preset", "hubert-bse"], 1, "did you mean 'hubert-base'?"),
+        (["--data-dir", "nowhere", "--dataset", "timit"], 1, "nowhere"),
+    ],
+)
+def test_the_door_answers_alike_in_every_study(study, arguments, status, said, tmp_path, capfd):
+    capfd.readouterr()
+    where = [] if study == "segment" else ["--output", str(tmp_path / "out")]
+    what = ["--heads", "0.0"] if study == "refine" else []
+    code = run([study, *what, *where, *arguments])
+    line = assert_one_line((code, *capfd.readouterr()), status)
+    assert said in line
+    assert not (tmp_path / "out").exists()

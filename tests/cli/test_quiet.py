@@ -1,4 +1,4 @@
-"""What libraries log while a command runs: that the Hub does not answer is told once, not twice a try."""
+"""Log messages of libraries: an unreachable Hub is reported once per command, not twice per try."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command line: parse, run one study, print or write. Nothing is computed here.
+"""Command line: each command is one module that parses, runs one study, and prints or writes.
 
-Each command is one module of this package; it imports what is heavy inside its function.
+Commands import torch and the studies inside their functions, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sat_probe.cli.usage import UsageError, usage_line
 from sat_probe.errors import SatProbeError
 
 WRONG_USAGE = 2
-INTERRUPTED = 130  # what typer makes of Ctrl-C
+INTERRUPTED = 130  # exit status that typer gives Ctrl-C
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 app = typer.Typer(
@@ -56,31 +56,31 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _teach(
+def _introduce(
     context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """What do the attention heads of a speech model do?
+    """Find out what the attention heads of a speech model do.
 
-    [bold]sat-probe analyze[/bold]    try it: the bundled model on the bundled speech, no network needed
+    [bold]sat-probe analyze[/bold]    a first try, with the bundled model and speech; no network needed
 
-    Every command explains itself and gives examples: [bold]sat-probe analyze --help[/bold]
+    Each command has its own help, with examples: [bold]sat-probe analyze --help[/bold]
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def _flowing(explanation: str) -> str:
-    """Help whose paragraphs fill the terminal; examples keep their lines: a comment, and the command below it."""
+    """Return help whose paragraphs fill the terminal; examples keep their lines: a comment, then its command."""
     paragraphs = inspect.cleandoc(explanation).split("\n\n")
     return "\n\n".join(
         text if text.startswith("[dim]#") else " ".join(text.split("\n")) for text in paragraphs
     )
 
 
-# in the order in which they are met
+# in the order of the README
 COMMANDS: dict[str, Callable[..., None]] = {
     "analyze": analyze.analyze,
     "segment": segment.segment,
@@ -101,15 +101,15 @@ for _name, _command in COMMANDS.items():
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command line (default: this process's own) and return its exit status.
+    """Run a command line, by default the one of this process, and return its exit status.
 
-    What a user can mend is one line on standard error and status 1; wrong usage is one line and status 2; Ctrl-C is
-    130.
+    An error that the user can fix is one line on standard error and status 1; wrong usage is one line and status 2;
+    Ctrl-C is 130.
     """
     status: int | None = 0
     with _warnings_on_stderr():
         try:
-            # standalone, typer would print errors itself, in a box of several lines
+            # in standalone mode typer would print errors itself, in a box of several lines
             status = app(arguments, prog_name="sat-probe", standalone_mode=False)
         except UsageError as error:
             given = sys.argv[1:] if arguments is None else arguments
@@ -120,7 +120,7 @@ def run(arguments: list[str] | None = None) -> int:
         except SatProbeError as error:
             return _fail(str(error))
         except OSError as error:
-            if error.errno is None:  # raised by a library about something else than files
+            if error.errno is None:  # raised by a library, and not about a file
                 raise
             where = f": {error.filename}" if error.filename else ""
             hint = "; make room or choose another folder" if error.errno in DISK_FULL else ""
@@ -132,7 +132,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _warnings_on_stderr() -> Iterator[None]:
-    """While a command runs, warnings of sat-probe are lines on standard error."""
+    """Print warnings of sat-probe on standard error while a command runs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("Warning: %(message)s"))
     handler.setLevel(logging.WARNING)

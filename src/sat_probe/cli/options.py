@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sat_probe.studies.choices import CorpusChoice, Counting, ModelChoice, Scoring
-from sat_probe.studies.presets import load_preset
 
 Command = Callable[..., None]
 MODEL, CORPUS, RUN = "Model", "Corpus", "Run"  # panels of the help
@@ -221,8 +220,11 @@ def with_groups(only: Sequence[str] | None = None, **replaced: Any) -> Callable[
             preset = given.pop("preset", None)
             for name, kind in kinds.items():
                 fields = [field for field in _GROUPS[kind] if field in given]
-                choice = kind(**{field: given.pop(field) for field in fields})
-                given[name] = choice if preset is None else load_preset(preset).fill(choice)
+                given[name] = kind(**{field: given.pop(field) for field in fields})
+            if preset is not None:
+                from sat_probe.studies.presets import load_preset  # reads YAML, which takes its time
+
+                given |= {name: load_preset(preset).fill(given[name]) for name in kinds}
             command(**given)
 
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__

@@ -1,4 +1,4 @@
-"""Progress bars and notes of libraries that would drown what a command says itself."""
+"""Progress bars and log messages of libraries, which would hide the output of a command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def quiet() -> None:
-    """Silence transformers and datasets, but neither their errors nor the progress of downloads."""
+    """Silence transformers and datasets, except for their errors and the progress of downloads."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
     from datasets import disable_progress_bars
@@ -15,7 +15,7 @@ def quiet() -> None:
 
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
-    if "HF_HUB_VERBOSITY" not in os.environ:  # who sets it wants to see every try
+    if "HF_HUB_VERBOSITY" not in os.environ:  # set by users who want to see every retry
         logging.getLogger("huggingface_hub.utils._http").addFilter(_retries_once)
 
 
@@ -23,10 +23,10 @@ _told: list[str] = []
 
 
 def _retries_once(record: logging.LogRecord) -> bool:
-    """Of the two lines that the Hub's client logs per failed try, one in all: that it waits."""
+    """Replace the two lines that the client of the Hub logs per failed try by a single line for all tries."""
     text = record.getMessage()
     if " thrown while requesting " not in text and not text.startswith("Retrying in"):
-        return True  # a wait that the Hub asks for may take minutes
+        return True  # another message, such as a wait of minutes that the Hub asks for
     if _told:
         return False
     _told.append(text)

@@ -129,11 +129,12 @@ def refine(
     import pandas as pd
 
     from sat_probe.reports.head_report import HeadReport
-    from sat_probe.studies.head_analysis import analyze_model
+    from sat_probe.studies.head_analysis import AnalysisOptions, analyze
     from sat_probe.studies.importance.suggestion import suggested_heads
     from sat_probe.studies.inputs import open_inputs, open_model
     from sat_probe.studies.refinement import compare_footprints, compare_probes, most_global
     from sat_probe.studies.refinement import refine as refined_copy
+    from sat_probe.studies.run_options import RunOptions
 
     known = None if report is None else HeadReport.load(report)
     needs_corpus = corpus.dataset is not None or (remove_global is not None and known is None)
@@ -144,7 +145,7 @@ def refine(
     if remove_global is not None:
         if known is None:
             assert inputs is not None
-            known = analyze_model(inputs.model, inputs.corpus, progress=progress)
+            known = analyze(inputs, AnalysisOptions(), RunOptions(progress=progress))
         chosen += most_global(known.heads, remove_global)
     if max_loss is not None and known is not None:
         chosen += suggested_heads(known, max_loss)
