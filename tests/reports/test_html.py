@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import re
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import pandas as pd
 import pytest
 
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.page.render import render_page
+from sat_probe.reports.page.render import PLOTLY, render_page
 from sat_probe.studies.example_boundaries import segmented_example
 from tests.reports.report_to_draw import RATE, head_table, report_to_draw
 
@@ -26,6 +29,16 @@ def write_page(report: HeadReport, folder: Path) -> Path:
     page = folder / "report.html"
     page.write_text(render_page(report), encoding="utf-8")
     return page
+
+
+PLOTLY_SHA256 = (
+    "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"  # of scripts/vendor_plotly.py
+)
+
+
+def test_plotly_is_what_npm_has():
+    packed = (files("sat_probe") / "reports" / "page" / PLOTLY).read_bytes()
+    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == PLOTLY_SHA256
 
 
 def content_of(page: str) -> dict:

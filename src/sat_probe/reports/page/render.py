@@ -25,7 +25,7 @@ from sat_probe.reports.page.content import (
 from sat_probe.reports.palette import AXIS_NAMES, CATEGORIES, CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
 from sat_probe.reports.report_data import ReportData
 
-PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # plotly.js-cartesian-dist-min on npm, MIT, plotly-LICENSE.txt beside it
+PLOTLY = "plotly-cartesian-4.1.1.min.js.gz"  # MIT; from npm by scripts/vendor_plotly.py
 LISTED = 12  # entries shown of a list; a corpus can have hundreds of speakers
 _CAPTIONS = {"heads": "while heads are removed", "span": "while attention reaches less far"}
 SCRIPTS = ("data.js", "table.js", "speech.js", "charts.js", "frame.js", "main.js")
