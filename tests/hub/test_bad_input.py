@@ -193,4 +193,4 @@ def test_options_of_reports_are_not_for_models(
     (tmp_path / "config.json").write_text("{}")
     for option in ("--offer-results", "--replace", "--no-example"):
         line = one_line(capsys, ["push", str(tmp_path), "me/x", option])
-        assert f"is a model; {option.replace('no-', '')} is for reports" in line
+        assert f"holds a model; {option.replace('no-', '')} is for reports" in line

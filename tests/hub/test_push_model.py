@@ -182,7 +182,7 @@ def test_reading_a_gated_or_missing_model_is_one_line(hub: LocalHub, monkeypatch
     monkeypatch.setenv("HF_TOKEN", STRANGER)
     with pytest.raises(ModelError, match=r"^team/gated: access is gated"):
         AutoProbedModel.from_pretrained("team/gated")
-    with pytest.raises(ModelError, match=r"^me/absent: no such model on the Hub"):
+    with pytest.raises(ModelError, match=r"^me/absent: no such repository, or it is private"):
         AutoProbedModel.from_pretrained("me/absent")
 
 

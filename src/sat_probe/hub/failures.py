@@ -32,6 +32,11 @@ READ_TIMEOUT = 120.0  # seconds without a byte
 # OSError; an answer that is not from a Hub, such as the page of a proxy, is a ValueError or a KeyError
 HUB_FAILURES = (httpx.TransportError, HfHubHTTPError, OSError, RuntimeError, ValueError, KeyError)
 _GARBLED = (json.JSONDecodeError, UnicodeDecodeError, KeyError)
+_REFUSALS = {
+    GatedRepoError: "access is gated; ask for it on its page on the Hub, then `hf auth login`",
+    RepositoryNotFoundError: "no such repository, or it is private and this token may not see it (`hf auth login`)",
+    RevisionNotFoundError: "has no such revision",
+}
 
 Result = TypeVar("Result")
 
@@ -70,47 +75,49 @@ def is_unknown(error: BaseException) -> bool:
     return False
 
 
+def refusal(name: str, *errors: BaseException | None) -> str | None:
+    """Why the Hub refused a repository, as one line; None for other failures.
+
+    Args:
+        name: of the repository, as the user gave it.
+        errors: a failure, and what it may wrap.
+    """
+    found = (line for error in errors for kind, line in _REFUSALS.items() if isinstance(error, kind))
+    return next((f"{name}: {line}" for line in found), None)
+
+
 def as_hub_error(error: BaseException, repo_id: str) -> HubError:
     """The failure as one line: what was refused, the likely cause, what to do."""
     if isinstance(error, HubError):
         return error
     wrapped = isinstance(error, RuntimeError) or isinstance(error.__cause__, HfHubHTTPError)
     cause = error.__cause__ if wrapped and error.__cause__ else error
-    if isinstance(cause, _GARBLED):
-        return HubError(
-            f"{repo_id}: the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
-        )
-    if isinstance(cause, OfflineModeIsEnabled):
-        return HubError(f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE to reach the Hub")
-    if isinstance(cause, GatedRepoError):
-        return HubError(
-            f"{repo_id}: access is gated; ask for it on its page on the Hub, then `hf auth login`"
-        )
-    if isinstance(cause, RepositoryNotFoundError):
-        return HubError(
-            f"{repo_id}: no such repository, or it is private and this token may not see it (`hf auth login`)"
-        )
-    if isinstance(cause, RevisionNotFoundError):
-        return HubError(f"{repo_id}: has no such revision")
     if isinstance(cause, HFValidationError):
         return HubError(f"{repo_id!r} is not the name of a repository: use OWNER/NAME ({one_line(cause)})")
-    if (
-        isinstance(cause, LocalTokenNotFoundError)
-        or status(cause) == 401
-        or "Invalid user token" in str(cause)
-    ):
-        return HubError(f"{repo_id}: the Hub does not know this token: run `hf auth login`, or set HF_TOKEN")
-    if status(cause) == 403:
-        return HubError(
-            f"{repo_id}: no permission ({one_line(cause)}): use a token that may do this (`hf auth login`), or, "
-            "to publish, take another name or open a pull request"
+    return HubError(refusal(repo_id, cause) or f"{repo_id}: {_likely_cause(cause)}")
+
+
+def _likely_cause(error: BaseException) -> str:
+    """What a failure means that is no refusal of a repository, and what to do."""
+    code = status(error)
+    if isinstance(error, _GARBLED):
+        return (
+            "the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
         )
-    unreachable = (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)
-    if isinstance(cause, unreachable) and status(cause) == 0:
-        return HubError(f"{repo_id}: the Hub cannot be reached ({one_line(cause)})")
-    if status(cause) == 429 or status(cause) >= 500:
-        return HubError(f"{repo_id}: the Hub is overloaded or down ({one_line(cause)}); try again later")
-    return HubError(f"{repo_id}: {one_line(cause)}")
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on; unset HF_HUB_OFFLINE to reach the Hub"
+    if isinstance(error, LocalTokenNotFoundError) or code == 401 or "Invalid user token" in str(error):
+        return "the Hub does not know this token: run `hf auth login`, or set HF_TOKEN"
+    if code == 403:
+        return (
+            f"no permission ({one_line(error)}): use a token that may do this (`hf auth login`), or, to publish, "
+            "take another name or open a pull request"
+        )
+    if isinstance(error, (httpx.TransportError, ConnectionError, LocalEntryNotFoundError)) and code == 0:
+        return f"the Hub cannot be reached ({one_line(error)})"
+    if code == 429 or code >= 500:
+        return f"the Hub is overloaded or down ({one_line(error)}); try again later"
+    return one_line(error)
 
 
 def set_timeout() -> None:

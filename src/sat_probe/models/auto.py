@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-    StrictDataclassError,
-)
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from sat_probe.errors import ModelError
+from sat_probe.hub.failures import refusal
 from sat_probe.models.families.encoder_config import encoder_config
 from sat_probe.models.in_memory import probed_in_memory
 from sat_probe.models.probed import ProbedModel
@@ -145,15 +140,8 @@ def hub_unreachable(name: str) -> str:
 
 def _loading_failed(name: str, error: Exception) -> str:
     """One line that says what happened and what to do."""
-    causes = [error, error.__cause__, error.__context__]
-    if any(isinstance(cause, GatedRepoError) for cause in causes):
-        return f"{name}: access is gated; ask for it on its page on the Hub, then log in with `hf auth login`"
-    if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
-        return f"{name}: has no such revision"
-    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-        return (
-            f"{name}: no such model on the Hub, or it is private and you are not logged in (`hf auth login`)"
-        )
+    if (refused := refusal(name, error, error.__cause__, error.__context__)) is not None:
+        return refused
     if "contains custom code" in str(error):
         return (
             f"{name}: needs code of its repository; read it, and if you trust it pass trust_remote_code=True"
