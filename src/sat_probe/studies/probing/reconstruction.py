@@ -57,11 +57,12 @@ class Reconstruction:
 
 def pretraining_head(model: ProbedModel) -> torch.nn.Module | None:
     """Return the pre-training head of a Mockingjay that reconstructs its own input; None if its checkpoint has none."""
-    source = model.config._name_or_path
-    if model.config.model_type != "mockingjay" or model.config.target_kind is not None or not source:
+    checkpoint = model._preprocessor_source
+    if model.config.model_type != "mockingjay" or model.config.target_kind is not None or checkpoint is None:
         return None
+    source, hub = checkpoint
     try:
-        whole, info = MockingjayForPreTraining.from_pretrained(source, output_loading_info=True)
+        whole, info = MockingjayForPreTraining.from_pretrained(source, output_loading_info=True, **hub)
     except (OSError, RuntimeError, ValueError):
         return None
     missing = any(key.startswith("head.") for key in info["missing_keys"])
