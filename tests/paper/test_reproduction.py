@@ -162,7 +162,7 @@ def test_values_of_a_preset_can_be_changed():
     [
         ("steps", "must be KEY=VALUE"),
         ("pretraining.stepz=3", "unknown key pretraining.stepz"),
-        ("nowhere.at.all=3", "there is no nowhere.at in the preset"),
+        ("nowhere.at.all=3", "there is no nowhere.at in the plan"),
         ("control.seeds=1", "control.seeds must be at least 2"),
         ("pretraining.c_nums=[3, 3]", "none twice"),
     ],

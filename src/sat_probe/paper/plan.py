@@ -173,14 +173,14 @@ class ReproductionPlan:
 
 
 def load_plan(name_or_path: str | Path, changes: Iterable[str] = ()) -> ReproductionPlan:
-    """Return a preset of the package ("small", "paper") or the plan in a YAML file, with some values changed.
+    """Return a plan of the package ("small", "paper") or of a YAML file, with some values changed.
 
     Args:
-        name_or_path: the preset.
+        name_or_path: name or file of the plan.
         changes: "pretraining.steps=20": a key, with dots between its levels, and a YAML value.
 
     Raises:
-        ConfigurationError: unknown preset or key, malformed change, or impossible value.
+        ConfigurationError: unknown plan or key, malformed change, or impossible value.
     """
     plan = load_config("reproduction", name_or_path, ReproductionPlan)
     content: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
@@ -193,7 +193,7 @@ def load_plan(name_or_path: str | Path, changes: Iterable[str] = ()) -> Reproduc
         for part in path:
             place = place.get(part) if isinstance(place, dict) else None  # type: ignore[assignment]
         if not isinstance(place, dict):
-            raise ConfigurationError(f"--set {change}: there is no {'.'.join(path)} in the preset")
+            raise ConfigurationError(f"--set {change}: there is no {'.'.join(path)} in the plan")
         try:
             place[last] = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -205,7 +205,7 @@ def place_corpora(plan: ReproductionPlan, speech: Path | None, timit: Path | Non
     """Return the plan with the folders of its corpora on this machine.
 
     Args:
-        plan: a preset.
+        plan: the plan.
         speech: folder of the speech to train on.
         timit: folder of the corpus with hand-made alignments.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from sat_probe.paper.control import measure_control
 from sat_probe.paper.ctc import train_ctc
 from sat_probe.paper.files import save_tables
-from sat_probe.paper.plan import BoundarySetting, ProbedSpeech, ReproductionPlan, corpus_label, open_speech
+from sat_probe.paper.plan import BoundarySetting, ProbedSpeech, ReproductionPlan, open_speech
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.footprint import footprint
 from sat_probe.studies.head_analysis import analyze_model
@@ -69,8 +69,6 @@ class StageWork:
         run, told = read_run(model), ("c_num", "recipe", "data", "held_out_loss")
         facts = {
             **found.provenance,
-            "model": model.name,
-            "corpus": corpus_label(self.plan.phones),
             "label_free": found.as_dict()["label_free"],
             "training": {name: run[name] for name in told if name in run},
         }

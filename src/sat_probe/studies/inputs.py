@@ -164,7 +164,7 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
         TypeError: for what is no corpus; the message lists what is taken.
         CorpusError: if it cannot be found or read.
     """
-    given = {name: getattr(choice, name) for name in choice.__slots__ if name != "dataset"}
+    given = {name: getattr(choice, name) for name in CorpusChoice.__slots__ if name != "dataset"}
     options = {name: value for name, value in given.items() if value not in (None, False)}
     return load_corpus(BUNDLED if choice.dataset is None else choice.dataset, **options)
 
