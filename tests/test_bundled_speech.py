@@ -1,4 +1,4 @@
-"""The bundled speech is whole, its phone times match its sound, and the script that made it makes it again."""
+"""The bundled speech: complete, with phone times that match the sound, and reproducible by its script."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def maker() -> ModuleType:
     return module
 
 
-def test_four_voices_forty_utterances_every_phone(metadata):
+def test_voices_utterances_and_phones(metadata):
     names = [row["file_name"] for row in metadata]
     assert sorted(names) == sorted(path.name for path in SPEECH.glob("*.flac"))
     assert len(names) == 40
@@ -55,7 +55,7 @@ def test_four_voices_forty_utterances_every_phone(metadata):
     assert sum(path.stat().st_size for path in SPEECH.iterdir()) < 4_000_000
 
 
-def test_phones_fill_their_audio(metadata):
+def test_phones_cover_the_audio(metadata):
     for row in metadata:
         audio = SPEECH / row["file_name"]
         info, phones = soundfile.info(audio), read_phn(audio.with_suffix(".phn"))
@@ -68,7 +68,7 @@ def test_phones_fill_their_audio(metadata):
 
 @pytest.mark.parametrize("voice", ["slt", "rms", "awb", "kal16"])
 def test_printed_times_match_the_sound(voice):
-    """Between a strident and a vowel the energy above 3.8 kHz steps: the median step lies at the printed time."""
+    """Energy above 3.8 kHz changes between a strident and a vowel: the median change is at the printed time."""
     band = butter(6, 3800, "high", fs=RATE, output="sos")
     offsets = []
     for audio in sorted(SPEECH.glob(f"{voice}-*.flac")):
@@ -85,13 +85,13 @@ def test_printed_times_match_the_sound(voice):
 
 
 def best_step(curve: np.ndarray) -> int:
-    """Where cutting a curve in two explains most of its variance."""
+    """The cut of a curve into two parts that explains most of its variance."""
     cuts = range(2, len(curve) - 2)
     return min(cuts, key=lambda cut: curve[:cut].var() * cut + curve[cut:].var() * (len(curve) - cut))
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite (Debian: apt-get install flite)")
-def test_the_script_makes_the_same_speech_again(maker, tmp_path, monkeypatch):
+def test_the_script_reproduces_the_speech(maker, tmp_path, monkeypatch):
     monkeypatch.setattr(maker, "FOLDER", tmp_path)
     monkeypatch.setattr(maker, "TEXTS", {voice: texts[:2] for voice, texts in maker.TEXTS.items()})
     maker.main()

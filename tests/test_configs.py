@@ -1,4 +1,4 @@
-"""Configurations: what the schema knows is read exactly, everything else is refused by name."""
+"""Configurations: values are read exactly, and anything the schema does not have is refused."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ def test_defaults_and_null(tmp_path: Path) -> None:
         ("model: [", r"cannot read the analysis configuration .*mine\.yaml"),
     ],
 )
-def test_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_name_the_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         read(tmp_path, text)
 
 
-def test_absent_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*absent\.yaml: No such file"):
         load_config("analysis", tmp_path / "absent.yaml", Outer)
 
 
-def test_unknown_name_lists_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         ConfigurationError,
         match=r"no analysis configuration is called 'hubert-bse'; did you mean 'hubert-base'\?",
@@ -100,7 +100,7 @@ def test_unknown_kind() -> None:
         load_config("nonsense", "x", Outer)
 
 
-def test_a_schema_that_checks_itself_is_told_which_file() -> None:
+def test_errors_of_a_schema_name_the_file() -> None:
     @dataclass(frozen=True)
     class Picky:
         size: int

@@ -1,4 +1,4 @@
-"""Read the YAML files of `hub_configs/` into dataclasses; what a schema does not know is refused by name."""
+"""Configurations: the YAML files of `hub_configs/`, checked against dataclasses."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 def config_folder(kind: str) -> Path:
     """The folder of one kind of configuration ("analysis", "datasets", "pretraining", "templates").
 
-    In an installed wheel it lies inside the package; in a checkout it is `hub_configs/` at the root.
+    In an installed wheel it is inside the package, in a checkout at the root.
     """
     package = Path(__file__).resolve().parent
     for root in (package / "hub_configs", package.parents[1] / "hub_configs"):
         if (root / kind).is_dir():
             return root / kind
     raise ConfigurationError(
-        f"no {kind!r} configurations are installed with sat_probe (looked beside {package}); "
+        f"no {kind!r} configurations are installed with sat_probe (looked next to {package}); "
         "reinstall the package"
     )
 
@@ -40,7 +40,7 @@ def available_configs(kind: str) -> tuple[str, ...]:
 
 
 def load_config(kind: str, name_or_path: str | Path, schema: type[Schema]) -> Schema:
-    """Read one configuration: by the name it has in the package, or by the path of a user's own YAML file.
+    """Read one configuration, by its name in the package or by the path of a YAML file.
 
     Args:
         kind: folder under `hub_configs/`.
@@ -48,7 +48,8 @@ def load_config(kind: str, name_or_path: str | Path, schema: type[Schema]) -> Sc
         schema: a dataclass; fields without a default are required, nested dataclasses are nested mappings.
 
     Raises:
-        ConfigurationError: unknown name; unreadable file; unknown, missing or doubled key; wrong type.
+        ConfigurationError: if the name is unknown, the file cannot be read, a key is unknown, missing or given twice,
+            or a value has the wrong type.
     """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
@@ -72,13 +73,13 @@ def load_config(kind: str, name_or_path: str | Path, schema: type[Schema]) -> Sc
 
 
 def parse_config(content: object, schema: type[Schema], source: str) -> Schema:
-    """Check a parsed mapping against a dataclass and build it; `source` names the file in errors."""
+    """Build a dataclass from a parsed mapping; `source` names the file in error messages."""
     parsed: Schema = _dataclass(content, schema, source, prefix="")
     return parsed
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML forbids doubled keys, yet the stock loader keeps the last one without a word."""
+    """A loader that refuses keys given twice, of which PyYAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -114,7 +115,7 @@ def _dataclass(content: object, schema: Any, source: str, prefix: str) -> Any:
     values = {name: _value(value, hints[name], source, prefix + name) for name, value in content.items()}
     try:
         return schema(**values)
-    except ConfigurationError as error:  # a schema's own checks do not know which file they read
+    except ConfigurationError as error:  # the checks of a schema do not know the file
         raise ConfigurationError(f"{source}: {error}") from error
 
 

@@ -32,7 +32,7 @@ def test_distances_of_upsampled_maps_are_those_of_the_maps_scaled():
     np.testing.assert_allclose(distances(upsampled_map(weights, 3)), expected, atol=1e-7)
 
 
-def test_columns_say_who_attends_to_a_frame():
+def test_columns_are_attention_to_a_frame():
     weights = np.stack([attention(3), attention(3, 1)])
     assert attention_features(weights, "rows").tolist() == weights.tolist()
     both = attention_features(weights, "rows_and_columns")
@@ -42,7 +42,7 @@ def test_columns_say_who_attends_to_a_frame():
         attention_features(weights, "columns")
 
 
-def test_shifted_maps_are_laid_over_each_other():
+def test_shifted_maps_are_averaged():
     whole = attention(6)
     # the same map seen from one frame later has lost its first frame
     averaged = average_shifted([whole, whole[1:, 1:]], 6, axes=2)

@@ -31,7 +31,7 @@ def test_counts_agree_with_brute_force(corpus, tolerance):
 
 
 @given(corpora)
-def test_rates_stay_in_range_and_rules_are_ordered(corpus):
+def test_rates_are_in_range_and_rules_are_ordered(corpus):
     by_rule = {rule: scores(corpus, rule) for rule in RULES}
     assert by_rule["rasanen"].hits <= by_rule["strict"].hits <= by_rule["lenient"].hits
     for result in by_rule.values():
@@ -62,7 +62,7 @@ def test_order_and_split_of_the_corpus_do_not_matter(corpus, random, rule):
     np.testing.assert_equal(dict(halves[0].merge(halves[1]).compute()), dict(whole))
 
 
-def test_rules_on_hand_counted_examples():
+def test_rules_on_examples_counted_by_hand():
     # 11 lies in the overlap of both regions, on the side of 10 or 11.5 that the midpoint 10.75 gives it
     trap = ([[10.0, 11.5]], [[11.0, 12.5]])
     assert boundary_scores(*trap, 1.1, counting="strict").hits == 2
@@ -72,7 +72,7 @@ def test_rules_on_hand_counted_examples():
 
 
 @pytest.mark.parametrize(("dtype", "longest"), [(np.float16, 1), (np.float32, 10_000)])
-def test_short_floats_mean_the_decimal_that_they_print(dtype, longest):
+def test_short_floats_are_read_as_the_decimal_they_print(dtype, longest):
     generator = np.random.default_rng(0)
     references = np.unique(generator.integers(0, 100 * longest, 500))
     predictions = np.unique(abs(references + generator.choice([-2, 2, 3], len(references))))
@@ -100,7 +100,7 @@ def test_pinned_r_value():
     assert r_value(10, 10, 10) == 1
 
 
-def test_nothing_predicted_or_nothing_to_find():
+def test_no_predictions_or_no_references():
     silent = boundary_scores([[0.1, 0.2]], [[]], counting="strict")
     assert math.isnan(silent.precision)
     assert silent.recall == 0

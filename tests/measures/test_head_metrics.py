@@ -1,4 +1,4 @@
-"""Head metrics: formulas against loops, categories by rank, and sums that merge."""
+"""Head metrics: formulas against loops, categories by rank, merged sums, and absent heads."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_any_split_merged_equals_the_whole(present, left):
     np.testing.assert_allclose(merged.category_stability, whole.category_stability)
 
 
-def test_saved_sums_go_on_exactly():
+def test_a_resumed_sum_is_exact():
     names = list(CORPUS)
     first = accumulate({name: CORPUS[name] for name in names[:2]})
     second = HeadMetricsAccumulator(2, 3, PoissonBootstrap(20))
@@ -161,7 +161,7 @@ def test_saved_sums_go_on_exactly():
         np.testing.assert_array_equal(second.state_dict()[name], value)
 
 
-def test_an_unfinished_batch_is_forgotten():
+def test_an_unfinished_batch_is_discarded():
     accumulator = accumulate(CORPUS)
     before = {name: value.copy() for name, value in accumulator.state_dict().items()}
     accumulator.begin(["broken"])
@@ -209,7 +209,7 @@ def test_bootstrap_interval_covers_the_mean_of_a_known_distribution():
     assert 50 <= covered <= 60
 
 
-def test_bootstrap_weights_depend_on_id_and_seed_alone():
+def test_bootstrap_weights_depend_only_on_id_and_seed():
     one = PoissonBootstrap(1000)
     np.testing.assert_array_equal(one.weights("a"), PoissonBootstrap(1000).weights("a"))
     assert not np.array_equal(one.weights("a"), one.weights("b"))

@@ -38,7 +38,7 @@ def test_against_a_loop_over_resampled_corpora(points):
     assert (low, high) == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])))
 
 
-def test_what_both_find_hard_cancels():
+def test_difficulty_that_both_sides_share_cancels():
     """A steady lead on utterances that differ widely is sure, though the scores themselves are not."""
     rng = np.random.default_rng(0)
     items = np.full(30, 100.0)
@@ -48,7 +48,7 @@ def test_what_both_find_hard_cancels():
     assert shuffled[1] < 0 < shuffled[2]
 
 
-def test_the_interval_of_a_mean_is_that_of_the_normal():
+def test_the_interval_of_a_mean_is_the_normal_one():
     first = np.random.default_rng(1).normal(0.1, 1.0, 400)
     value, low, high = paired_difference(first, np.zeros(400), np.ones(400), replicates=4000)
     assert value == pytest.approx(first.mean())
@@ -79,7 +79,7 @@ def test_the_order_of_points_does_not_matter(first, items, order):
     np.testing.assert_allclose(value, again, rtol=1e-9, atol=1e-6)
 
 
-def test_nothing_to_tell_is_nan():
+def test_without_items_all_is_nan():
     value, low, high = paired_difference([3], [1], [4])
     assert value == 0.5
     assert np.isnan([low, high]).all()
@@ -93,19 +93,19 @@ def test_other_utterances_are_refused(first):
 
 
 @pytest.mark.parametrize("count, ends", [(6, (1, 6)), (8, (1, 8)), (9, (2, 8)), (20, (6, 15))])
-def test_ends_are_those_of_the_table_of_the_sign_test(count, ends):
+def test_ends_of_the_median_are_those_of_the_sign_test(count, ends):
     assert median_interval(np.arange(count, 0, -1)) == ((count + 1) / 2, *ends)
 
 
 @pytest.mark.parametrize("count", [6, 11])
-def test_it_covers_the_median_of_a_skewed_distribution(count):
+def test_the_interval_covers_the_median_of_a_skewed_distribution(count):
     draws = np.random.default_rng(0).exponential(size=(2000, count))
     covered = [low <= np.log(2) <= high for _, low, high in map(median_interval, draws)]
     assert np.mean(covered) >= 0.94
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_few_values_have_no_interval(count):
+def test_few_values_have_no_interval_of_the_median(count):
     median, low, high = median_interval(np.arange(count))
     assert np.isnan([low, high]).all()
     assert np.isnan(median) == (count == 0)

@@ -1,4 +1,4 @@
-"""How far two readings lie apart, against a loop and against what must hold."""
+"""Divergence of predictions, against a loop and its mathematical properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def log_posteriors(seed: int, frames: int = 6, classes: int = 5):
     return np.log(np.random.default_rng(seed).dirichlet(np.full(classes, 0.3), frames) + 1e-300)
 
 
-def test_the_divergence_is_that_of_a_loop():
+def test_divergence_against_a_loop():
     before, after = log_posteriors(0), log_posteriors(1)
     for frame, found in enumerate(divergence(before, after)):
         truth = sum(
@@ -27,7 +27,7 @@ def test_the_divergence_is_that_of_a_loop():
 
 
 @given(st.integers(0, 10_000))
-def test_it_is_never_negative_and_zero_for_the_same(seed):
+def test_divergence_is_not_negative_and_zero_for_equal_predictions(seed):
     before, after = log_posteriors(seed), log_posteriors(seed + 1)
     assert (divergence(before, after) >= 0).all()
     np.testing.assert_array_equal(divergence(before, before), 0)

@@ -1,4 +1,4 @@
-"""Relation maps against four plain loops, and what the paper says must hold."""
+"""Relation maps against four plain loops, and their properties in the paper."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_absent_heads_stay_absent_in_parts_of_a_corpus_and_of_a_model(present):
         left.compute()
 
 
-def test_layers_resampled_apart_are_the_layers_of_the_whole():
+def test_layers_resampled_separately_equal_the_whole():
     attention, names, labels = corpus(3, 6)
     whole = RelationMapAccumulator(2, 3, PHONES)
     feed(whole, attention, names, labels)
@@ -285,7 +285,7 @@ def test_utterances_without_alignment_are_counted_and_left_out():
         RelationMapAccumulator(2, 3, PHONES).compute()
 
 
-def test_mistakes_are_named():
+def test_errors():
     attention, names, labels = corpus(10, 1)
     accumulator = RelationMapAccumulator(2, 3, PHONES)
     with pytest.raises(AlignmentError, match=r"utt-0: labels cover .* frames but the attention has"):

@@ -17,7 +17,7 @@ def alignment(*rows):
     return Alignment("u", edges[:-1], edges[1:], tuple(label for label, _ in rows))
 
 
-def test_closures_join_their_bursts_only():
+def test_closures_join_only_their_bursts():
     joined = with_whole_stops(
         alignment(("h#", 2), ("tcl", 3), ("t", 1), ("kcl", 2), ("dcl", 1), ("jh", 2), ("bcl", 1), ("s", 1))
     )
@@ -34,20 +34,20 @@ def test_errors_are_signed_seconds_at_shared_boundaries():
     assert count_boundaries(reference, TIMIT) == 3
 
 
-def test_boundaries_of_a_phone_that_one_side_lacks_are_not_shared():
+def test_boundaries_next_to_a_missing_phone_are_not_shared():
     reference = alignment(("h#", 10), ("ix", 5), ("n", 5), ("h#", 10))
     predicted = alignment(("sil", 10), ("N", 10), ("sil", 10))
     np.testing.assert_allclose(boundary_errors(reference, TIMIT, predicted, ARPABET), [0.0], atol=1e-12)
 
 
-def test_an_exchange_within_a_natural_class_is_preferred():
+def test_substitution_within_a_natural_class_is_preferred():
     # AE stands for the vowel, not for the fricative next to it
     reference = alignment(("h#", 10), ("s", 4), ("ix", 6), ("h#", 10))
     predicted = alignment(("sil", 14), ("AE0", 6), ("sil", 10))
     np.testing.assert_allclose(boundary_errors(reference, TIMIT, predicted, ARPABET), [0.0], atol=1e-12)
 
 
-def test_neighbours_of_one_phone_are_one():
+def test_neighbours_of_the_same_phone_are_merged():
     reference = alignment(("h#", 5), ("pau", 5), ("s", 10))
     assert count_boundaries(reference, TIMIT) == 1
     assert boundary_errors(reference, TIMIT, reference, TIMIT).tolist() == [0.0]

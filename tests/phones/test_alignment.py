@@ -1,4 +1,4 @@
-"""Alignments: what is refused, and labels and boundaries by hand."""
+"""Alignments: errors, and labels and boundaries worked out by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_folding_deletes_q_and_keeps_segments():
     assert folded.starts.tolist() == [0, 320, 1000, 1600]
 
 
-def test_merging_joins_neighbours_that_touch():
+def test_merging_joins_adjacent_segments():
     merged = alignment((0, 5, "sil"), (5, 9, "sil"), (9, 12, "b"), (13, 20, "b")).merged()
     assert merged.labels == ("sil", "b", "b")
     assert merged.starts.tolist() == [0, 9, 13]
@@ -73,7 +73,7 @@ def test_malformed_segments_are_refused(segments, duration, message):
         alignment(*segments, duration=duration)
 
 
-def test_an_end_within_a_tenth_of_a_second_is_accepted():
+def test_an_end_up_to_a_tenth_of_a_second_late_is_accepted():
     assert len(alignment((0, 17_600, "b"), duration=16_000)) == 1
 
 
@@ -106,7 +106,7 @@ class TestFromSeconds:
         assert filled.starts.tolist() == [0, 1600, 3200, 4800, 6400]
         assert filled.ends[-1] == 8_000
 
-    def test_rounded_decimals_meet(self):
+    def test_rounded_boundaries_meet(self):
         kept = Alignment.from_seconds("u", [0, 0.333], [0.3334, 0.5], ["AA1", "B"], gaps="refuse")
         assert kept.ends[0] == kept.starts[1] == round(0.333 * 16_000)
 

@@ -1,4 +1,4 @@
-""".phn and CTM files: round trips, and what is refused with file and line."""
+""".phn and CTM files: round trips, and errors with file and line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_malformed_phn_is_refused(tmp_path, lines, message):
         read_phn(path)
 
 
-def test_phn_gaps_mean_what_is_asked_for(tmp_path):
+def test_gaps_option_of_phn(tmp_path):
     path = tmp_path / "u.phn"
     path.write_text("0 100 sh\n200 300 iy\n")
     assert read_phn(path, "u", gaps="unlabelled").labels == ("sh", "iy")

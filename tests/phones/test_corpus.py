@@ -1,4 +1,4 @@
-"""Folders of audio as corpora: what is found, in which order, with which alignment, and what is refused."""
+"""Folders of audio as corpora: their utterances, order and alignments, and errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_any_folder_is_read_recursively_in_the_order_of_paths(folder):
     assert streamed.warnings[0].startswith("1 utterance of")
 
 
-def test_phn_beside_audio(folder):
+def test_phn_next_to_audio(folder):
     corpus = load_corpus(with_phn(folder))
     assert corpus.phone_set.name == "timit-39"
     assert corpus.missing_alignments == 0
@@ -67,7 +67,7 @@ def test_missing_alignments_are_counted_and_reported(folder, caplog):
         ] == corpus.warnings
 
 
-def test_corpora_that_promise_alignments_say_when_they_have_none(folder, tmp_path, caplog):
+def test_missing_alignments_that_were_asked_for_are_reported(folder, tmp_path, caplog):
     load_corpus(folder)  # any folder of audio promises none
     assert "alignment" not in caplog.text
     load_corpus("timit", data_dir=folder)
@@ -84,7 +84,7 @@ def test_streaming_reads_the_same(folder):
     assert list(load_corpus(folder, streaming=True)) == list(load_corpus(folder))
 
 
-def test_a_streamed_corpus_knows_no_length(folder):
+def test_a_streamed_corpus_has_no_length(folder):
     corpus = load_corpus(folder, streaming=True)
     assert corpus.missing_alignments is None
     with pytest.raises(TypeError, match="streamed"):
@@ -116,7 +116,7 @@ def test_errors_of_processes_keep_their_message(folder):
         load_corpus(folder, num_proc=2)
 
 
-def test_a_file_written_anew_is_read_anew(folder):
+def test_a_changed_file_is_read_again(folder):
     with_phn(folder)
     assert load_corpus(folder)[0].alignment.labels == ("h#", "iy")
     (folder / "a" / "one.phn").write_text("0 8000 h#\n")
@@ -131,7 +131,7 @@ def test_one_utterance_per_stem_wav_first(tmp_path):
     assert [utterance.audio.name for utterance in corpus] == ["one.wav"]
 
 
-def test_text_beside_audio(folder):
+def test_text_next_to_audio(folder):
     (folder / "a" / "one.txt").write_text("Hello  there\n")
     assert [utterance.text for utterance in load_corpus(folder)] == ["Hello there", None, None]
 
@@ -143,7 +143,7 @@ def test_audio_that_cannot_be_decoded_does_not_stop_the_others(folder):
     assert [utterance.alignment is None for utterance in corpus] == [True, False, False]
 
 
-def test_textgrids_beside_audio_and_one_of_another_file(folder):
+def test_textgrids_next_to_audio(folder):
     write_textgrid(folder / "three.TextGrid", Alignment("three", [0, 4000], [4000, 8000], ("sil", "AH0")))
     corpus = load_corpus(folder)
     assert corpus[2].alignment.labels == ("sil", "AH0")
@@ -210,13 +210,13 @@ class TestAlignmentsElsewhere:
         ):
             load_corpus(folder, alignments=path)
 
-    def test_a_name_that_two_files_have(self, folder, tree):
+    def test_two_files_of_one_name(self, folder, tree):
         (tree / "b" / "two.TextGrid").rename(tree / "b" / "one.TextGrid")
         (tree / "a").rename(tree / "c")
         with pytest.raises(AlignmentError, match="a/one: 2 alignments could be meant"):
             load_corpus(folder, alignments=tree)
 
-    def test_a_file_that_two_utterances_could_have(self, folder, tmp_path):
+    def test_a_file_that_matches_two_utterances(self, folder, tmp_path):
         write_audio(folder / "b" / "one.wav")
         (tmp_path / "flat").mkdir()
         write_textgrid(tmp_path / "flat" / "one.TextGrid", Alignment("x", [0], [8000], ("sil",)))
@@ -230,7 +230,7 @@ class TestAlignmentsElsewhere:
         [
             ("none", "no such file or folder of alignments"),
             ("empty", "holds no alignments"),
-            ("broken.zip", "is no readable zip archive"),
+            ("broken.zip", "is not a readable zip archive"),
             ("notes.md", "is neither a folder, nor a .zip, .ctm or .parquet file"),
         ],
     )
@@ -261,7 +261,7 @@ class TestAlignmentsElsewhere:
         ({"source": "{folder}", "alignments": "hub"}, CorpusError, "names no table of alignments"),
     ],
 )
-def test_what_cannot_be_loaded(folder, arguments, error, message):
+def test_errors(folder, arguments, error, message):
     (folder / "empty").mkdir()
     filled = {
         key: value.format(folder=folder) if isinstance(value, str) else value
@@ -282,7 +282,7 @@ def test_the_bundled_speech(tmp_path):
         assert abs(phones.ends[-1] - phones.duration) < 1600
 
 
-def test_a_file_and_two_folders_are_refused(tmp_path):
+def test_files_and_two_folders_are_refused(tmp_path):
     (tmp_path / "one.wav").write_bytes(b"")
     with pytest.raises(CorpusError, match=r"one\.wav: is a file; name its folder .* or pass a list of files"):
         load_corpus(tmp_path / "one.wav")

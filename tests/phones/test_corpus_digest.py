@@ -1,4 +1,4 @@
-"""Content identity of corpora: equal on every machine, and different once anything that decides numbers differs."""
+"""Content identity of corpora: equal on every machine, and different for different content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def digests(folder, **options):
     return [load_corpus(folder, streaming=streaming, **options).digest for streaming in (False, True)]
 
 
-def test_a_copy_elsewhere_has_the_same_digest_and_no_name_tells_the_place(folder, tmp_path):
+def test_a_copy_elsewhere_has_the_same_digest(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "other" / "place")
     assert digests(folder) == digests(tmp_path / "other" / "place")
     assert load_corpus(tmp_path / "other" / "place").name == "place"
@@ -55,7 +55,7 @@ def test_other_content_has_another_digest(folder, change):
     assert not set(before) & set(digests(folder))
 
 
-def test_options_that_decide_numbers_count(folder):
+def test_options_change_the_digest(folder):
     found = [
         *digests(folder),
         *digests(folder, phone_set="timit-48"),

@@ -1,4 +1,4 @@
-"""Folders with metadata and LibriSpeech's tree: what is read, and what is refused."""
+"""Folders with metadata and LibriSpeech's tree."""
 
 from __future__ import annotations
 

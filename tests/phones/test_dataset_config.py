@@ -14,10 +14,14 @@ def test_every_configuration_fits_the_schema(name):
     config = find_config(name)
     assert config is not None
     assert config.homepage.startswith("http")
-    assert config.hub is not None or config.packaged is not None or "not be passed on" in config.license
+    assert (
+        config.hub is not None
+        or config.packaged is not None
+        or "redistribution not permitted" in config.license
+    )
 
 
-def test_other_names_are_no_configuration():
+def test_other_names_have_no_configuration():
     assert find_config("my/folder") is None
 
 
@@ -30,7 +34,7 @@ def test_other_names_are_no_configuration():
         ("splits:", "gaps: ignore\nsplits:", "gaps must be one of refuse, unlabelled, silence"),
     ],
 )
-def test_mistakes_are_named(tmp_path, old, new, message):
+def test_malformed_configurations_are_refused(tmp_path, old, new, message):
     text = (config_folder("datasets") / "timit.yaml").read_text()
     assert old in text
     (tmp_path / "mine.yaml").write_text(text.replace(old, new))

@@ -1,4 +1,4 @@
-"""Corpora and alignments on the Hub, through the real clients and a Hub on loopback: joined by utterance id."""
+"""Corpora and alignments on the Hub, with the real clients and a local Hub."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_any_dataset_on_the_hub(hub, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_rows_without_audio_are_kept_for_the_reader_to_refuse(hub, tmp_path, streaming):
+def test_rows_without_audio_are_kept(hub, tmp_path, streaming):
     table = without(rows(tmp_path, count=3), "phonemes")
     table[1]["audio"] = None
     table[2]["audio"] = {"bytes": None, "path": None}
@@ -129,7 +129,7 @@ def test_rows_without_audio_are_kept_for_the_reader_to_refuse(hub, tmp_path, str
     assert [utterance.id for utterance in utterances] == ["1-1-0", "1-1-1", "1-1-2"]
 
 
-def test_an_audio_column_is_known_by_its_type(hub, tmp_path):
+def test_an_audio_column_is_found_by_its_type(hub, tmp_path):
     table = [{"take": row["audio"], "text": "A"} for row in rows(tmp_path)]
     features = datasets.Features(
         {
@@ -155,7 +155,7 @@ def test_a_folder_of_tables_is_read_like_a_dataset(tmp_path, streaming):
     assert [utterance.id for utterance in load_corpus(folder, streaming=streaming)] == ["one"]
 
 
-def test_several_configurations_are_named(hub, tmp_path):
+def test_a_configuration_is_chosen(hub, tmp_path):
     file = write_parquet(tmp_path / "x.parquet", rows(tmp_path)).read_bytes()
     card = (
         b"---\nconfigs:\n"
@@ -194,7 +194,7 @@ def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
         ({"alignments": "repository: me/speech"}, AlignmentError, "me/speech: has no column phonemes"),
     ],
 )
-def test_what_cannot_be_loaded(hub, tmp_path, configured, error, message):
+def test_errors(hub, tmp_path, configured, error, message):
     with pytest.raises(error, match=message):
         load_corpus(configuration(tmp_path, **configured))
 
@@ -227,7 +227,7 @@ def test_an_unknown_split(hub, tmp_path):
 
 
 class TestTable:
-    def test_a_file_or_a_folder_of_them_beside_local_audio(self, tmp_path):
+    def test_a_file_or_folder_of_tables_for_local_audio(self, tmp_path):
         for number in range(3):
             write_audio(tmp_path / "speech" / f"1-1-{number}.wav")
         table = rows(tmp_path)
@@ -241,7 +241,7 @@ class TestTable:
         single = load_corpus(tmp_path / "speech", alignments=tmp_path / "table" / "a.parquet", num_proc=2)
         assert single.missing_alignments == 2
 
-    def test_gaps_are_what_is_asked_for(self, tmp_path):
+    def test_gaps_option(self, tmp_path):
         write_audio(tmp_path / "speech" / "1-1-0.wav")
         table = write_parquet(tmp_path / "a.parquet", rows(tmp_path, 1))
         unlabelled = load_corpus(tmp_path / "speech", alignments=table, gaps="unlabelled")
@@ -257,7 +257,7 @@ class TestTable:
         with pytest.raises(AlignmentError, match=r"a\.parquet: .*phonemes"):
             AlignmentTable.from_parquet(table)
         (tmp_path / "b.parquet").write_bytes(b"nothing")
-        with pytest.raises(AlignmentError, match=r"b\.parquet: is no table"):
+        with pytest.raises(AlignmentError, match=r"b\.parquet: is not a table"):
             AlignmentTable.from_parquet(tmp_path / "b.parquet")
 
     def test_phones_without_a_start_are_refused(self, tmp_path):

@@ -1,4 +1,4 @@
-"""Corpora in memory: datasets, paths, arrays and pairs of audio and alignment, and what is refused in one line."""
+"""Corpora in memory: datasets, paths, arrays, pairs of audio and alignment, and errors of one line."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TestArrays:
             corpus = load_corpus(source, sampling_rate=16_000)
             np.testing.assert_array_equal(samples_of(corpus), [clip])
 
-    def test_whole_numbers_are_scaled_and_channels_averaged_like_those_of_files(self, tmp_path):
+    def test_integers_and_channels_are_read_like_files(self, tmp_path):
         stereo = np.random.default_rng(1).integers(-30_000, 30_000, (8000, 2)).astype(np.int16)
         soundfile.write(tmp_path / "stereo.wav", stereo, 8000)
         corpus = load_corpus([stereo], sampling_rate=8000)
@@ -93,7 +93,7 @@ class TestArrays:
         assert len(load_corpus(corpus, limit=2)) == 2
         assert load_corpus(corpus) is corpus
 
-    def test_more_audio_than_one_batch_of_bytes(self, monkeypatch):
+    def test_recordings_in_several_batches(self, monkeypatch):
         monkeypatch.setattr("sat_probe.phones.corpora.recordings._BATCH_BYTES", 50_000)
         clips = [noise(seed) for seed in range(5)]
         np.testing.assert_array_equal(samples_of(load_corpus(clips, sampling_rate=16_000)), clips)
@@ -155,7 +155,7 @@ class TestAlignments:
         with pytest.raises(AlignmentError, match=r"no tier 'phones'; its tiers: MAU; tier .* names one"):
             load_corpus(tmp_path)
 
-    def test_gaps_are_refused_until_they_are_given_a_meaning(self):
+    def test_gaps_are_refused_by_default(self):
         pair = (noise(), [(0.1, 0.2, "B"), (0.3, 0.4, "AA1")])
         with pytest.raises(
             AlignmentError, match=r"'AA1' starts at 0.3000 s, after the end of 'B' .* gaps \(--gaps\)"
@@ -251,7 +251,7 @@ class TestDatasets:
         with pytest.raises(CorpusError, match="split 'x' does not apply to a Dataset"):
             load_corpus(self.dataset(), split="x")
 
-    def test_what_was_saved_to_disk(self, tmp_path):
+    def test_saved_to_disk(self, tmp_path):
         self.dataset().save_to_disk(tmp_path / "saved")
         datasets.DatasetDict(dev=self.dataset()).save_to_disk(tmp_path / "parts")
         for corpus in (load_corpus(tmp_path / "saved"), load_corpus(tmp_path / "parts", split="dev")):
@@ -307,13 +307,13 @@ STEREO = np.zeros((2, 8000), np.float32)
         (datasets.Dataset.from_dict({"audio": []}), CorpusError, "the dataset has no rows"),
     ],
 )  # fmt: skip
-def test_what_is_refused(source, error, message):
+def test_errors(source, error, message):
     with pytest.raises(error, match=message) as caught:
         load_corpus(source, sampling_rate=16_000)
     assert "\n" not in str(caught.value)
 
 
-def test_more_that_is_refused(tmp_path):
+def test_errors_of_options(tmp_path):
     audio = write_audio(tmp_path / "one.wav")
     with pytest.raises(
         CorpusError, match="recording 0: an array needs its sampling rate; pass sampling_rate="

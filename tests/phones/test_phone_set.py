@@ -1,4 +1,4 @@
-"""The folding tables against counts and rows that Lee & Hon (1989) and CMUdict state."""
+"""Phone sets against the counts and rows of Lee & Hon (1989) and CMUdict."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_unknown_labels_are_refused_by_name(label):
         phone_set("arpabet-39").fold(label)
 
 
-def test_unknown_set_is_refused_with_the_known_ones():
+def test_an_unknown_set_is_refused():
     with pytest.raises(ConfigurationError, match=r"'timit-60'; there are: timit-61, .*arpabet-40"):
         phone_set("timit-60")
 

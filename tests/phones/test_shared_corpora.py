@@ -1,4 +1,4 @@
-"""The development corpora: TIMIT in both layouts, LibriSpeech with TextGrids that `align` makes, speechocean762."""
+"""The development corpora: TIMIT in both layouts, LibriSpeech with TextGrids from `align`, speechocean762."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ldc(shared_data, tmp_path_factory):
     return load_corpus("timit", data_dir=root)
 
 
-def test_both_layouts_hold_the_same_80_utterances(sample, ldc):
+def test_both_layouts_have_the_same_80_utterances(sample, ldc):
     assert len(sample) == len(ldc) == 80
     assert sample.missing_alignments == ldc.missing_alignments == 0
     by_id = {utterance.id: utterance for utterance in ldc}
@@ -78,11 +78,11 @@ def histogram(corpus):
     return dict(counted)
 
 
-def test_the_frame_histogram_is_pinned(sample, ldc):
+def test_frame_histogram(sample, ldc):
     assert histogram(sample) == histogram(ldc) == PINNED
 
 
-def test_the_frame_histogram_by_a_loop_over_the_files(sample, shared_data):
+def test_frame_histogram_against_a_loop_over_the_files(sample, shared_data):
     folding = phone_set("timit-39").folding
     counted = Counter()
     for path in (shared_data / "timit-sample").rglob("*.phn"):
@@ -94,7 +94,7 @@ def test_the_frame_histogram_by_a_loop_over_the_files(sample, shared_data):
     assert histogram(sample) == dict(counted)
 
 
-def test_librispeech_trees_load_with_textgrids_of_align(shared_data, tmp_path):
+def test_librispeech_with_textgrids_from_align(shared_data, tmp_path):
     pytest.importorskip("pocketsphinx", reason="needs the extra [align]")
     from sat_probe.phones.align_corpus import align_corpus
 
@@ -116,7 +116,7 @@ def test_librispeech_trees_load_with_textgrids_of_align(shared_data, tmp_path):
             assert words < len(utterance.alignment) < 8 * words
 
 
-def test_speechocean762_loads_whole(shared_data):
+def test_speechocean762(shared_data):
     corpus = load_corpus("speechocean762", data_dir=shared_data / "speechocean762")
     assert len(corpus) == corpus.missing_alignments == 3300
     assert len({utterance.speaker for utterance in corpus}) == 165

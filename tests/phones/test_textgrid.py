@@ -1,4 +1,4 @@
-"""TextGrids: both text formats, exact round trips, another library's reading, and what is refused."""
+"""TextGrids: both text formats, exact round trips, comparison with praatio, and errors."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_tier_of_a_single_speaker_is_found(tmp_path):
     assert len(read_textgrid(write(tmp_path, named), "u")) == 3
 
 
-def test_utf_16_with_its_mark_is_read(tmp_path):
+def test_utf_16_with_a_byte_order_mark_is_read(tmp_path):
     expected = read_textgrid(write(tmp_path, LONG), "u")
     path = write(tmp_path, LONG, "utf-16")
     assert read_textgrid(path, "u") == expected
@@ -129,8 +129,8 @@ def test_utf_16_with_its_mark_is_read(tmp_path):
         read_textgrid(path, "u")
 
 
-def test_utf_16_without_its_mark_is_refused(tmp_path):
-    with pytest.raises(AlignmentError, match=r"u.TextGrid: is no text, or UTF-16 without its mark"):
+def test_utf_16_without_a_byte_order_mark_is_refused(tmp_path):
+    with pytest.raises(AlignmentError, match=r"u.TextGrid: is not text, or UTF-16 without a byte order mark"):
         read_textgrid(write(tmp_path, LONG, "utf-16-le"))
 
 
@@ -153,7 +153,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path):
         ('name = "phones"', 'name = "Phonemes"', "has no tier 'phones'; its tiers: words, Phonemes"),
         ('name = "words"', 'name = "phones"', "has 2 tiers called 'phones'"),
         ('class = "IntervalTier"', 'class = "Table"', r"line 10: tier class 'Table' is neither"),
-        ('"TextGrid"', '"Sound"', "is no TextGrid"),
+        ('"TextGrid"', '"Sound"', "is not a TextGrid"),
         ("size = 3", "size = 4", "the file ends where an interval's start should be"),
         ("size = 3", "size = 2.5", "found 2.5 where the number of entries of tier 'phones' should be a whole number"),
         ("<exists>", "", "found 2 where <exists> should be"),
@@ -165,7 +165,7 @@ def test_malformed_files_are_refused_with_file_and_line(tmp_path, old, new, mess
         read_textgrid(write(tmp_path, LONG.replace(old, new)))
 
 
-def test_a_tier_of_points_is_no_alignment(tmp_path):
+def test_a_tier_of_points_is_refused(tmp_path):
     text = SHORT.split('"IntervalTier"\n"phones"')[0] + '"TextTier"\n"phones"\n0\n0.9\n0\n'
     with pytest.raises(AlignmentError, match="its tier 'phones' holds points, not intervals"):
         read_textgrid(write(tmp_path, text))

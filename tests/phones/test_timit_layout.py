@@ -1,4 +1,4 @@
-"""TIMIT as the LDC ships it, in either case, and what is refused."""
+"""The LDC's layout of TIMIT, in upper and lower case, and errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_missing_split_is_refused(tmp_path):
         load_corpus("timit", data_dir=root, split="test")
 
 
-def test_regions_dealt_out_between_the_splits_are_accepted(tmp_path):
+def test_regions_divided_between_the_splits_are_accepted(tmp_path):
     write_ldc_timit(tmp_path, regions=range(1, 6), splits=("TRAIN",))
     write_ldc_timit(tmp_path, regions=range(6, 9), splits=("TEST",))
     assert len(load_corpus(tmp_path)) == 16

@@ -1,4 +1,4 @@
-"""Forced alignment of a whole corpus: in parallel, resumable, one TextGrid per utterance in a tree like the audio's."""
+"""Forced alignment of a corpus in parallel and resumable, with one TextGrid per utterance."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sat_probe.phones.readers.textgrid import write_textgrid
 
 @dataclass(slots=True)
 class AlignmentRun:
-    """What aligning a corpus came to.
+    """Result of aligning a corpus.
 
     Args:
         output: the folder of TextGrids.
         aligned: TextGrids written.
-        present: utterances whose TextGrid was there already.
-        failed: utterance id -> why it has none.
+        present: utterances that already had a TextGrid.
+        failed: utterance id -> why it has no TextGrid.
         audio_seconds: seconds of audio aligned.
-        cpu_seconds: processor time that aligning them took, in all processes together.
+        cpu_seconds: processor time for it, summed over processes.
         elapsed_seconds: time from start to end.
-        num_proc: processes that worked.
+        num_proc: number of processes.
     """
 
     output: Path
@@ -76,7 +76,7 @@ def align_corpus(
 ) -> AlignmentRun:
     """Align every utterance of a corpus that has no TextGrid yet.
 
-    A TextGrid appears whole or not at all, so an interrupted run goes on where it stopped. An utterance whose text does
+    A TextGrid is written completely or not at all, so an interrupted run can be continued. An utterance whose text does
     not fit its audio is reported in ``failed`` and does not stop the others.
 
     Args:
@@ -84,12 +84,12 @@ def align_corpus(
         output: folder for the TextGrids, laid out like the audio: `load_corpus(..., alignments=output)` finds them.
         lexicon: pronunciations of words that the dictionary lacks (see :class:`ForcedAligner`).
         num_proc: processes.
-        overwrite: align again what is there.
-        progress: called with 1 for every utterance done or found done.
+        overwrite: replace TextGrids that exist.
+        progress: called with 1 for every finished utterance.
 
     Raises:
         CorpusError: if the corpus streams or has no text.
-        AlignmentError: before any work, if words are unknown; if PocketSphinx is not installed.
+        AlignmentError: before any work, if words are unknown or PocketSphinx is not installed.
     """
     if corpus.is_streaming:
         raise CorpusError(
@@ -137,7 +137,7 @@ def _check_texts(corpus: Corpus, aligner: ForcedAligner) -> None:
         spoken = spoken or bool((text or "").strip())
         unknown.update(dict.fromkeys(aligner.unknown_words(text or "")))
     if not spoken:
-        raise CorpusError(f"{corpus.name}: no utterance has text; alignment needs what is said")
+        raise CorpusError(f"{corpus.name}: no utterance has text; alignment needs the transcripts")
     if unknown:
         raise AlignmentError(f"{corpus.name}: {unknown_words_message(list(unknown))}")
 
@@ -148,7 +148,7 @@ def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> I
         aligner = ForcedAligner(lexicon) if tasks else None
         yield from (_align(task, aligner) for task in tasks if aligner is not None)
         return
-    # Spawned, not forked: a fork of a process whose libraries run threads may hang.
+    # spawned, because the fork of a process whose libraries use threads may hang
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(lexicon,))
     try:
@@ -157,7 +157,7 @@ def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> I
         )
     except BrokenProcessPool as error:
         raise AlignmentError(
-            "a worker process died, out of memory perhaps; run the command again to go on"
+            "a worker process died, perhaps for lack of memory; run the command again to continue"
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
-"""Forced alignment of English with PocketSphinx, offline: text + audio -> when each word and each phone is spoken.
+"""Forced alignment of English with PocketSphinx, offline: times of words and phones from text and audio.
 
-The wheel of `pocketsphinx` carries an acoustic model and the CMU dictionary. Two passes: the first finds the words (and
-pauses) on the text's own grammar, the second the phones within them.
+The `pocketsphinx` package includes an acoustic model and the CMU dictionary. A first pass finds the words and pauses
+on the grammar of the text, a second one the phones within them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sat_probe.phones.phone_set import phone_set
 from sat_probe.phones.readers.phn_ctm import read_text
 
 FRAME = SAMPLING_RATE // 100
-# A frame is analysed over 410 samples from its start on. The edge between two frames lies midway between their centres.
+# A frame covers 410 samples from its start. The edge between two frames is midway between their centres.
 _EDGE = (410 - FRAME) // 2
 _LABELS = {"SIL": "sil", "+NSN+": "spn", "+SPN+": "spn"}
 _WORD_MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'"})
@@ -29,17 +29,17 @@ _WORD_MARKS = str.maketrans({"’": "'", "‘": "'", "`": "'"})
 
 @dataclass(frozen=True, slots=True)
 class AlignedUtterance:
-    """What forced alignment finds: words (pauses left out) and phones (``sil`` in pauses), on the same samples."""
+    """Words (without pauses) and phones (``sil`` in pauses) of one utterance."""
 
     words: Alignment
     phones: Alignment
 
 
 class ForcedAligner:
-    """Aligns English utterances; one per process, as the decoder is not shared.
+    """Aligner of English utterances; each process needs its own.
 
     Args:
-        lexicon: pronunciations of words that the CMU dictionary lacks, one ``WORD PH PH PH`` a line (a word may come
+        lexicon: pronunciations of words that the CMU dictionary lacks, one ``WORD PH PH PH`` per line (a word may occur
             several times); stress is ignored.
 
     Raises:
@@ -54,7 +54,7 @@ class ForcedAligner:
                 "forced alignment needs PocketSphinx; install it with: pip install 'sat-probe[align]'"
             ) from error
         # A best path through the word lattice may drop the final pause, and the second pass then fails. These beams
-        # prune nothing: on the grammar of one text an exact search costs little, and no odd phone of a learner ends it.
+        # prune nothing: on the grammar of one text an exact search is cheap, and an unusual phone does not end it.
         self._decoder: Any = Decoder(
             lm=None, bestpath=False, beam=1e-200, pbeam=1e-200, wbeam=1e-200, loglevel="FATAL"
         )
@@ -62,14 +62,14 @@ class ForcedAligner:
         self._added: set[str] = set()
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words of a text, in order, that neither the dictionary nor the lexicon has."""
+        """Words of a text, in order, that are neither in the dictionary nor in the lexicon."""
         return [word for word in split_words(text) if self._spelling(word) is None]
 
     def align(self, utterance_id: str, waveform: NDArray[np.float32], text: str) -> AlignedUtterance:
         """Align one utterance.
 
         Args:
-            utterance_id: which; named in errors.
+            utterance_id: name of the utterance in error messages.
             waveform: (samples,) at 16 kHz, in -1 .. 1.
             text: what is said; punctuation and case are ignored.
 
@@ -96,21 +96,21 @@ class ForcedAligner:
         except (
             RuntimeError,
             TypeError,
-        ) as error:  # the decoder has no other word for "no path through this audio"
+        ) as error:  # how the decoder reports that it found no path through the audio
             raise AlignmentError(
                 f"{utterance_id}: the text does not fit the audio ({len(waveform) / SAMPLING_RATE:.2f} s): "
-                f"{' '.join(words)!r}; check that it is what is said"
+                f"{' '.join(words)!r}; check that it is what is spoken"
             ) from error
         return _as_alignments(utterance_id, found, len(waveform))
 
     def _decode(self, samples: bytes) -> None:
-        self._decoder.reinit_feat()  # forgets the utterance before, whose means would colour this one's features
+        self._decoder.reinit_feat()  # discards the feature means of the utterance before
         self._decoder.start_utt()
         self._decoder.process_raw(samples, full_utt=True)
         self._decoder.end_utt()
 
     def _spelling(self, word: str) -> list[str] | None:
-        """The dictionary's words for a word: itself, without quotes, or its hyphenated parts; None if it is unknown."""
+        """The dictionary's words for a word: itself, without quotes, or its hyphenated parts; None if unknown."""
         if self._decoder.lookup_word(word) is not None or word in self._added:
             return [word]
         if word in self._lexicon:
@@ -152,14 +152,14 @@ def _as_alignments(
 
 
 def split_words(text: str) -> list[str]:
-    """Words of a text in lower case; punctuation is dropped, apostrophes and hyphens inside a word stay."""
+    """Words of a text in lower case, without punctuation except apostrophes and hyphens inside a word."""
     cleaned = re.sub(r"[^\w'\-]+|_+", " ", text.translate(_WORD_MARKS).lower())
     stripped = (word.strip("-") for word in cleaned.split())
     return [word for word in stripped if word.strip("'-")]
 
 
 def unknown_words_message(words: list[str]) -> str:
-    """One line that names unknown words (the first ten) and says what to do."""
+    """One line with the first ten unknown words and what to do about them."""
     distinct = list(dict.fromkeys(words))
     more = f" and {len(distinct) - 10} more" if len(distinct) > 10 else ""
     return (
@@ -169,7 +169,7 @@ def unknown_words_message(words: list[str]) -> str:
 
 
 def read_lexicon(path: str | Path) -> dict[str, list[str]]:
-    """Read ``WORD PH PH PH`` lines: word in lower case -> its pronunciations, without stress.
+    """Read ``WORD PH PH PH`` lines: word in lower case -> pronunciations without stress.
 
     Raises:
         AlignmentError: with file and line, for a line without phones or a phone that ARPAbet lacks.
@@ -183,7 +183,7 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
         word, phones = re.sub(r"\(\d+\)$", "", fields[0]).lower(), fields[1:]
         wrong = next((phone for phone in phones if phone not in known), None)
         if not phones or wrong is not None:
-            problem = f"{wrong!r} is no ARPAbet phone" if phones else "a word without phones"
+            problem = f"{wrong!r} is not an ARPAbet phone" if phones else "a word without phones"
             raise AlignmentError(f"{path}, line {number}: {problem}; expected 'WORD PH PH PH'")
         pronunciation = " ".join(re.sub(r"[012]$", "", phone).upper() for phone in phones)
         pronunciations = lexicon.setdefault(word, [])

@@ -16,7 +16,7 @@ SILENCE = "sil"
 # TIMIT's 61 labels -> the 48 phones trained and the 39 scored by Lee & Hon, "Speaker-independent phone recognition
 # using hidden Markov models", IEEE Trans. ASSP 37(11), 1989, table II: closures, pauses, epinthetic silence are `sil`,
 # the glottal stop `q` is deleted ("-"). Natural class: manner of articulation, + voiced or - voiceless; a closure is
-# silence here, voiced where voicing goes on behind it.
+# silence, voiced if voicing continues behind it.
 _TIMIT = """
     iy   iy  iy  vowel+       ih   ih  ih  vowel+        eh   eh  eh  vowel+        ae   ae  ae  vowel+
     aa   aa  aa  vowel+       ah   ah  ah  vowel+        ao   ao  aa  vowel+        uh   uh  uh  vowel+
@@ -38,7 +38,7 @@ _TIMIT = """
     epi  epi sil silence-     pau  sil sil silence-      h#   sil sil silence-
 """
 
-# The 39 phones of the CMU Pronouncing Dictionary; a vowel carries its stress as a last digit (AH0, AH1, AH2).
+# The 39 phones of the CMU Pronouncing Dictionary; the last digit of a vowel is its stress (AH0, AH1, AH2).
 _ARPABET = [
     "AA",
     "AE",
@@ -80,7 +80,7 @@ _ARPABET = [
     "Z",
     "ZH",
 ]
-# How aligners write silence (an empty interval included) and speech that has no phones.
+# Labels of aligners for silence (including an empty interval) and for speech without phones.
 _ALIGNER_SILENCES = ("", "sil", "SIL", "sp", "SP", "<eps>", "pau", "h#", "#h")
 _ALIGNER_NOISES = ("spn", "SPN", "nsn", "NSN", "+NSN+", "+SPN+", "<unk>")
 
@@ -108,7 +108,7 @@ class PhoneSet:
         return label in self.folding
 
     def fold(self, label: str) -> str | None:
-        """The phone a transcribed label stands for; None for a deleted one.
+        """The phone of a transcribed label; None for a label that is deleted.
 
         Raises:
             AlignmentError: if the label is not known to this set.
@@ -150,7 +150,7 @@ class PhoneSet:
         return self.classes[self.phones[self.index(phone)]][0]
 
     def is_voiced(self, phone: str) -> bool:
-        """Whether the vocal folds vibrate during a phone of the inventory."""
+        """Whether a phone of the inventory is voiced."""
         return self.classes[self.phones[self.index(phone)]][1]
 
 
@@ -161,14 +161,14 @@ PHONE_SETS = ("timit-61", "timit-48", "timit-39", "arpabet-39", "arpabet-40")
 def phone_set(name: str) -> PhoneSet:
     """A phone set by name.
 
-    - ``timit-61``, ``timit-48``, ``timit-39``: TIMIT's own labels and the two foldings of Lee & Hon (1989). 48 and 39
+    - ``timit-61``, ``timit-48``, ``timit-39``: TIMIT's labels and the two foldings of Lee & Hon (1989). 48 and 39
       delete ``q``.
-    - ``arpabet-39``: CMUdict labels with or without stress, in either case, folded into the same 39 phones as
-      ``timit-39`` (AO -> aa, ZH -> sh, silence -> sil), so that maps of corpora compare; its ``dx`` stays empty.
-    - ``arpabet-40``: the 39 CMUdict phones as they are, and ``sil``.
+    - ``arpabet-39``: CMUdict labels with or without stress, in upper or lower case, folded into the same 39 phones as
+      ``timit-39`` (AO -> aa, ZH -> sh, silence -> sil), so that corpora can be compared; ``dx`` does not occur.
+    - ``arpabet-40``: the 39 CMUdict phones unchanged, and ``sil``.
 
-    Silence of an aligner (``sil``, ``sp``, an empty interval) is ``sil`` in the ARPAbet sets, which delete ``spn`` and
-    other noise; the TIMIT sets delete empty intervals, because hand labels write their silence.
+    The ARPAbet sets fold the silence of aligners (``sil``, ``sp``, an empty interval) into ``sil`` and delete ``spn``
+    and other noise. The TIMIT sets delete empty intervals, because hand labels mark silence.
 
     Raises:
         ConfigurationError: if there is no such set.

@@ -1,4 +1,4 @@
-"""TIMIT on disk: as the LDC ships it (TRAIN/DR1/FCJF0/SA1.WAV) and as NLTK samples it (dr1-fvmh0/sa1.wav)."""
+"""TIMIT on disk, in the LDC's layout (TRAIN/DR1/FCJF0/SA1.WAV) and in that of NLTK's sample (dr1-fvmh0/sa1.wav)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REGIONS = tuple(f"dr{number}" for number in range(1, 9))
 
 
 def is_timit(folder: Path) -> bool:
-    """Whether a folder holds TIMIT in one of its two layouts."""
+    """Whether a folder contains TIMIT in one of its two layouts."""
     sampled = any(re.fullmatch(r"dr[1-8]-\w+", path.name, re.IGNORECASE) for path in folder.iterdir())
     return sampled or bool(_split_folders(folder))
 
@@ -24,7 +24,7 @@ def scan_timit(folder: Path, split: str | None, drop_sa: bool) -> Iterator[Recor
 
     Args:
         folder: the corpus, or a folder at most two levels above its TRAIN and TEST.
-        split: "train" or "test", as the LDC divides the corpus; both by default.
+        split: "train" or "test", the LDC's division; both by default.
         drop_sa: leave out the two SA sentences, which every speaker reads.
 
     Raises:
@@ -68,7 +68,7 @@ def _regions(split: Path) -> set[str]:
 
 
 def _require_regions(folder: Path, roots: dict[str, Path]) -> None:
-    """Both splits of the LDC hold all eight regions; a small copy may deal them out between train and test instead."""
+    """Require all eight regions in both splits, or, in a small copy, in train and test together."""
     regions = {name: _regions(path) for name, path in roots.items()}
     if len(regions) == 2 and not regions["train"] & regions["test"]:
         regions = {"TRAIN and TEST": regions["train"] | regions["test"]}

@@ -30,7 +30,7 @@ def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
             of them).
 
     Raises:
-        AlignmentError: if there is no such place, or it holds no alignments.
+        AlignmentError: if the place does not exist or has no alignments.
     """
     path = Path(place)
     if not path.exists():
@@ -41,16 +41,15 @@ def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
 
 
 class AlignmentLookup:
-    """Finds the alignment file of each record in a tree, an archive or a CTM file.
+    """Alignment files in a tree, an archive or a CTM file, matched to records.
 
-    A file belongs to the utterance whose audio has the same path, or the longest common tail of it, or whose id is its
-    name.
+    A file belongs to the utterance whose audio path has the longest end in common with it, or whose id is its name.
 
     Args:
         place: see :func:`open_alignments`.
 
     Raises:
-        AlignmentError: if it holds no alignments.
+        AlignmentError: if it has no alignments.
     """
 
     def __init__(self, place: Path) -> None:
@@ -74,10 +73,10 @@ class AlignmentLookup:
             self._files.setdefault(parts[-1], []).append((parts, source))
 
     def locate(self, record: Record) -> Record:
-        """The record with the alignment that belongs to it here; without one, if there is none.
+        """The record with its alignment here, or without one if there is none.
 
         Raises:
-            AlignmentError: if several files could be meant.
+            AlignmentError: if several files match.
         """
         if not self._files:
             names = (record.id, Path(record.audio).stem)
@@ -127,14 +126,14 @@ def _archive_members(archive: Path) -> dict[str, str]:
     try:
         names = sorted(_archive(str(archive), os.getpid()).namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise AlignmentError(f"{archive}: is no readable zip archive ({error})") from error
+        raise AlignmentError(f"{archive}: is not a readable zip archive ({error})") from error
     wanted = [name for name in names if Path(name).suffix.lower() in SUFFIXES and "__MACOSX" not in name]
     return {name: f"{archive}{_MEMBER}{name}" for name in wanted}
 
 
 @lru_cache(maxsize=4)
 def _archive(path: str, process: int) -> zipfile.ZipFile:
-    """One open archive per process: forked ones would share its position in the file."""
+    """One open archive per process, because forked processes would share its position in the file."""
     return zipfile.ZipFile(path)
 
 

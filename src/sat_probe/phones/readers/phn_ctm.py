@@ -12,10 +12,10 @@ from sat_probe.phones.alignment import SAME_MOMENT, Alignment, Gaps, order_probl
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with its byte order mark, as Praat writes what is not ASCII.
+    """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark, which Praat writes.
 
     Raises:
-        AlignmentError: if it is missing, or in another encoding.
+        AlignmentError: if the file is missing or in another encoding.
     """
     try:
         content = path.read_bytes()
@@ -25,14 +25,14 @@ def read_text(path: Path) -> str:
 
 
 def decode_text(content: bytes, name: str) -> str:
-    """Decode UTF-8 or marked UTF-16, refusing everything else by name (see :func:`read_text`)."""
+    """Decode UTF-8, or UTF-16 with a byte order mark (see :func:`read_text`)."""
     if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         try:
             return content.decode("utf-16")
         except UnicodeDecodeError as error:
             raise AlignmentError(f"{name}: is damaged or cut off UTF-16 text") from error
     if b"\0" in content[:80]:
-        raise AlignmentError(f"{name}: is no text, or UTF-16 without its mark; save it as UTF-8")
+        raise AlignmentError(f"{name}: is not text, or UTF-16 without a byte order mark; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -58,7 +58,7 @@ def read_phn(
         duration: samples of audio, if known.
 
     Raises:
-        AlignmentError: with file and line, for a malformed line, an overlap or a gap; as :class:`Alignment` otherwise.
+        AlignmentError: with file and line, for a malformed line, an overlap or a gap; otherwise as :class:`Alignment`.
     """
     text = read_text(Path(path))
     return parse_phn(text, str(path), utterance_id or str(path), sampling_rate, duration, gaps)
@@ -95,7 +95,7 @@ def parse_phn(
 def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16_000) -> dict[str, Alignment]:
     """Read a CTM file: ``utterance channel start duration label [confidence]`` lines, times in seconds.
 
-    Segments of an utterance may be anywhere in the file, in order; ``;;`` starts a comment.
+    The segments of an utterance must be in order, but not adjacent in the file; ``;;`` starts a comment.
 
     Returns:
         utterance id -> alignment, in the file's order.

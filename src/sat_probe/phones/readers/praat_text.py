@@ -1,4 +1,4 @@
-"""Praat's text files as a stream of data: quoted text, numbers and flags, in the long and in the short format."""
+"""Tokens of Praat's text files: quoted text, numbers and flags, in the long and the short format."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DATA = re.compile(r'"(?:[^"]|"")*"|<exists>|<absent>|(?<!\S)[-+]?\d+(?:\.\d*)?(
 class PraatData:
     """The data of a Praat text file, one item after another.
 
-    Every reader takes the next item and raises an AlignmentError with file and line if it is of another kind.
+    Every method takes the next item and raises an AlignmentError with file and line if it is of another kind.
 
     Args:
-        text: the file.
-        name: how errors call it.
+        text: of the file.
+        name: of the file, in error messages.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -43,12 +43,12 @@ class PraatData:
         match = next(self._matches, None)
         if match is None:
             self._position = len(self._text)
-            raise self.error(f"the file ends where {expected} should be; it is cut off or no TextGrid")
+            raise self.error(f"the file ends where {expected} should be; it is cut off or not a TextGrid")
         self._position = match.start()
         return match[0]
 
     def text(self, expected: str) -> str:
-        """Quoted text; ``expected`` says in errors what it is."""
+        """Quoted text; ``expected`` describes it in error messages."""
         item = self._next(expected)
         if len(item) < 2 or item[0] != '"':
             raise self.error(f"found {item} where {expected} should be in quotes")

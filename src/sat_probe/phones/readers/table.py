@@ -56,7 +56,7 @@ class AlignmentTable:
             cause = error.__cause__ or error
             if isinstance(cause, (pyarrow.ArrowException, ValueError, KeyError, OSError)):
                 raise AlignmentError(
-                    f"{place}: is no table with the columns {' and '.join(wanted)} ({cause})"
+                    f"{place}: is not a table with the columns {' and '.join(wanted)} ({cause})"
                 ) from error
             raise
         return cls(dataset, {}, str(place))

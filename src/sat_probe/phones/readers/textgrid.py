@@ -154,7 +154,7 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
     data = PraatData(text, name)
     if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
         raise AlignmentError(
-            f"{name}: is no TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
+            f"{name}: is not a TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
         )
     start, end = data.number("the start"), data.number("the end")
     if data.flag() == "<absent>":
