@@ -11,8 +11,8 @@ import torch
 
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
 from sat_probe.measures.relations.tables import concentration_frame, operations_frame, relation_frame
-from sat_probe.reports.example import make_example
 from sat_probe.reports.head_report import HeadReport
+from tests.reports.examples import example_of_weights
 
 PHONES = ("sil", "aa", "s", "t")
 LAYERS, HEADS = 2, 3
@@ -63,7 +63,7 @@ def report_to_draw(
     maps = accumulator.compute(replicates=50)
     edges = np.flatnonzero(np.diff(labels, prepend=-1, append=-1))
     phones = [(0.02 * start, 0.02 * end, PHONES[labels[start]]) for start, end in pairwise(edges)]
-    example = make_example(
+    example = example_of_weights(
         "utterance-11",
         0.1 * rng.standard_normal(int(0.02 * frames * RATE)),
         RATE,

@@ -12,15 +12,16 @@ import soundfile
 
 from sat_probe.errors import ReportError
 from sat_probe.measures.boundaries.kernel_gram import distances, segment
-from sat_probe.reports.example import load_example, make_example, save_example
+from sat_probe.reports.example import load_example, save_example
 from sat_probe.studies.example_boundaries import segmented_example
+from tests.reports.examples import example_of_weights
 
 
 def example():
     rng = np.random.default_rng(0)
     attention = rng.dirichlet(np.full(20, 0.2), (2, 3, 20)).astype(np.float32)
     waveform = 0.5 * np.sin(np.arange(6400) / 7)
-    made = make_example(
+    made = example_of_weights(
         "spk/é<b>", waveform, 16_000, 0.02 * np.arange(20), attention, [(0.0, 0.2, "sil"), (0.2, 0.4, "aa")]
     )
     return made, attention, waveform
@@ -125,9 +126,9 @@ def test_damaged_examples_are_one_line(tmp_path, damage):
 
 
 def test_a_silent_head_and_wrong_shapes():
-    zero = make_example("u", np.zeros(800), 16_000, [0.0, 0.02], np.zeros((1, 1, 2, 2)))
+    zero = example_of_weights("u", np.zeros(800), 16_000, [0.0, 0.02], np.zeros((1, 1, 2, 2)))
     assert not zero.weights(0, 0).any()
     with pytest.raises(ReportError, match=r"u: attention must be \(layers, heads, 3, 3\)"):
-        make_example("u", np.zeros(800), 16_000, [0.0, 0.02, 0.04], np.zeros((1, 1, 2, 2)))
+        example_of_weights("u", np.zeros(800), 16_000, [0.0, 0.02, 0.04], np.zeros((1, 1, 2, 2)))
     with pytest.raises(ReportError, match="negative or not finite"):
-        make_example("u", np.zeros(800), 16_000, [0.0], np.full((1, 1, 1, 1), np.nan))
+        example_of_weights("u", np.zeros(800), 16_000, [0.0], np.full((1, 1, 1, 1), np.nan))

@@ -18,7 +18,7 @@ from sat_probe import HeadReport
 from sat_probe.errors import ReportError
 from sat_probe.files import locked
 from sat_probe.reports import report_folder
-from sat_probe.reports.example import make_example
+from tests.reports.examples import example_of_weights
 
 PHONES = ("s", "aa", "sil")  # not in alphabetical order: maps keep the order of the table
 
@@ -98,7 +98,7 @@ def test_table_names_are_safe_file_names(report, name):
 
 
 def test_what_is_saved_is_loaded(report, tmp_path):
-    example = make_example(
+    example = example_of_weights(
         "u1", np.zeros(1600), 16_000, np.arange(4) / 50, np.full((2, 3, 4, 4), 0.25), [(0.0, 0.1, "s")]
     )
     provenance = report.provenance.replace(other={"when": np.float64("nan")})

@@ -59,7 +59,7 @@ def test_the_page_is_self_contained_and_keeps_markup_in_names_as_text(page_file)
 
 
 def test_a_page_of_144_heads_stays_under_5_mb():
-    from sat_probe.reports.example import make_example
+    from tests.reports.examples import example_of_weights
 
     rng = np.random.default_rng(0)
     frames = 199  # 4 s of a model with 20 ms frames
@@ -74,7 +74,7 @@ def test_a_page_of_144_heads_stays_under_5_mb():
         index[column] = rng.normal(0, 2, len(index))
     report.tables["relation_maps"] = index
     audio = 0.3 * rng.standard_normal(4 * RATE)  # noise: no real speech is larger
-    example = make_example("noise", audio, RATE, 0.0125 + 0.02 * np.arange(frames), weights)
+    example = example_of_weights("noise", audio, RATE, 0.0125 + 0.02 * np.arange(frames), weights)
     report = replace(report, example=example)
     page = render_page(report)
     content = content_of(page)

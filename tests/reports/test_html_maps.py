@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from sat_probe.reports.example import example_of_codes
+from sat_probe.reports.example import make_example
 from sat_probe.reports.page import content
 from sat_probe.reports.spectrogram import average_blocks
 
@@ -20,9 +20,7 @@ def example_of_maps(sparse: bool):
     if sparse:  # a head that looks at few frames packs well
         codes[rng.random(codes.shape) < 0.98] = 0
     codes[..., 0, 0] = 255
-    return example_of_codes(
-        "u", np.zeros(800), 16_000, 0.02 * np.arange(FRAMES), codes, rng.random((3, 4)) + 0.1
-    )
+    return make_example("u", np.zeros(800), 16_000, 0.02 * np.arange(FRAMES), codes, rng.random((3, 4)) + 0.1)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

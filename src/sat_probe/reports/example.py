@@ -125,41 +125,12 @@ class Example:
         """Whether the other example has the same content (NaN equals NaN)."""
         if other is None:
             return False
-        mine, theirs = _described(self), _described(other)
-        arrays, others = _arrays(self), _arrays(other)
+        mine, theirs = _arrays(self), _arrays(other)
         return (
-            mine == theirs
-            and arrays.keys() == others.keys()
+            mine.keys() == theirs.keys()
             and np.array_equal(self.samples, other.samples)
-            and all(np.array_equal(arrays[name], others[name], equal_nan=True) for name in arrays)
+            and all(np.array_equal(mine[name], theirs[name], equal_nan=True) for name in mine)
         )
-
-
-def make_example(
-    utterance_id: str,
-    waveform: ArrayLike,
-    sampling_rate: int,
-    times: ArrayLike,
-    attention: ArrayLike,
-    phones: Sequence[Phone] = (),
-) -> Example:
-    """Pack an utterance for a report.
-
-    Args:
-        utterance_id: shown above the maps.
-        waveform: (samples,) in -1..1.
-        sampling_rate: Hz.
-        times: (T,) centres of the model's frames, seconds.
-        attention: (layers, heads, T, T) weights.
-        phones: (start, end, label) of each phone, seconds.
-
-    Raises:
-        ReportError: if the shapes do not fit each other, or a weight is not a finite number >= 0.
-    """
-    weights = np.asarray(attention, dtype=np.float32)
-    if weights.ndim != 4:
-        raise ReportError(f"{utterance_id}: attention must be (layers, heads, T, T), got {weights.shape}")
-    return example_of_codes(utterance_id, waveform, sampling_rate, times, *map_codes(weights), phones)
 
 
 def map_codes(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -177,7 +148,7 @@ def map_codes(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[
     return np.rint(roots, out=roots).astype(np.uint8), scale
 
 
-def example_of_codes(
+def make_example(
     utterance_id: str,
     waveform: ArrayLike,
     sampling_rate: int,
@@ -186,7 +157,20 @@ def example_of_codes(
     scale: NDArray[np.float32],
     phones: Sequence[Phone] = (),
 ) -> Example:
-    """As `make_example`, from maps (layers, heads, T, T) and scales (layers, heads) that `map_codes` made."""
+    """Pack an utterance for a report.
+
+    Args:
+        utterance_id: shown above the maps.
+        waveform: (samples,) in -1..1.
+        sampling_rate: Hz.
+        times: (T,) centres of the model's frames, seconds.
+        maps: (layers, heads, T, T) by `map_codes`.
+        scale: (layers, heads) by `map_codes`; NaN for a head that is not there.
+        phones: (start, end, label) of each phone, seconds.
+
+    Raises:
+        ReportError: if the shapes do not fit each other.
+    """
     samples = np.rint(np.asarray(waveform, dtype=np.float64) * 32768)
     return Example(
         str(utterance_id),
@@ -202,9 +186,8 @@ def example_of_codes(
 def save_example(example: Example, folder: str | Path) -> list[Path]:
     """Write `example.npz` and `example.flac` into a report folder; return their paths."""
     packed, audio = (Path(folder) / name for name in FILES)
-    described = np.frombuffer(json.dumps(_described(example)).encode(), dtype=np.uint8)
     arrays = io.BytesIO()
-    np.savez_compressed(arrays, allow_pickle=False, described=described, **_arrays(example))
+    np.savez_compressed(arrays, allow_pickle=False, **_arrays(example))
     packed.write_bytes(arrays.getvalue())
     sound = io.BytesIO()
     soundfile.write(sound, example.samples, example.sampling_rate, format="FLAC", subtype="PCM_16")
@@ -234,38 +217,26 @@ def load_example(folder: str | Path) -> Example | None:
             arrays["maps"].astype(np.uint8, casting="safe"),
             arrays["scale"].astype(np.float32),
             _phones(described["phones"]),
-            {
-                _head(name): np.array(moments, dtype=np.float64)
-                for name, moments in described.get("boundaries", {}).items()
-            },
+            {_head(name): np.array(found, float) for name, found in described.get("boundaries", {}).items()},
             _segmented(described, arrays),
         )
     except _DAMAGE as error:
         raise ReportError(f"{packed}: not an example of a head report ({error})") from error
 
 
-def _described(example: Example) -> dict[str, Any]:
-    """What JSON holds of an example."""
+def _arrays(example: Example) -> dict[str, NDArray[Any]]:
+    """The content of `example.npz`."""
     described: dict[str, Any] = {
         "id": example.id,
         "sampling_rate": example.sampling_rate,
-        "phones": [list(phone) for phone in example.phones],
+        "phones": example.phones,
+        "boundaries": {f"{layer}.{head}": list(found) for (layer, head), found in example.boundaries.items()},
     }
-    if example.boundaries:
-        described["boundaries"] = {
-            f"{layer}.{head}": moments.tolist() for (layer, head), moments in example.boundaries.items()
-        }
-    if example.segmented is not None:
-        described["segmented"] = "{}.{}".format(*example.segmented.head)
-    return described
-
-
-def _arrays(example: Example) -> dict[str, NDArray[Any]]:
-    """The arrays of an example, as its file holds them."""
     arrays: dict[str, NDArray[Any]] = {name: getattr(example, name) for name in ("maps", "scale", "times")}
-    if example.segmented is not None:
-        arrays |= {f"segmented_{name}": getattr(example.segmented, name) for name in _STEPS}
-    return arrays
+    if (steps := example.segmented) is not None:
+        described["segmented"] = "{}.{}".format(*steps.head)
+        arrays |= {f"segmented_{name}": getattr(steps, name) for name in _STEPS}
+    return arrays | {"described": np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)}
 
 
 def _segmented(described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SegmentedHead | None:

@@ -7,6 +7,7 @@ import logging
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
@@ -133,28 +134,9 @@ class HeadReport(ReportData):
             place = f"{repo_id}: {folder.parent.name}/{folder.name}"
             raise ReportError(str(error).replace(str(folder), place)) from error
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        create_pr: bool = False,
-        replace: bool = False,
-        example: bool | None = None,
-        pictures: bool = True,
-        token: str | bool | None = None,
-    ) -> Published:
-        """Publish the report in a dataset repository; see `push_report`."""
-        return push_report(
-            self,
-            repo_id,
-            private=private,
-            create_pr=create_pr,
-            replace=replace,
-            example=example,
-            pictures=pictures,
-            token=token,
-        )
+    def push_to_hub(self, repo_id: str, **options: Any) -> Published:
+        """Publish the report in a dataset repository; see `push_report` for the options."""
+        return push_report(self, repo_id, **options)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())

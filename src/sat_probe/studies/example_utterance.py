@@ -8,12 +8,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from sat_probe.audio import audio_duration, read_audio
+from sat_probe.audio import audio_duration
 from sat_probe.errors import AudioError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.rows import Utterance
-from sat_probe.reports.example import LONGEST, Example, Phone, example_of_codes
+from sat_probe.reports.example import LONGEST, Example, Phone, make_example
 from sat_probe.studies.utterance_maps import UtteranceMaps
 
 _CANDIDATES = 64  # utterances among which a short and aligned one is chosen
@@ -24,7 +24,7 @@ Read = Callable[
 
 
 def example_utterance(
-    model: ProbedModel, corpus: Corpus, read: Read | None = None, skipped: Collection[str] = ()
+    model: ProbedModel, corpus: Corpus, read: Read, skipped: Collection[str] = ()
 ) -> Example | None:
     """Attention maps of all heads on one utterance: the longest aligned one of at most 4 s among the first.
 
@@ -33,7 +33,7 @@ def example_utterance(
     Args:
         model: on its device.
         corpus: of the report.
-        read: decodes the audio of an utterance; by default in this process.
+        read: decodes the audio of an utterance.
         skipped: ids of utterances that cannot be used.
     """
     candidates = []
@@ -47,35 +47,19 @@ def example_utterance(
     fitting = [pair for pair in candidates if pair[1] <= LONGEST] or candidates
     for utterance, _ in sorted(fitting, key=lambda pair: (pair[0].alignment is None, -min(pair[1], LONGEST))):
         try:
-            waveform = (
-                read_audio(utterance.audio, model.sampling_rate, utterance.id)
-                if read is None
-                else read(utterance)
-            )
-            return utterance_example(model, waveform, utterance, corpus)
+            return _example(model, read(utterance), utterance, corpus)
         except AudioError:
             continue
     return None
 
 
-def utterance_example(
+def _example(
     model: ProbedModel, waveform: NDArray[np.float32], utterance: Utterance, corpus: Corpus
 ) -> Example:
-    """The first 4 s of an utterance with the attention maps of all heads.
-
-    Args:
-        model: on its device.
-        waveform: (samples,) at the model's rate.
-        utterance: its name and alignment.
-        corpus: its phone set.
-
-    Raises:
-        AudioError: if the waveform is too short for the model.
-    """
     waveform = waveform[: int(LONGEST * model.sampling_rate)]
     maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
     (length,) = model.encode([waveform], observers=[maps]).lengths
-    return example_of_codes(
+    return make_example(
         utterance.id,
         waveform,
         model.sampling_rate,

@@ -17,7 +17,7 @@ from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.waveform_encoder import base_class
-from sat_probe.reports.example import example_of_codes
+from sat_probe.reports.example import make_example
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.head_tables import head_table
@@ -85,7 +85,7 @@ def analyze_utterance(
         versions=versions(),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    example = example_of_codes(
+    example = make_example(
         name,
         waveform,
         model.sampling_rate,
