@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sat_probe.errors import ConfigurationError
 from sat_probe.frames import FrameGrid, label_frames
 
 
@@ -61,10 +62,10 @@ def test_nearest_frame_of_a_moment():
 
 @pytest.mark.parametrize(("hop", "rate"), [(0, 16_000), (160, 0), (-1, 1)])
 def test_impossible_grids_are_refused(hop, rate):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ConfigurationError, match="must be positive"):
         FrameGrid(hop, 0.0, rate)
 
 
 def test_a_hop_that_cannot_be_divided_is_refused():
-    with pytest.raises(ValueError, match="cannot be divided into 3"):
+    with pytest.raises(ConfigurationError, match="cannot be divided into 3"):
         FrameGrid(320, 0.0).upsampled(3)

@@ -1,4 +1,4 @@
-"""Audio files in, mono float32 samples out. Decoding is libsndfile's, resampling is soxr's."""
+"""Audio decoding: files in, mono float32 samples out, with libsndfile and soxr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sat_probe.errors import AudioError
 
 SAMPLING_RATE = 16_000
-MINIMUM_SECONDS = 0.025  # one analysis window of every model here: below it there is no frame
+MINIMUM_SECONDS = 0.025  # one analysis window; no model has a frame for less
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif", ".au"})
 
 AudioSource = str | Path | bytes | BinaryIO
@@ -23,21 +23,21 @@ AudioSource = str | Path | bytes | BinaryIO
 def read_audio(
     source: AudioSource, sampling_rate: int = SAMPLING_RATE, name: str | None = None
 ) -> NDArray[np.float32]:
-    """Decode one file to mono at ``sampling_rate``.
+    """Decode one audio file to mono at ``sampling_rate``.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3 and NIST SPHERE are told apart by their content, not by their suffix. Channels
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3 and NIST SPHERE are recognised by content, not by suffix. Channels
     are averaged; other sampling rates are resampled (soxr, high quality).
 
     Args:
         source: path, the file's bytes, or an open binary file.
         sampling_rate: wanted rate in Hz.
-        name: how errors call the source; the path by default.
+        name: name of the source in error messages; the path by default.
 
     Returns:
         (samples,) float32.
 
     Raises:
-        AudioError: if it is missing, not audio, empty, shorter than 25 ms, or holds NaN or infinite samples.
+        AudioError: if it is missing, not audio, empty, shorter than 25 ms, or has NaN or infinite samples.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "audio")
     try:
@@ -58,13 +58,13 @@ def prepare_samples(
         samples: (samples,) or (samples, channels).
         rate: their rate in Hz.
         sampling_rate: wanted rate in Hz.
-        name: how errors call them.
+        name: name of the samples in error messages.
 
     Returns:
         (samples,) float32.
 
     Raises:
-        AudioError: if there are none, less than 25 ms, or any that is NaN or infinite.
+        AudioError: if there are less than 25 ms of samples, or NaN or infinite ones.
     """
     mono = samples.mean(axis=1) if samples.ndim == 2 else np.asarray(samples)
     seconds = len(mono) / rate
@@ -80,7 +80,7 @@ def prepare_samples(
 
 
 def audio_duration(source: AudioSource, name: str | None = None) -> float:
-    """Duration in seconds, read from the header.
+    """Return the duration in seconds, from the header.
 
     Raises:
         AudioError: if the file is missing or not audio.

@@ -1,14 +1,14 @@
-"""Every error that sat-probe raises on purpose. The command line prints their message as one line."""
+"""Errors of sat-probe. The command line prints their message as one line."""
 
 from __future__ import annotations
 
 
 class SatProbeError(Exception):
-    """Base of all errors that sat-probe raises on purpose; the message is one line that says what to do."""
+    """Base class of sat-probe's errors; the message is one line that says what to do."""
 
 
 class AudioError(SatProbeError, ValueError):
-    """Audio that cannot be used: unreadable, empty, too short, not finite."""
+    """Unusable audio: unreadable, empty, too short, or not finite."""
 
 
 class CorpusError(SatProbeError, ValueError):
@@ -32,4 +32,4 @@ class ConfigurationError(SatProbeError, ValueError):
 
 
 class HubError(SatProbeError):
-    """The Hugging Face Hub refused, or could not be reached."""
+    """The Hugging Face Hub refused a request, or could not be reached."""

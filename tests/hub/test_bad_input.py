@@ -130,7 +130,7 @@ def test_not_a_report(hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "it is no head report" in one_line(capsys, ["push", str(tmp_path), "me/heads"])
     assert "no such folder" in one_line(capsys, ["push", str(tmp_path / "absent"), "me/heads"])
     (tmp_path / "config.json").write_text('{"model_type": "hubert"}')
-    assert "is no saved model" in one_line(capsys, ["push", str(tmp_path), "me/heads"])
+    assert "not a saved model" in one_line(capsys, ["push", str(tmp_path), "me/heads"])
 
 
 def test_no_report_on_the_hub(hub: LocalHub, capsys: pytest.CaptureFixture[str]) -> None:

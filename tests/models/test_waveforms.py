@@ -34,9 +34,9 @@ def test_tensors_and_lists_of_floats_are_what_arrays_are(name):
         ("speech.wav", "give a list of waveforms"),
         (
             [NOISE, Path("speech.wav")],
-            "waveform 1 is no array of samples but PosixPath; read_audio reads files",
+            "waveform 1 is not an array of samples but PosixPath; read files with read_audio",
         ),
-        ([NOISE, None], "waveform 1 is no array of samples but NoneType"),
+        ([NOISE, None], "waveform 1 is not an array of samples but NoneType"),
         ([np.zeros((2, 8_000))], r"waveform 0 has shape \(2, 8000\): give one channel"),
         ([(NOISE * 9_999).astype(np.int16)], r"waveform 0 holds integers \(int16\): scale them to -1 ... 1"),
         ([NOISE, np.append(NOISE, np.nan)], "waveform 1 holds NaN"),
@@ -50,5 +50,5 @@ def test_anything_else_is_refused(given, message):
 
 def test_prepared_inputs_and_waveforms_do_not_mix():
     model = tiny_model("mockingjay")
-    with pytest.raises(AudioError, match="waveform 0 is no array of samples but ModelInputs"):
+    with pytest.raises(AudioError, match="waveform 0 is not an array of samples but ModelInputs"):
         model.encode([*model.prepare([NOISE]), NOISE])

@@ -1,4 +1,4 @@
-"""What attention modules become when they lose heads: smaller, or without any."""
+"""Attention modules after pruning, including modules with no heads left."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sat_probe.models.attention.interface import attachment_of
 
 
 class Bias(nn.Module):
-    """What is left of an output projection without inputs."""
+    """An output projection without inputs: its bias alone."""
 
     def __init__(self, bias: nn.Parameter | None) -> None:
         super().__init__()
         self.bias = bias
 
     def forward(self, like: Tensor) -> Tensor:
-        """Zeros in the shape of ``like``, plus the bias."""
+        """Return zeros in the shape of ``like``, plus the bias."""
         zeros = torch.zeros_like(like)
         return zeros if self.bias is None else zeros + self.bias
 
 
 class _Headless:
-    """Attention without any head: it adds the bias of its output projection, and shows maps of no heads."""
+    """Attention without heads: it returns the bias of its output projection, and maps of no heads."""
 
-    _output_path: str | None  # None: the projection is outside, and takes no features
+    _output_path: str | None  # None: the projection is outside of the module
     _output_count: int
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -46,12 +46,12 @@ class _Headless:
 def without_heads(
     module: nn.Module, hidden_states: Tensor, output: nn.Module | None
 ) -> tuple[Tensor, Tensor | None]:
-    """What attention without any head gives: output, and maps (batch, 0, frames, frames) if a probe asks for them.
+    """Return the output of attention without heads, and maps (batch, 0, frames, frames) if a probe asks for them.
 
     Args:
         module: the attention.
         hidden_states: (batch, frames, size).
-        output: what is left of its output projection; None if that is outside the module.
+        output: the rest of its output projection; None if that is outside of the module.
     """
     attachment, maps = attachment_of(module), None
     if attachment is not None:
@@ -64,13 +64,13 @@ def without_heads(
 
 @cache
 def headless_class(attention: Any, path: str | None, count: int) -> type[nn.Module]:
-    # the name stays: it is how a probed model finds and numbers its attention modules
+    # a probed model finds and numbers its attention modules by this name
     body = {"__module__": attention.__module__, "_output_path": path, "_output_count": count}
     return type(attention.__name__, (_Headless, attention), body)
 
 
 class MaskOfKept:
-    """Attention that picks its own heads out of a mask with all heads of the intact model."""
+    """Attention that selects its own heads from a mask for all heads of the intact model."""
 
     kept_heads: list[int]
 
@@ -88,7 +88,7 @@ def mask_class(attention: Any) -> type[nn.Module]:
 
 
 def _pickled(reduced: Any, make_class: Any, *arguments: Any) -> tuple[Any, ...]:
-    """How to pickle a module whose class goes by the name of another: as what its class is made of."""
+    """Return a reduction that makes the class again: it has the name of another class."""
     return (_unpickled, (make_class, arguments), *reduced[2:])
 
 
@@ -97,7 +97,7 @@ def _unpickled(make_class: Any, arguments: tuple[Any, ...]) -> nn.Module:
 
 
 class FewerHeads:
-    """The configuration of a model as one of its attention modules sees it: with that module's number of heads."""
+    """Configuration of a model with the number of heads of one of its attention modules."""
 
     def __init__(self, config: Any, names: tuple[str, ...], count: int) -> None:
         self.__dict__.update(

@@ -1,10 +1,11 @@
-"""Probed classes by family, and the one that finds the right one for a checkpoint."""
+"""Loading of models: from the Hub, from a folder, or from memory."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.models.probed_classes import probed_class
 
 BUNDLED = "bundled"  # name of the model that comes with sat-probe
+_FAILURES = (OSError, ValueError, ImportError, HfHubHTTPError, StrictDataclassError)
 
 
 class AutoProbedModel:
@@ -88,10 +90,10 @@ class AutoProbedModel:
             )
         name = str(name_or_folder)
         if name == BUNDLED:
-            model = AutoProbedModel.from_pretrained(files("sat_probe") / "data" / "mockingjay", **kwargs)
+            model = AutoProbedModel.from_pretrained(str(files("sat_probe") / "data" / "mockingjay"), **kwargs)
             model.config._name_or_path = BUNDLED  # reports name it so, whatever the folder is
             return model
-        kwargs.setdefault("trust_remote_code", False)  # left out, transformers would ask at the terminal
+        kwargs.setdefault("trust_remote_code", False)  # without it, transformers would ask at the terminal
         hub = {
             key: kwargs[key]
             for key in (
@@ -106,9 +108,11 @@ class AutoProbedModel:
         }
         try:
             config = AutoConfig.from_pretrained(name_or_folder, **hub)
-        except (OSError, ValueError, HfHubHTTPError, StrictDataclassError) as error:
+        except _FAILURES as error:
             raise ModelError(_loading_failed(name, error)) from error
         config, family = encoder_config(config, name)
+        if "flash" in str(config._attn_implementation):  # not needed here, and often not installed
+            config._attn_implementation = None
         probed = probed_class(family.model_type)
         options = {
             "dtype": torch.float32,
@@ -119,27 +123,33 @@ class AutoProbedModel:
         }
         try:
             model, info = probed.from_pretrained(name_or_folder, output_loading_info=True, **options)
-        except (OSError, ValueError, RuntimeError, SafetensorError, HfHubHTTPError) as error:
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            ImportError,
+            UnpicklingError,
+            SafetensorError,
+            HfHubHTTPError,
+        ) as error:
             raise ModelError(_loading_failed(name, error)) from error
         missing = sorted(key for key in info["missing_keys"] if "masked_spec_embed" not in key)
         if missing:
             raise ModelError(
-                f"{name}: lacks {len(missing)} weights of the encoder, the first is {missing[0]!r}"
+                f"{name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]!r}"
             )
         if family.within is not None:
-            model._weight_conversions = None  # saving would put back what stood before the encoder's weights
+            model._weight_conversions = None  # saving would put the prefix of the encoder's weights back
         return model
 
 
 def hub_unreachable(name: str) -> str:
-    """What is said of a model that is neither here nor to be had."""
-    return (
-        f"{name}: no folder here is called so, and the Hub cannot be reached; check the name, or the network"
-    )
+    """Return the message for a model that is neither a folder nor, without network, on the Hub."""
+    return f"{name}: there is no folder of this name, and the Hub cannot be reached; check the name, or the network"
 
 
 def _loading_failed(name: str, error: Exception) -> str:
-    """One line that says what happened and what to do."""
+    """Return one line that says what happened and what to do."""
     if (refused := refusal(name, error, error.__cause__, error.__context__)) is not None:
         return refused
     if "contains custom code" in str(error):
@@ -153,7 +163,9 @@ def _loading_failed(name: str, error: Exception) -> str:
     if "no file named" in str(error) and not in_pickle:
         return f"{name}: holds no weights (model.safetensors)"
     if "ignore_mismatched_sizes" in str(error):
-        return f"{name}: its weights have other shapes than its config.json says; one of them is of another model"
+        return (
+            f"{name}: its weights have other shapes than its config.json says; one of them belongs elsewhere"
+        )
     if isinstance(error, StrictDataclassError):
         return f"{name}: its config.json is wrong: {' '.join(str(error).split())}"
     if "model.safetensors" in str(error) and (in_pickle or "does not appear to have" in str(error)):

@@ -1,4 +1,4 @@
-"""What goes into a probed model and what comes out, batch by batch."""
+"""Inputs and outputs of a probed model, batch by batch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ class ModelInputs:
 
 @dataclass(frozen=True, slots=True)
 class ProbedOutput:
-    """What :meth:`ProbedModel.encode` gives for a batch of utterances.
+    """Result of :meth:`ProbedModel.encode`.
 
     Attributes:
         last_hidden_state: (batch, frames, size), zero beyond each utterance's end.
         lengths: true frames of each utterance.
         hidden_states: the embedding and every layer's output, each (batch, frames, size); None unless asked for.
-        attentions: per layer (batch, heads, frames, frames), as the model used them; None unless asked for.
+        attentions: the weights the model used, per layer (batch, heads, frames, frames) with the heads that the layer
+            still has (`present_heads`); None unless asked for.
     """
 
     last_hidden_state: Tensor
@@ -41,11 +42,11 @@ class ProbedOutput:
 
 
 def join_outputs(outputs: Sequence[Any], lengths: Sequence[tuple[int, ...]]) -> ProbedOutput:
-    """Outputs of several batches as one, padded with zeros to the longest utterance.
+    """Return the outputs of several batches as one, padded with zeros to the longest utterance.
 
     Args:
-        outputs: of each batch, what the encoder returned.
-        lengths: of each batch, the true frames of its utterances.
+        outputs: output of the encoder for each batch.
+        lengths: true frames of the utterances of each batch.
     """
     frames = max(length for batch in lengths for length in batch)
 

@@ -1,4 +1,4 @@
-"""Hidden states at the frame rate of the attention, also where a model pools or up-samples behind its last layer."""
+"""Hidden states at the frame rate of the attention, even if a model pools or up-samples after its last layer."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def record_states(layers: Sequence[nn.Module], everything: bool) -> list[Tensor]
 
 
 def output_of_frames(output: Any, states: Sequence[Tensor], maps: tuple[Tensor, ...]) -> BaseModelOutput:
-    """What a model returned, with one vector per attention frame.
+    """Return the output of a model with one vector per attention frame.
 
     Args:
-        output: of the model's forward; the encoder's last state itself, or an object that has it.
-        states: recorded during the forward pass.
-        maps: of every layer, as the attention itself gave them; used where the model returns others or none.
+        output: of the model's forward: the last hidden state, or an object with it.
+        states: recorded in the forward pass.
+        maps: of the attention of every layer; used if the model returns none, or of other layers.
     """
     last = output if isinstance(output, Tensor) else output.last_hidden_state
     frames = states[-1].shape[1]

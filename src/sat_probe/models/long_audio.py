@@ -1,9 +1,9 @@
-"""Convolutions and feed-forward layers piece by piece: an hour of audio needs little more memory than some seconds.
+"""Convolutions and feed-forward layers of long audio, piece by piece, in nearly constant memory.
 
 wav2vec2's first convolution turns every second of audio into 3200 x 512 numbers; at once, five minutes of them are 2
-GB, and several copies live at the same time. Each frame sees 25 ms, so pieces that overlap by as much give the same
-frames, in less time, since fresh memory is not asked for again and again. Only group normalisation looks at all of
-time: its statistics follow from those of the waveform.
+GB, and several copies exist at the same time. Each frame sees 25 ms, so pieces that overlap by as much give the same
+frames, in less time, since memory is reused. Only group normalisation depends on the whole utterance: its statistics
+follow from those of the waveform.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from sat_probe.models.families.frames import receptive_field
 from sat_probe.models.long_audio_convolutions import ProductLayer, can_be_products
 
-WHOLE_FRAMES = 100  # up to here (2 s at 20 ms) audio is convolved at once, as the model itself would
-PIECE_FRAMES = 100  # beyond it, so many encoder frames at once: small enough for memory to be used again
-ROWS_FROM, ROWS_AT_ONCE = 4096, 1024  # frames of a feed-forward layer, likewise
-_WINDOWS = 65_536  # windows of samples whose products are summed at once
+WHOLE_FRAMES = 100  # up to here (2 s at 20 ms) audio is convolved at once, as in the model itself
+PIECE_FRAMES = 100  # beyond it, encoder frames per piece: few enough for memory to be reused
+ROWS_FROM, ROWS_AT_ONCE = 4096, 1024  # the same for frames of a feed-forward layer
+_WINDOWS = 65_536  # windows of samples per matrix product
 
 
 def compute_in_pieces(model: nn.Module) -> None:
@@ -39,10 +39,10 @@ def compute_in_pieces(model: nn.Module) -> None:
 
 
 def _feed_forward(whole: Any, hidden_states: Tensor) -> Tensor:
-    """(batch, frames, size) -> the same shape, as the layer's own forward."""
+    """Return the output of a feed-forward layer, (batch, frames, size)."""
     if hidden_states.shape[1] < ROWS_FROM or torch.is_grad_enabled():
         return whole(hidden_states)
-    output = torch.empty_like(hidden_states)  # joined parts would lie in memory twice, and scattered
+    output = torch.empty_like(hidden_states)  # joining parts would need the memory twice
     for start in range(0, hidden_states.shape[1], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         output[:, rows] = whole(hidden_states[:, rows])
@@ -50,7 +50,7 @@ def _feed_forward(whole: Any, hidden_states: Tensor) -> Tensor:
 
 
 def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
-    """(batch, samples) -> (batch, channels, frames), as the encoder's own forward."""
+    """Return the output of the convolutions (batch, channels, frames) for (batch, samples)."""
     layers = list(encoder.conv_layers)
     kernels = [layer.conv.kernel_size[0] for layer in layers]
     strides = [layer.conv.stride[0] for layer in layers]
@@ -69,7 +69,7 @@ def _convolve(encoder: Any, whole: Any, input_values: Tensor) -> Tensor:
 def _convolve_one(
     first: Any, later: Sequence[ProductLayer], samples: Tensor, frames: int, field: int, hop: int
 ) -> Tensor:
-    """One waveform (samples,) to (frames, channels)."""
+    """Return the output of the convolutions (frames, channels) for one waveform (samples,)."""
     grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
     layers = [ProductLayer(first, _time_statistics(first.conv, samples) if grouped else None), *later]
     parts = []
@@ -83,9 +83,9 @@ def _convolve_one(
 
 
 def _time_statistics(convolution: nn.Conv1d, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance over time of every channel of a convolution of (samples,), each (channels,) float64.
+    """Return mean and variance over time of each channel of a convolution of (samples,), (channels,) float64.
 
-    A channel is w . x + b of the window x of samples that it sees: its mean is w . mean(x) + b and its variance
+    A channel is w . x + b for a window x of samples: its mean is w . mean(x) + b and its variance
     w' cov(x) w, so that the convolution itself need not be computed for them.
     """
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]

@@ -1,7 +1,7 @@
-"""Heads removed for good: the rows and columns of a model's projections that belong to them are cut out.
+"""Attention pruning: removal of the rows and columns of a model's projections that belong to heads.
 
-What was removed stands in the configuration (``sat_probe_pruned_heads``), so that a saved model is built in its smaller
-shape before its weights are read.
+The configuration lists removed heads (``sat_probe_pruned_heads``), so a saved model is built in its smaller shape
+before its weights are read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention_without_heads import Bias, FewerHeads, MaskOfKept, headless_class, mask_class
 
 PRUNED_HEADS = "sat_probe_pruned_heads"  # {"layer": [heads]} in the numbering of the intact model
-SHARED = "the layers share their weights: the same heads must go from each of them"
+SHARED = "the layers share their weights: remove the same heads from each of them"
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Where the heads of a family's attention module are. Names that a module lacks are passed over.
+    """Places of the heads in a family's attention module. Names that a module lacks are skipped.
 
     Attributes:
         inputs: linear layers whose output features belong to heads, head by head.
-        output: the linear layer that takes all heads side by side; the first of these names that there is.
-        outer_output: the same layer where it is outside the module: its path from the module's parent.
+        output: the linear layer that reads all heads side by side; the first of these names that exists.
+        outer_output: path of that layer from the module's parent, if it is outside of the module.
         per_head: parameters whose first axis counts heads.
         counts: attributes of the module that count heads.
         widths: attributes of the module that count the features of all heads.
         config_counts: attributes of the module's configuration that count heads, if the module reads them there.
-        outputs: how many values the module returns (attended frames, weights, ...).
-        mask_per_head: the module is handed a mask with an axis of heads, those of the intact model.
-        own_headless: the module itself knows what to do with no head at all (its ``kept_heads`` are empty).
+        outputs: number of values that the module returns (attended frames, weights, ...).
+        mask_per_head: the module receives a mask with an axis of heads, those of the intact model.
+        own_headless: the module itself handles having no heads (empty ``kept_heads``).
     """
 
     inputs: tuple[str, ...] = (
@@ -52,10 +52,10 @@ class Pruning:
 
 
 def pruned_heads(config: Any) -> dict[int, list[int]]:
-    """Which heads of which layers a configuration says were removed.
+    """Return the removed heads of each layer, as the configuration lists them.
 
     Raises:
-        ModelError: if what it says is no such thing.
+        ModelError: if the configuration lists something else.
     """
     stored = getattr(config, PRUNED_HEADS, None) or {}
     try:
@@ -67,10 +67,10 @@ def pruned_heads(config: Any) -> dict[int, list[int]]:
 
 
 def checked_heads(remove: Iterable[tuple[int, int]], layers: int, heads: int) -> dict[int, list[int]]:
-    """Heads to remove by layer, each checked.
+    """Return heads to remove by layer, after checking each.
 
     Raises:
-        ModelError: if a head is out of range or named twice, or none would be left anywhere.
+        ModelError: if a head is out of range or named twice, or no head of the model would be left.
     """
     chosen: dict[int, list[int]] = {}
     for layer, head in remove:
@@ -95,13 +95,14 @@ def prune(
     """Cut heads out of attention modules, in place.
 
     Args:
-        modules: of each layer, the attention module and its parent.
-        present: the heads that each layer has now.
-        removed: heads to take away, by layer.
-        plan: where they are.
+        modules: attention module of each layer, and its parent.
+        present: heads that each layer has now.
+        removed: heads to remove, by layer.
+        plan: their places.
 
     Raises:
-        ModelError: if layers that share one module would lose different heads, or heads share keys and values.
+        ModelError: if layers that share one module would lose different heads, heads share keys and values, or a
+            projection is adapted or quantised.
     """
     left = [
         tuple(place for place, head in enumerate(heads) if head not in removed.get(layer, ()))
@@ -178,7 +179,7 @@ def _cut(
 
 
 def kept_rows(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linear:
-    """The linear layer with only the output features of some of its ``heads``."""
+    """Return a linear layer with the output features of the ``kept`` of its ``heads``."""
     assert isinstance(linear, nn.Linear)
     index = _features(linear.out_features, kept, heads, linear.weight.device)
     bias = None if linear.bias is None else linear.bias[index]
@@ -186,7 +187,7 @@ def kept_rows(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linear:
 
 
 def kept_columns(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linear:
-    """The linear layer with only the input features of some of the ``heads`` it reads."""
+    """Return a linear layer with the input features of the ``kept`` of its ``heads``."""
     assert isinstance(linear, nn.Linear)
     index = _features(linear.in_features, kept, heads, linear.weight.device)
     return _linear(linear.weight[:, index], linear.bias, linear)

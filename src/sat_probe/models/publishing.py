@@ -1,4 +1,4 @@
-"""Publish a probed model: weights, feature extractor and card in one commit."""
+"""Publication of models on the Hub: weights, feature extractor and card in one commit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from transformers import AutoConfig
 from sat_probe.errors import ModelError
 from sat_probe.hub.cards import render_card
 from sat_probe.hub.commit import Published, publish_folder
+from sat_probe.models.families.table import family_of
 from sat_probe.models.pruning import pruned_heads
 from sat_probe.models.refined import SPAN, SPAN_MODE
 
@@ -28,7 +29,7 @@ PUBLISHED = frozenset(
 
 
 class PublishedModel(_Base):
-    """Mixin over a model of transformers: `push_to_hub` in one atomic commit, with a card that says what is needed."""
+    """Mixin over a model of transformers: `push_to_hub` in one atomic commit, with a card."""
 
     def push_to_hub(
         self,
@@ -44,7 +45,7 @@ class PublishedModel(_Base):
     ) -> Published:
         """Publish the model as a repository that `AutoProbedModel.from_pretrained` loads.
 
-        A Mockingjay brings its code along, so that transformers alone can load it with `trust_remote_code=True`.
+        A Mockingjay is published with its code, so transformers alone can load it with `trust_remote_code=True`.
 
         Args:
             repo_id: model repository, "owner/name"; made if it does not exist.
@@ -52,12 +53,12 @@ class PublishedModel(_Base):
             create_pr: open a pull request instead of committing to `main`.
             commit_message: title of the commit or pull request.
             token: to use instead of the one of `hf auth login` or HF_TOKEN.
-            license: of the weights, as the Hub names it ("apache-2.0"); that of the model it was made from.
+            license: of the weights, as the Hub names it ("apache-2.0"): that of the model it was made from.
             facts: further rows of the card's table, such as scores before and after.
             **options: of `save_pretrained`.
 
         Raises:
-            HubError: no token, no permission, or the Hub is out of reach.
+            HubError: no token, no permission, or the Hub cannot be reached.
         """
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
@@ -79,17 +80,17 @@ def push_model_folder(
     create_pr: bool = False,
     token: str | bool | None = None,
 ) -> Published:
-    """Publish a saved model as it is; a card is made for it if the folder has none, and a Mockingjay brings its code.
+    """Publish a saved model as it is, with a card if the folder has none; a Mockingjay with its code.
 
-    What training leaves beside the weights (optimizer, random states, logs, checkpoints in sub-folders) stays here.
+    Other files of training (optimizer, random states, logs, checkpoints in sub-folders) are not published.
 
     Raises:
-        ModelError: if the folder holds no configuration, or no safetensors.
-        HubError: no token, no permission, or the Hub is out of reach.
+        ModelError: if the folder has no configuration or no safetensors.
+        HubError: no token, no permission, or the Hub cannot be reached.
     """
     source = Path(folder)
     if not (source / "config.json").is_file() or not list(source.glob("*.safetensors")):
-        raise ModelError(f"{folder}: is no saved model (it needs config.json and model.safetensors)")
+        raise ModelError(f"{folder}: not a saved model (config.json and model.safetensors are needed)")
     with tempfile.TemporaryDirectory() as scratch:
         for path in source.iterdir():
             if path.is_file() and path.suffix in PUBLISHED:
@@ -115,10 +116,10 @@ def model_card(
     license: str | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> str:
-    """The card of a model: what it is, what was changed in it, and how to load it; Markdown with Hub metadata.
+    """Return the card of a model: its shape, its changes and how to load it; Markdown with Hub metadata.
 
     Args:
-        with_code: the repository has the code of its architecture.
+        with_code: whether the repository has the code of its architecture.
     """
     base = str(config._name_or_path or "")
     base_model = base if base.count("/") == 1 and not Path(base).exists() else None
@@ -130,10 +131,11 @@ def model_card(
         tags=["sat-probe", "speech", "audio", config.model_type],
         pipeline_tag="feature-extraction",
     )
+    family = family_of(config.model_type)
     shape = {
         "family": config.model_type,
-        "layers": config.num_hidden_layers,
-        "heads per layer": config.num_attention_heads,
+        "layers": getattr(config, family.layers),
+        "heads per layer": getattr(config, family.heads),
         "hidden size": config.hidden_size,
     }
     return render_card(
@@ -150,7 +152,7 @@ def model_card(
 
 
 def _changes(config: Any) -> dict[str, object]:
-    """How the attention was changed for good, as the configuration says; empty for a model as it was trained."""
+    """Return the permanent changes of the attention, as the configuration lists them; empty for an intact model."""
     changes: dict[str, object] = {}
     if removed := pruned_heads(config):
         heads = [f"{layer}.{head}" for layer in sorted(removed) for head in sorted(removed[layer])]
@@ -171,7 +173,7 @@ def _saved_config(folder: Path) -> Any:
 
 
 def _add_code(folder: Path, feature_extractor: Any) -> None:
-    """Let a saved Mockingjay bring its modelling code along."""
+    """Add its modelling code to a saved Mockingjay."""
     from sat_probe.models.mockingjay import MockingjayModel
     from sat_probe.models.mockingjay.code_export import save_with_code
 

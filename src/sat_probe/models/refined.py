@@ -1,4 +1,4 @@
-"""Models whose attention was changed for good: fewer heads, a shorter reach; both stand in their configuration."""
+"""Refined models: heads removed and attention span limited permanently, as their configuration says."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SPAN_MODE = "sat_probe_span_mode"
 
 
 class RefinedModel(_Base):
-    """Mixin over a probed model: heads removed for good, and a span that every forward pass keeps to.
+    """Mixin over a probed model: permanent removal of heads, and a span that limits every forward pass.
 
-    Heads keep the numbers they had in the intact model: in head masks, in what observers see, in later removals.
+    Heads keep their numbers of the intact model in head masks, observed blocks and later removals.
     """
 
     if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RefinedModel(_Base):
         def num_probed_heads(self) -> int: ...
 
     def _build_refined(self) -> None:
-        """Bring a model that was just built into the shape its configuration asks for."""
+        """Remove the heads that the configuration lists from a model that was just built."""
         layers, heads = self.num_probed_layers, self.num_probed_heads
         self._present_heads = [list(range(heads)) for _ in range(layers)]
         stored = [(layer, head) for layer, gone in pruned_heads(self.config).items() for head in gone]
@@ -45,16 +45,16 @@ class RefinedModel(_Base):
 
     @property
     def present_heads(self) -> list[list[int]]:
-        """The heads that each layer still has, in the numbering of the intact model."""
+        """Heads that each layer still has, in the numbering of the intact model."""
         return [list(heads) for heads in self._present_heads]
 
     @property
     def limited_span(self) -> int | None:
-        """How many frames away each query reaches at most, for good; None reaches all."""
+        """Distance in frames that queries reach at most in every pass; None if they reach all frames."""
         return getattr(self.config, SPAN, None)
 
     def limit_span(self, span: int | None, mode: SpanMode) -> None:
-        """Let every later forward pass reach at most ``span`` frames far; kept when the model is saved.
+        """Limit attention to ``span`` frames in all later forward passes; saved with the model.
 
         Raises:
             ModelError: if the span is negative, or the mode unknown.
@@ -67,11 +67,11 @@ class RefinedModel(_Base):
         setattr(self.config, SPAN_MODE, None if span is None else mode)
 
     def remove_heads(self, heads: Iterable[tuple[int, int]]) -> None:
-        """Cut heads, as (layer, head), out of the weights; kept when the model is saved.
+        """Remove heads, given as (layer, head), from the weights; saved with the model.
 
         Raises:
-            ModelError: if a head is not there or named twice, or no head would be left, or layers that share their
-                weights would lose different heads.
+            ModelError: if a head does not exist or is named twice, no head would be left, layers that share weights
+                would lose different heads, or projections are adapted or quantised.
         """
         layers, count = self.num_probed_layers, self.num_probed_heads
         wanted = list(heads)
@@ -110,12 +110,12 @@ class RefinedModel(_Base):
             self.tie_weights()
 
     def _refined_probe(self) -> AttentionProbe:
-        """What a forward pass does when nothing else is asked for."""
+        """Return the probe of a forward pass without arguments of its own."""
         mode: SpanMode = getattr(self.config, SPAN_MODE, None) or "mask"
         return AttentionProbe(span=self.limited_span, span_mode=mode)
 
     def _mask_of_present(self, head_mask: Tensor) -> Tensor:
-        """A head mask in the intact model's numbering as the smaller modules count: present heads to the front."""
+        """Return a head mask in the numbering of the smaller modules: present heads come first."""
         count = self.num_probed_heads
         if all(len(present) == count for present in self._present_heads):
             return head_mask
@@ -126,14 +126,14 @@ class RefinedModel(_Base):
         return head_mask.gather(1, torch.tensor(order, device=head_mask.device))
 
     def _with_intact_numbers(self, observers: Sequence[Observer]) -> tuple[Observer, ...]:
-        """Observers that hear of heads by the numbers of the intact model."""
+        """Return observers that see heads under their numbers in the intact model."""
         if all(len(present) == self.num_probed_heads for present in self._present_heads):
             return tuple(observers)
         return tuple(_Renumbered(observer, self._present_heads) for observer in observers)
 
 
 class _Renumbered:
-    """Shows an observer each head of a block on its own, under its number in the intact model."""
+    """Shows an observer each head of a block alone, under its number in the intact model."""
 
     def __init__(self, observer: Observer, present: Sequence[Sequence[int]]) -> None:
         self.observer, self.present = observer, present

@@ -1,4 +1,4 @@
-"""Encoders that take waveforms: the checkpoint's feature extractor comes with the model, and frames know their time."""
+"""Encoders of waveforms: an encoder with its feature extractor and the times of its frames."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Waveform = NDArray[np.floating] | Tensor
 
 
 class WaveformEncoder(_Base):
-    """Mixin over an encoder of transformers: feature extraction, and where its frames sit in time."""
+    """Mixin over an encoder of transformers: feature extraction, and the times of frames."""
 
     _preprocessor_source: tuple[str | Path, dict[str, Any]] | None = None
     _preprocessor: Any = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; the feature extractor of the checkpoint comes with it."""
+        """Load as in transformers, with the feature extractor of the checkpoint."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         hub: dict[str, Any] = {
@@ -51,9 +51,7 @@ class WaveformEncoder(_Base):
         return loaded
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """As in transformers, feature extractor included, under the name of the base class: plain transformers loads
-        it.
-        """
+        """Save as in transformers, with the feature extractor, under the name of the base class."""
         if any(hasattr(module, "lora_A") for module in self.modules()):
             raise ModelError(
                 "a model with adapters cannot be saved as one: merge them first (model.merge_and_unload())"
@@ -66,12 +64,12 @@ class WaveformEncoder(_Base):
 
     @property
     def family(self) -> Family:
-        """The row of the table of families that this model belongs to."""
+        """Row of the table of families for this model."""
         return family_of(self.config.model_type)
 
     @property
     def preprocessor(self) -> Any:
-        """The feature extractor of the checkpoint, or its family's default one."""
+        """Feature extractor of the checkpoint, or the default one of its family."""
         if self._preprocessor is None:
             self._preprocessor = self._load_preprocessor()
         return self._preprocessor
@@ -83,7 +81,7 @@ class WaveformEncoder(_Base):
                 try:
                     return fit_to_model(AutoFeatureExtractor.from_pretrained(source, **hub), self.config)
                 except (OSError, ValueError):
-                    pass  # many folders hold a model alone
+                    pass  # many folders hold only a model
             return self.family.feature_extractor(self.config)
         except ImportError as error:
             first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
@@ -98,27 +96,27 @@ class WaveformEncoder(_Base):
 
     @property
     def frame_grid(self) -> FrameGrid:
-        """Where the encoder's frames sit in time."""
+        """Times of the encoder's frames."""
         return self.family.grid(self.config, self.preprocessor)
 
     @property
     def upsampling_factor(self) -> int:
-        """R: how many input frames one encoder frame stands for (1 where none are stacked)."""
+        """R: number of input frames stacked into one encoder frame (1 for most families)."""
         return self.family.stacking(self.config)
 
     def frame_lengths(self, input_lengths: Sequence[int]) -> tuple[int, ...]:
-        """Encoder frames that hold speech, for inputs (samples or feature frames) of these lengths."""
+        """Return the numbers of encoder frames with speech, for inputs (samples or feature frames) of these lengths."""
         lengths = self.family.lengths(self, torch.as_tensor(input_lengths))
         return tuple(int(length) for length in lengths)
 
     def prepare(self, waveforms: Sequence[Waveform]) -> list[ModelInputs]:
-        """Waveforms to model inputs: one padded batch, or one each where padding would change valid frames.
+        """Return model inputs for waveforms: one padded batch, or one each if padding would change valid frames.
 
         Args:
             waveforms: each (samples,) at :attr:`sampling_rate`.
 
         Raises:
-            AudioError: if a waveform is too short to give one frame, or is no (samples,) of finite floats.
+            AudioError: if a waveform is too short for one frame, or is not (samples,) of finite floats.
         """
         waveforms = checked_waveforms(waveforms)
         alone = self.family.padding_changes_frames(self.config)
@@ -149,7 +147,7 @@ class WaveformEncoder(_Base):
     def _model_inputs(
         self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.floating]]
     ) -> ModelInputs:
-        """What the model's forward takes, made of what the feature extractor gives."""
+        """Return the arguments of the model's forward for the output of the feature extractor."""
         family = self.family
         features = next(inputs[name] for name in inputs if name.endswith(("input_values", "input_features")))
         mask = next((inputs[name] for name in inputs if "mask" in name), None)
@@ -174,14 +172,14 @@ class WaveformEncoder(_Base):
 
 
 def checked_waveforms(waveforms: Sequence[Waveform]) -> list[NDArray[np.floating]]:
-    """Waveforms as arrays (samples,).
+    """Return waveforms as arrays (samples,).
 
     Raises:
-        AudioError: for anything else than floating-point samples of one channel; the message says what to do.
+        AudioError: for anything but finite floating-point samples of one channel.
     """
     first = waveforms[0] if len(waveforms) and not isinstance(waveforms, (str, bytes)) else 0
     if isinstance(first, (int, float, np.number)) or (isinstance(first, Tensor) and not first.ndim):
-        raise AudioError("give a list of waveforms, each (samples,), also where there is only one")
+        raise AudioError("give a list of waveforms, each (samples,), even for a single one")
     return [_checked(waveform, index) for index, waveform in enumerate(waveforms)]
 
 
@@ -189,7 +187,7 @@ def _checked(waveform: Any, index: int) -> NDArray[np.floating]:
     samples = np.asarray(waveform.detach().cpu() if isinstance(waveform, Tensor) else waveform)
     if samples.dtype.kind not in "iuf":
         raise AudioError(
-            f"waveform {index} is no array of samples but {type(waveform).__name__}; read_audio reads files"
+            f"waveform {index} is not an array of samples but {type(waveform).__name__}; read files with read_audio"
         )
     if samples.ndim != 1:
         raise AudioError(f"waveform {index} has shape {samples.shape}: give one channel, (samples,)")
@@ -203,14 +201,14 @@ def _checked(waveform: Any, index: int) -> NDArray[np.floating]:
 
 
 def key_scores(lengths: Sequence[int], frames: int) -> Tensor:
-    """(batch, 1, frames, frames): 0 for keys that hold speech, very small for the others."""
+    """Return scores (batch, 1, frames, frames): 0 for keys with speech, very small for the others."""
     hidden = torch.arange(frames) >= torch.tensor(lengths)[:, None]
     scores = torch.zeros(len(lengths), frames).masked_fill(hidden, torch.finfo(torch.float32).min)
     return scores[:, None, None].expand(-1, 1, frames, -1)
 
 
 def base_class(probed: type) -> type[PreTrainedModel]:
-    """The class of transformers that a probed class extends."""
+    """Return the class of transformers that a probed class extends."""
     return next(
         cls
         for cls in probed.__mro__

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor
 
+from sat_probe.errors import AudioError, ModelError
 from sat_probe.models.mockingjay import (
     FEATURE_RECIPES,
     MockingjayConfig,
@@ -147,12 +148,12 @@ def test_the_extractor_of_a_configuration_fits_it(kind, size, bins, deltas):
 
 
 def test_configurations_without_an_extractor_say_why():
-    with pytest.raises(ValueError, match="no recipe makes"):
+    with pytest.raises(ModelError, match="no recipe makes"):
         MockingjayFeatureExtractor.for_config(MockingjayConfig(feature_kind=None))
-    with pytest.raises(ValueError, match="target_kind must be set"):
+    with pytest.raises(ModelError, match="target_kind must be set"):
         MockingjayFeatureExtractor.for_config(MockingjayConfig(target_size=201))
     config = MockingjayConfig(feature_kind="online_log_linear", feature_size=80)
-    with pytest.raises(ValueError, match="201 values per frame, never 80"):
+    with pytest.raises(ModelError, match="201 values per frame, never 80"):
         MockingjayFeatureExtractor.for_config(config)
 
 
@@ -168,16 +169,16 @@ def test_configurations_without_an_extractor_say_why():
 )
 def test_bad_waveforms_are_refused(waveform, message):
     extractor = MockingjayFeatureExtractor(downsample_rate=3)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(AudioError, match=message):
         extractor(waveform, sampling_rate=16_000)
 
 
 def test_other_sampling_rates_and_kinds_are_refused():
-    with pytest.raises(ValueError, match="expected audio at 16000 Hz, got 8000 Hz"):
+    with pytest.raises(AudioError, match="expected audio at 16000 Hz, got 8000 Hz"):
         MockingjayFeatureExtractor()(speech_like(8_000), sampling_rate=8_000)
-    with pytest.raises(ValueError, match="unknown feature kind 'mel'; known kinds: online_log_mel"):
+    with pytest.raises(ModelError, match="unknown feature kind 'mel'; known kinds: online_log_mel"):
         MockingjayFeatureExtractor("mel")
-    with pytest.raises(ValueError, match="no such parameter"):
+    with pytest.raises(ModelError, match="no such parameter"):
         MockingjayFeatureExtractor(recipe={"mels": 3})
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
+from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.mockingjay import (
     MockingjayConfig,
@@ -289,7 +290,7 @@ def test_features_of_another_size_are_refused():
         ValueError, match=r"expected input_features of shape \(batch, frames, 5\), got \(1, 9, 6\)"
     ):
         model(torch.zeros(1, 9, 6))
-    with pytest.raises(ValueError, match="2 frames are fewer than one row of 3"):
+    with pytest.raises(ModelError, match="2 frames are fewer than one row of 3"):
         model(torch.zeros(1, 2, 5))
 
 

@@ -1,4 +1,4 @@
-"""Attention whose softmax sees a band around the diagonal alone: the cost is frames x span."""
+"""Attention with a softmax over a band around the diagonal; the cost is frames x span."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sat_probe.models.attention.whole import distance
 
 _BAND_ELEMENTS = (
     384 * 1024
-)  # weights per block: these and their scores stay in a core's share of the last-level cache
-_BAND_QUERIES = 64  # at least so many queries in a block
+)  # weights per block: with their scores they fit a core's share of the last-level cache
+_BAND_QUERIES = 64  # fewest queries of a block
 
 
 def attend_band(inputs: Inputs, span: int) -> None:
-    """Attend block by block to the keys at most ``span`` frames away; fills the output, and the maps."""
+    """Attend to the keys at most ``span`` frames away, block by block; fill the output and the maps."""
     heads, frames, _ = inputs.query.shape
     keys = inputs.key.shape[1]
     heads_at_once, queries = _block_shape(heads, frames, keys, span)
@@ -37,14 +37,14 @@ def attend_band(inputs: Inputs, span: int) -> None:
 
 
 def _softmax(scores: Tensor) -> Tensor:
-    """Softmax of scores in base 2, in their place; a row whose keys are all hidden attends to nothing."""
+    """Return the softmax of scores in base 2, in place; a row with hidden keys only attends to nothing."""
     highest = scores.amax(-1, keepdim=True)
     weights = scores.sub_(highest).exp2_()
     return weights.mul_(torch.where(highest > HIDDEN, weights.sum(-1, keepdim=True).reciprocal(), 0.0))
 
 
 def _block_shape(heads: int, frames: int, keys: int, span: int) -> tuple[int, int]:
-    """Heads and queries of a block."""
-    # r queries compute r + 2 * span keys each: few queries waste calls, many waste keys
+    """Return the number of heads and of queries of a block."""
+    # r queries score r + 2 * span keys each: few queries waste calls, many waste keys
     queries = min(frames, max(_BAND_QUERIES, min(2 * span, _BAND_ELEMENTS // (4 * span + 1))))
     return min(heads, max(1, _BAND_ELEMENTS // (queries * min(keys, queries + 2 * span)))), queries

@@ -1,4 +1,4 @@
-"""Attention in blocks of queries: shown to observers, multiplied with the values, and forgotten."""
+"""Attention in blocks of queries, each shown to observers and then overwritten."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from sat_probe.models.attention.band import attend_band
 from sat_probe.models.attention.inputs import Inputs, utterance_inputs
-from sat_probe.models.attention.keys import Keys, share, slices
+from sat_probe.models.attention.keys import Keys, part_size, slices
 from sat_probe.models.attention.probe import AttentionBlock, AttentionProbe
 from sat_probe.models.attention.tiles import Rows, Tiles, softmax
 from sat_probe.models.attention.whole import attend_sdpa, attend_whole, head_gate
 
-# powers that a block keeps, where a tile has less: few blocks, as each costs calls of its own
+# exp_scores of a block, where a tile has less: few blocks, since each has calls of its own
 _BLOCK_ELEMENTS = 1024 * 1024
-# powers beyond this leave all caches: for observers they are computed a second time, tile by tile; with more queries
-# at a time, as keys and values too come from afar
+# more exp_scores than this leave all caches: for observers they are computed a second time, tile by tile, with more
+# queries at a time, since keys and values come from memory too
 _KEPT_ELEMENTS = 8 * 1024 * 1024
-# scores per tile: these, and the powers made of them, stay in a core's own cache
+# scores per tile: with their exp_scores they fit a core's own cache
 _TILE_ELEMENTS = 128 * 1024
-# of a tile that does not hold all: enough for products to run at full speed
+# queries of a tile that does not hold all: enough for matrix products at full speed
 _TILE_QUERIES = 128
 
 
@@ -38,10 +38,10 @@ def attend(
     bias: Tensor | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor | None]:
-    """Multi-head attention under a probe.
+    """Return multi-head attention under a probe.
 
     Args:
-        probe: what to do beside attending.
+        probe: observers and masks.
         layer: number of this layer.
         query: (batch, heads, frames, size), scaled already.
         key: (batch, heads, frames, size).
@@ -72,7 +72,7 @@ def attend(
         if probe.span is None or probe.span_mode == "zero":
             _attend_tiles(inputs, length, probe.span, show)
             continue
-        if show is not None:  # observers see what is there without the span
+        if show is not None:  # observers see the weights without the span
             unlimited = replace(inputs, output=torch.empty_like(inputs.output), gate=None, maps=None)
             _attend_tiles(unlimited, length, None, show)
         attend_band(inputs, probe.span)
@@ -83,7 +83,7 @@ Show = Callable[[slice, int, Rows], None]
 
 
 def _shows(probe: AttentionProbe, utterance: int, layer: int, length: int) -> Show:
-    """What shows rows of some heads, from some query on, to the observers."""
+    """Return a function that shows rows of some heads, from some query on, to the observers."""
 
     def show(heads: slice, first_query: int, rows: Rows) -> None:
         block = AttentionBlock(utterance, layer, heads, first_query, length, rows)
@@ -94,19 +94,19 @@ def _shows(probe: AttentionProbe, utterance: int, layer: int, length: int) -> Sh
 
 
 def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | None) -> None:
-    """Attend to all keys, a block of queries after the other; fills the output, and the maps.
+    """Attend to all keys, one block of queries after the other; fill the output and the maps.
 
     Args:
         inputs: of the utterance.
         length: true frames; only these are shown.
         span: weights of keys farther away, in frames, are dropped after the softmax; None keeps all.
-        show: is given every block, before weights are dropped.
+        show: receives every block, before weights are dropped.
     """
     heads, frames, _ = inputs.query.shape
     keys = inputs.key.shape[1]
-    # keys that the model attends to beyond the true length all the same (Whisper) get tiles that are not shown
+    # keys beyond the true length that the model attends to (Whisper) get tiles that are not shown
     edges = sorted({0, keys if show is None else min(length, keys), keys})
-    # what is shown does not depend on the padding
+    # blocks that are shown do not depend on padding
     shape = _shape(heads, frames if show is None else min(length, frames), keys, edges[1])
     tiles: list[Tiles] = []
     for chosen in slices(0, heads, shape.heads):
@@ -116,7 +116,7 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
         ]
         missing = -frames % shape.queries  # the last block is as large as the others
         blocks = nn.functional.pad(inputs.query[chosen], (0, 0, 0, missing)).split(shape.queries, dim=1)
-        if not tiles or tiles[0].powers.shape[1] != blocks[0].shape[0]:
+        if not tiles or tiles[0].exp_scores.shape[1] != blocks[0].shape[0]:
             tiles = [side.tiles(shape.queries, _KEPT_ELEMENTS) for side in sides]
         for query, rows in zip(blocks, slices(0, frames, shape.queries), strict=True):
             for side, part in zip(sides, tiles, strict=True):
@@ -125,9 +125,9 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
             if show is not None and rows.start < length:
                 shown = attention if len(tiles) == 1 else softmax(tiles[:1])  # over the true keys alone
                 true = min(rows.stop, length) - rows.start
-                again = partial(sides[0].fill_again, tiles[0], query, rows)
-                show(chosen, rows.start, Rows.of(tiles[0], shown, true, edges[1], again))
-            parts = attention.factors.split([len(part.powers) for part in tiles])
+                recompute = partial(sides[0].fill_again, tiles[0], query, rows)
+                show(chosen, rows.start, Rows.of(tiles[0], shown, true, edges[1], recompute))
+            parts = attention.factors.split([len(part.exp_scores) for part in tiles])
             mixed = [
                 side.mix(part, query, rows, own) for side, part, own in zip(sides, tiles, parts, strict=True)
             ]
@@ -136,7 +136,7 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Heads and queries of a block, and heads and keys of its tiles, at most."""
+    """Largest numbers of heads and queries of a block, and of heads and keys of its tiles."""
 
     heads: int
     queries: int
@@ -145,11 +145,11 @@ class _Shape:
 
 
 def _shape(heads: int, frames: int, keys: int, shown: int) -> _Shape:
-    """Near-equal blocks, and near-equal tiles in them; no tile of the ``shown`` keys has more queries than keys."""
-    threads = torch.get_num_threads()  # each works on a part of a tile's heads, with a cache of its own
+    """Return the shape of near-equal blocks and tiles; no tile of ``shown`` keys has more queries than keys."""
+    threads = torch.get_num_threads()  # each works on some heads of a tile, with its own cache
     least = _TILE_QUERIES if keys * _TILE_QUERIES <= _KEPT_ELEMENTS else 2 * _TILE_QUERIES
-    width = share(keys, max(1, _TILE_ELEMENTS // min(frames, least)))
-    queries = share(frames, min(max(least, _TILE_ELEMENTS // width), share(shown, width)))
+    width = part_size(keys, max(1, _TILE_ELEMENTS // min(frames, least)))
+    queries = part_size(frames, min(max(least, _TILE_ELEMENTS // width), part_size(shown, width)))
     tile_heads = min(heads, max(threads, threads * _TILE_ELEMENTS // (queries * width)))
     groups = max(1, _BLOCK_ELEMENTS // (tile_heads * queries * keys))
-    return _Shape(share(heads, groups * tile_heads), queries, tile_heads, width)
+    return _Shape(part_size(heads, groups * tile_heads), queries, tile_heads, width)

@@ -1,4 +1,4 @@
-"""What one utterance of a batch brings to the attention of a layer, and where its results go."""
+"""Inputs and outputs of the attention of one utterance in one layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sat_probe.models.attention.tiles import HIDDEN
 
-_LOG2_E = 1 / math.log(2)  # scores are kept in base 2: exp slows down seventyfold where it underflows
+_LOG2_E = 1 / math.log(2)  # scores are in base 2: exp is seventy times slower where it underflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Inputs:
 
     Attributes:
         query: (heads, frames, size), scaled so that scores are in base 2.
-        key, value: (heads, keys, size), keys cut to the ones that count.
+        key, value: (heads, keys, size), without padding where the model masks it.
         masks: each broadcastable to (heads, frames, keys or more); bool (True attends) or float (added to the scores).
         gate: (heads,) factors on the weights, or None.
-        output: (heads, frames, size), to be filled.
-        maps: (heads, frames, keys or more), to be filled; None if nobody wants them.
+        output: (heads, frames, size), filled by the attention.
+        maps: (heads, frames, keys or more), filled by the attention; None if nobody asks for them.
     """
 
     query: Tensor
@@ -54,7 +54,7 @@ class Inputs:
                 scores.add_(part, alpha=_LOG2_E).clamp_(min=HIDDEN)
 
     def keep(self, weights: Tensor, heads: slice, rows: slice, columns: slice) -> None:
-        """Gate weights in their place, and keep them if maps are wanted."""
+        """Apply the gate to weights in place, and store them if maps are wanted."""
         if self.gate is not None:
             weights.mul_(self.gate[heads, None, None])
         if self.maps is not None:
@@ -73,7 +73,7 @@ def utterance_inputs(
     output: Tensor,
     maps: Tensor | None,
 ) -> Inputs:
-    """The inputs of one utterance of ``length`` true frames; tensors of the batch as :func:`attend` has them."""
+    """Return the inputs of one utterance with ``length`` true frames; tensors as in :func:`attend`."""
     keys = key.shape[2]
     own_mask, own_bias = (
         None if one is None else one[utterance if one.shape[0] > 1 else 0] for one in (mask, bias)
@@ -92,7 +92,7 @@ def utterance_inputs(
 
 
 def _is_padding(mask: Tensor | None, length: int) -> bool:
-    """True if a mask only hides the keys beyond ``length`` from the true queries."""
+    """Return whether a mask only hides the keys beyond ``length`` from the true queries."""
     if mask is None or mask.dtype != torch.bool:
         return False
     true_rows = mask[:, : min(length, mask.shape[1])]

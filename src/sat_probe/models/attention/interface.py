@@ -1,11 +1,7 @@
-"""The attention function that transformers calls: it shows every head's weights, and can silence heads.
+"""Attention function of transformers' interface, which shows weights to observers and masks heads.
 
-For one utterance and a few heads it computes the softmax of a block of queries, hands the weights to observers,
-multiplies them with the values, and forgets them (``attention_blocks.py``): the T x T maps of a layer never exist at
-once, unless ``output_attentions`` asks for them.
-
-What a forward pass shall do is an :class:`AttentionProbe`, which :func:`attach` hangs on the model's attention
-modules. A module that carries none runs transformers' own SDPA, so two models never see each other.
+:func:`attach` gives the attention modules of a view of a model the :class:`AttentionProbe` of its pass. A module
+without one runs transformers' own SDPA.
 """
 
 from __future__ import annotations
@@ -22,13 +18,13 @@ from transformers.masking_utils import sdpa_mask
 from sat_probe.models.attention.blocks import attend
 from sat_probe.models.attention.probe import AttentionProbe
 
-IMPLEMENTATION = "sat_probe"  # names with "sdpa", "flash" or "/" mean something to transformers
+IMPLEMENTATION = "sat_probe"  # transformers interprets names with "sdpa", "flash" or "/"
 
 
 @dataclass(slots=True)
 class _Attachment:
     probe: AttentionProbe
-    layers: list[int]  # several where layers share one module
+    layers: list[int]  # several if layers share one module
     calls: int = 0
 
     def next_layer(self) -> int:
@@ -54,7 +50,7 @@ def layers_without_attention(modules: Sequence[nn.Module]) -> list[int]:
 
 
 def attachment_of(module: nn.Module) -> _Attachment | None:
-    """What :func:`attach` hung on the module, if anything."""
+    """Return what :func:`attach` gave the module, if anything."""
     return module.__dict__.get("_attention_probe")
 
 
@@ -69,7 +65,7 @@ def attention_forward(
     position_bias: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """What ``attn_implementation="sat_probe"`` calls, with the signature of transformers' attention interface."""
+    """Attend as ``attn_implementation="sat_probe"``; the signature is that of transformers' attention interface."""
     attachment = attachment_of(module)
     if attachment is None:
         if position_bias is not None:
@@ -96,9 +92,9 @@ def attend_as_probed(
     bias: Tensor | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor | None]:
-    """:func:`attend` for the next layer of a module that carries a probe; families with their own attention call it.
+    """Call :func:`attend` for the next layer of a module with a probe; families with their own attention use it.
 
-    Shapes and results are those of ``attend``; maps are kept in ``probe.maps`` too.
+    Shapes and results are those of ``attend``; maps are also stored in ``probe.maps``.
     """
     layer = attachment.next_layer()
     output, maps = attend(attachment.probe, layer, query, key, value, mask, bias, dropout)
@@ -108,7 +104,7 @@ def attend_as_probed(
 
 
 def _mask_function(*args: Any, **kwargs: Any) -> Tensor | None:
-    """SDPA's boolean mask, made explicit also where SDPA would rely on its ``is_causal`` flag."""
+    """Return SDPA's boolean mask, explicit even where SDPA would rely on its ``is_causal`` flag."""
     return sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
 
 

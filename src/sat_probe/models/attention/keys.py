@@ -1,4 +1,4 @@
-"""The keys that some heads of an utterance attend to, in tiles; a block of queries goes through them one by one."""
+"""Keys and values of some heads of one utterance, cut into tiles."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sat_probe.models.attention.whole import distance
 
 
 class Keys:
-    """Keys and values of some heads from frame ``start`` to ``stop``, in tiles of equal width but for the last.
+    """Keys and values of some heads from frame ``start`` to ``stop``, in tiles of equal width except the last.
 
     Args:
         inputs: of the utterance.
-        heads: which.
-        start, stop: frames.
-        at_once: heads of a tile.
-        most: keys of a tile.
+        heads: the heads.
+        start, stop: first frame, and the frame after the last.
+        at_once: number of heads of a tile.
+        most: largest number of keys of a tile.
         span: weights of keys farther away, in frames, are dropped after the softmax; None keeps all.
     """
 
@@ -35,43 +35,43 @@ class Keys:
         self.inputs, self.span = inputs, span
         self.groups = slices(0, heads.stop - heads.start, at_once)
         self.heads = slices(heads.start, heads.stop, at_once)
-        width = share(stop - start, most)
+        width = part_size(stop - start, most)
         self.columns = slices(start, stop, width)
-        # one head's rows one behind the other: each block of queries reads them again
+        # contiguous per head: each block of queries reads them again
         keys, values = (
             [one[group, start:stop].contiguous().split(width, dim=1) for group in self.heads]
             for one in (inputs.key, inputs.value)
         )
         self.keys, self.values = [[part.mT for part in parts] for parts in keys], values
-        # half precision cannot hold products with powers, and a span drops weights after they were shown
+        # half precision cannot hold products with exp_scores, and a span drops weights after observers saw them
         self.late = inputs.precise != inputs.value.dtype or inputs.maps is not None or span is not None
 
     def tiles(self, queries: int, most: int) -> Tiles:
-        """Tiles for so many queries, whose powers are all kept if they are at most so many."""
+        """Return tiles for ``queries`` queries; all exp_scores are kept if there are at most ``most``."""
         like = self.inputs.value.new_empty(0, dtype=self.inputs.precise)
         widths = [columns.stop - columns.start for columns in self.columns]
         kept = self.groups[-1].stop * queries * sum(widths) <= most
         return Tiles(self.groups, widths, queries, self.inputs.value.shape[-1], like, kept)
 
     def fill(self, tiles: Tiles, query: Tensor, rows: slice) -> None:
-        """Fill the tiles with what a block of queries makes of the keys.
+        """Fill the tiles for a block of queries.
 
         Args:
             tiles: to be filled.
             query: (heads, queries, size), in base 2; padded at the end.
-            rows: the true ones among them, counted in the utterance.
+            rows: the queries that are not padding, counted in the utterance.
         """
         for group, (row, values) in enumerate(zip(tiles.grid, self.values, strict=True)):
             for column, (tile, value) in enumerate(zip(row, values, strict=True)):
                 self._score(tile.scores, group, column, query, rows)
-                tile.take(None if self.late else value)
+                tile.exponentiate(None if self.late else value)
 
     def fill_again(self, tiles: Tiles, query: Tensor, rows: slice, column: int) -> None:
-        """Compute the powers of one column again; arguments as in :meth:`fill`."""
+        """Compute the exp_scores of one column once more; arguments as in :meth:`fill`."""
         for group, row in enumerate(tiles.grid):
             self._score(row[column].scores, group, column, query, rows)
-            row[column].take_again()
-        tiles.powers[column, ..., row[column].powers.shape[-1] :] = 0.0  # of wider columns before it
+            row[column].exponentiate_again()
+        tiles.exp_scores[column, ..., row[column].exp_scores.shape[-1] :] = 0.0  # left by wider columns
 
     def _score(self, scores: Tensor, group: int, column: int, query: Tensor, rows: slice) -> None:
         some, key = query[self.groups[group]], self.keys[group][column]
@@ -84,7 +84,7 @@ class Keys:
             self.inputs.mask_scores(true, self.heads[group], rows, self.columns[column])
 
     def mix(self, tiles: Tiles, query: Tensor, rows: slice, factors: Tensor) -> Tensor:
-        """The values (heads, queries, size) as the weights mix them; keeps the weights where maps are wanted.
+        """Return the weighted sums of values (heads, queries, size); stores the weights if maps are wanted.
 
         Args:
             tiles: filled.
@@ -105,7 +105,7 @@ class Keys:
                 tiles.grid, self.groups, self.heads, self.values, strict=True
             ):
                 tile, value = row[column], values[column]
-                weights = torch.mul(tile.powers, factors[column, group], out=tile.scores)
+                weights = torch.mul(tile.exp_scores, factors[column, group], out=tile.scores)
                 seen = weights[:, : rows.stop - rows.start]
                 if self.span is not None:
                     seen.masked_fill_(distance(rows, columns, seen.device) > self.span, 0.0)
@@ -115,10 +115,10 @@ class Keys:
 
 
 def slices(start: int, stop: int, most: int) -> list[slice]:
-    """From ``start`` to ``stop``, so many at a time."""
+    """Cut ``start`` to ``stop`` into slices of at most ``most``."""
     return [slice(first, min(first + most, stop)) for first in range(start, stop, most)]
 
 
-def share(count: int, most: int) -> int:
-    """The size of near-equal parts of at most so many."""
+def part_size(count: int, most: int) -> int:
+    """Return the size of near-equal parts of ``count``, at most ``most``."""
     return -(-count // -(-count // most))

@@ -1,4 +1,4 @@
-"""What a forward pass shall do beside attending, and what its observers see."""
+"""Probe of a forward pass: its observers and masks, and the blocks that observers see."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SpanMode = Literal["zero", "mask"]
 
 @dataclass(frozen=True)
 class AttentionBlock:
-    """Attention of some queries of some heads of one utterance in one layer, seen once and then overwritten.
+    """Attention of some queries of some heads of one utterance in one layer, valid only while it is observed.
 
-    What is a property is computed when an observer asks for it, once for all observers.
+    Properties are computed when an observer asks for them, once for all observers.
 
     Attributes:
         utterance: index in the batch.
         layer: 0 is the layer next to the input.
-        heads: which heads of the layer.
+        heads: heads of the layer.
         first_query: index of the first query.
         length: T, true frames of the utterance; padding is never shown.
-        rows: the softmax, in the form in which the model's own pass needs it.
+        rows: the softmax, in the form that the model's own pass uses.
     """
 
     utterance: int
@@ -38,7 +38,7 @@ class AttentionBlock:
 
     @property
     def queries(self) -> int:
-        """How many queries the block has."""
+        """Number of queries of the block."""
         return self.rows.entropy.shape[1]
 
     @property
@@ -71,29 +71,29 @@ class AttentionBlock:
         return self._sums[1]
 
     def of_head(self, index: int, number: int) -> AttentionBlock:
-        """The block of its ``index``-th head alone, which goes by another number."""
+        """Return the block of its ``index``-th head alone, under another head number."""
         return replace(self, heads=slice(number, number + 1), rows=self.rows.head(index))
 
 
 class Observer(Protocol):
-    """Anything that wants to see every block of attention once."""
+    """Anything that sees every block of attention once."""
 
     def observe(self, block: AttentionBlock) -> None: ...
 
 
 @dataclass(slots=True)
 class AttentionProbe:
-    """What the attention of one forward pass shall do beside attending.
+    """Observers and masks of one forward pass.
 
     Attributes:
         observers: see every block.
         lengths: true frames of each utterance of the batch; None if nothing is padded.
         head_mask: (layers, heads) factor on each head's weights after the softmax (1 keeps, 0 ablates); differentiable.
         span: each query reaches keys at most this many frames away; None reaches all.
-        span_mode: ``zero`` drops weights after the softmax without re-normalising (the paper's span pruning),
-            ``mask`` never lets the softmax see them.
+        span_mode: ``zero`` drops weights after the softmax without normalising again (span pruning in the paper),
+            ``mask`` hides them from the softmax.
         output_attentions: return the maps, as the model used them (after head_mask and span).
-        first_utterance: what observers hear as the index of the batch's first utterance.
+        first_utterance: index that observers see for the first utterance of the batch.
         maps: of each layer's last pass, (batch, heads, frames, frames), if ``output_attentions``.
     """
 

@@ -1,4 +1,4 @@
-"""Attention of a whole batch at once: differentiable, or fused by PyTorch."""
+"""Attention of a whole batch at once: differentiable, or PyTorch's fused attention."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ def attend_whole(
     gate: Tensor | None,
     dropout: float,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention of the whole batch at once, differentiable also with respect to ``gate``; shapes as in ``attend``.
+    """Return the attention of the whole batch, differentiable also with respect to ``gate``; shapes as in ``attend``.
 
     Raises:
-        ModelError: if the probe has observers; they watch inference only.
+        ModelError: if the probe has observers; they see inference only.
     """
     if probe.observers:
-        raise ModelError(
-            "observers watch inference only: run the model under torch.no_grad() and in eval mode"
-        )
+        raise ModelError("observers see inference only: run the model under torch.no_grad() and in eval mode")
     scores = query @ key.transpose(-1, -2)
     scores = scores if scores.dtype == torch.float64 else scores.float()
     for extra in (mask, bias):
@@ -53,7 +51,7 @@ def attend_whole(
 def attend_sdpa(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None
 ) -> Tensor:
-    """PyTorch's own fused attention, for passes that nobody watches; ``query`` is scaled already."""
+    """Return PyTorch's fused attention, for passes without observers; ``query`` is scaled already."""
     if bias is not None:
         if mask is not None and mask.dtype == torch.bool:
             bias = bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
@@ -66,7 +64,7 @@ def attend_sdpa(
 
 
 def head_gate(head_mask: Tensor, layer: int, query: Tensor) -> Tensor:
-    """(heads,) factors of one layer.
+    """Return the factors (heads,) of one layer.
 
     Raises:
         ModelError: if the mask has no row for the layer, or too few heads.
@@ -79,6 +77,6 @@ def head_gate(head_mask: Tensor, layer: int, query: Tensor) -> Tensor:
 
 
 def distance(rows: slice, columns: slice, device: torch.device) -> Tensor:
-    """(queries, keys) distance in frames."""
+    """Return the distances (queries, keys) in frames."""
     queries = torch.arange(rows.start, rows.stop, device=device)
     return (queries[:, None] - torch.arange(columns.start, columns.stop, device=device)).abs()

@@ -1,1 +1,1 @@
-"""Model families and their differences."""
+"""Model families: a table with one row for each kind of speech encoder, and the functions that its rows name."""

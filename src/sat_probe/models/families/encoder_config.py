@@ -1,4 +1,4 @@
-"""Checkpoints that hold more than an encoder, and those whose attention no probe can show."""
+"""Encoder configurations inside of checkpoints, and the model types that cannot be probed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sat_probe.models.families.table import FAMILIES, family_of
 
 _BLOCKS = "it attends within blocks of frames, never from any frame to any other"
 _CHUNKS = "it packs audio into chunks that do not see each other and attends once per chunk"
-_CODEC = "its transformer makes codes of a codec, behind a causal window"
-# model types that sound like speech encoders, and why their attention is no map over the frames of an utterance
+_CODEC = "its transformer computes codes of a codec in a causal window"
+# model types with speech encoders whose attention is not a map over the frames of an utterance, and why
 REFUSED: dict[str, str] = {
     "clap": "it attends within windows of a spectrogram (Swin)",
     "clap_audio_model": "it attends within windows of a spectrogram (Swin)",
@@ -32,8 +32,8 @@ REFUSED: dict[str, str] = {
     "qwen3_asr_encoder": _CHUNKS,
     "qwen3_omni_moe": _CHUNKS,
     "qwen3_omni_moe_audio_encoder": _CHUNKS,
-    "dots3_note": "its feature extractor cuts audio into chunks that are encoded apart",
-    "nemotron3_5_transcribe": "it normalises features inside and encodes chunks apart; its asr_encoder alone can be",
+    "dots3_note": "its feature extractor cuts audio into chunks that are encoded separately",
+    "nemotron3_5_transcribe": "it normalises features inside and encodes chunks separately; probe its asr_encoder",
     "mimi": _CODEC,
     "xcodec2": _CODEC,
     "neucodec": _CODEC,
@@ -43,9 +43,9 @@ REFUSED: dict[str, str] = {
 
 
 def encoder_config(config: Any, name: str) -> tuple[Any, Family]:
-    """The configuration of the encoder that a checkpoint's configuration describes, and its family.
+    """Return the configuration of the encoder in a checkpoint's configuration, and its family.
 
-    Adapters behind the encoder, which attend at another frame rate, are switched off.
+    Adapters after the encoder, which attend at another frame rate, are switched off.
 
     Raises:
         ModelError: if there is no such encoder; the message says why, or lists the known types.

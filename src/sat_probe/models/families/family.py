@@ -1,4 +1,4 @@
-"""What is known about a family of speech encoders."""
+"""Facts about one family of speech encoders: a row of the table of families."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Family:
         model_type: ``config.model_type`` of its encoders.
         model: the class of transformers.
         attention: name of the class of its self-attention modules.
-        feature_extractor: config -> the one used when a checkpoint brings none.
-        grid: (config, feature extractor) -> where the encoder's frames sit in time.
-        lengths: (model, input lengths) -> encoder frames that hold speech.
+        feature_extractor: config -> the feature extractor of checkpoints without one.
+        grid: (config, feature extractor) -> times of the encoder's frames.
+        lengths: (model, input lengths) -> numbers of encoder frames with speech.
         padding_changes_frames: config -> True if padding changes valid frames, so that utterances must run one by one.
         stacking: config -> R, input frames stacked into one encoder frame (1 for most).
         layers: name of the configuration's number of layers.
         heads: name of the configuration's number of heads.
-        within: regular expression of what comes before the encoder's weights in a checkpoint of the whole model.
-        masking: when the model gets the mask of its inputs: if something is ``padded``, ``always``, ``never``, or as
-            scores of the ``keys``, where the caller of the encoder makes them.
-        arguments: names of forward's features and mask; None is ``main_input_name``.
-        extraction: options of the call of its feature extractor.
-        frame_axis: of the features' shape, batch included.
-        longest: (config, feature extractor) -> samples that the model takes at most.
+        within: regular expression for the prefix of the encoder's weights in a checkpoint of the whole model.
+        masking: when the model receives the mask of its inputs: if something is ``padded``, ``always``, ``never``, or
+            as scores of the ``keys``, if callers of the encoder compute them.
+        arguments: names of forward's arguments for features and mask; None is ``main_input_name``.
+        extraction: options for the call of its feature extractor.
+        frame_axis: axis of the frames in the features' shape, batch included.
+        longest: (config, feature extractor) -> largest number of samples that the model accepts.
         limits: what a user should know, in a few words.
-        pruning: where the heads of its attention modules are, for removing them; None if that is impossible.
+        pruning: places of the heads in its attention modules; None if they cannot be removed.
     """
 
     model_type: str
@@ -62,10 +62,10 @@ class Family:
 
 
 def group_norm_over_time(config: Any) -> bool:
-    """Group norm averages over the whole time axis, padding included."""
+    """Return whether a group norm averages over the whole time axis, padding included."""
     return config.feat_extract_norm == "group"
 
 
 def always(config: Any) -> bool:
-    """Convolutions or norms of the architecture mix padding into valid frames, or it takes no mask."""
+    """Return True: the architecture mixes padding into valid frames, or accepts no mask."""
     return True

@@ -1,4 +1,4 @@
-"""Where the frames of each family sit in time: at the centre of their receptive field."""
+"""Frame grids of the families: each frame is at the centre of its receptive field."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def whisper_grid(config: Any, feature_extractor: Any) -> FrameGrid:
 
 
 def causal_whisper_grid(config: Any, feature_extractor: Any) -> FrameGrid:
-    """As Whisper's, but both convolutions look back only (Voxtral Realtime)."""
+    """As Whisper's, but with two causal convolutions (Voxtral Realtime)."""
     return convolved(convolved(_centred(feature_extractor), 3, 1, 2), 3, 2, 1)
 
 
@@ -66,7 +66,7 @@ def subsampled_grid(config: Any, feature_extractor: Any) -> FrameGrid:
 
 
 def causally_subsampled_grid(config: Any, feature_extractor: Any) -> FrameGrid:
-    """Centred mel frames, halved by convolutions that look back only, by all of their kernel but the newest frame."""
+    """Centred mel frames, halved by causal convolutions."""
     grid = _centred(feature_extractor)
     kernel, stride = config.subsampling_conv_kernel_size, config.subsampling_conv_stride
     for _ in range(round(log2(config.subsampling_factor))):
@@ -103,25 +103,25 @@ def mockingjay_grid(config: Any, feature_extractor: Any) -> FrameGrid:
 
 
 def no_grid(config: Any, feature_extractor: Any) -> FrameGrid:
-    """AST attends over patches of a spectrogram, several for each moment and two for none.
+    """Raise: AST attends over patches of a spectrogram, several for each moment, and two for none.
 
     Raises:
         ModelError: always.
     """
     raise ModelError(
-        f"{config.model_type} attends over patches of time and frequency: its positions are no frames in time, "
+        f"{config.model_type} attends over patches of time and frequency: its positions are not frames in time, "
         "so time-based measures do not apply; maps, head masks and observers do"
     )
 
 
 def convolved(grid: FrameGrid, kernel: int, stride: int, left_padding: int) -> FrameGrid:
-    """The grid after a convolution over frames; a centre may lie before the audio where it looks back only."""
+    """Return the grid after a convolution over frames; a causal one may have centres before the audio."""
     shift = (kernel - 1) / 2 - left_padding
     return FrameGrid(grid.hop * stride, grid.first_centre + grid.hop * shift, grid.sampling_rate)
 
 
 def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
-    """Samples that one output of a stack of unpadded convolutions sees."""
+    """Return the number of samples that one output of a stack of unpadded convolutions sees."""
     field, step = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
         field += (kernel - 1) * step

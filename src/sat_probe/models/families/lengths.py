@@ -1,4 +1,4 @@
-"""How many encoder frames of each family hold speech, and how long an input may be.
+"""Numbers of encoder frames with speech in each family, and the longest inputs.
 
 Lengths of inputs are in samples, or in feature frames where the model takes features.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def library_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """What the model's own class says, without an adapter behind the encoder."""
+    """Return the lengths that the model's own class computes, without an adapter after the encoder."""
     if hasattr(model, "_get_subsampling_output_length"):
         return model._get_subsampling_output_length(lengths)
     if hasattr(model.config, "add_adapter"):
@@ -20,47 +20,47 @@ def library_lengths(model: Any, lengths: Tensor) -> Tensor:
 
 
 def squeezed_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """An odd last convolutional frame fills no squeezed one."""
+    """Return lengths after squeezing; an odd last frame is dropped."""
     return model._get_feat_extract_output_lengths(lengths) // model.config.squeeze_factor
 
 
 def halved_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """One symmetric convolution of stride 2."""
+    """Return lengths after one symmetric convolution of stride 2."""
     return (lengths - 1) // 2 + 1
 
 
 def each_length(model: Any, lengths: Tensor) -> Tensor:
-    """Of a model that counts one utterance at a time."""
+    """Return the lengths of a model that counts one utterance at a time."""
     return lengths.new_tensor([int(model._get_feat_extract_output_lengths(length)) for length in lengths])
 
 
 def same_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """Input frames are encoder frames."""
+    """Return the same lengths: input frames are encoder frames."""
     return lengths
 
 
 def stacked_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """A partly filled stack counts: the model fills it with zeros."""
+    """Return the number of stacks; the model fills the last one with zeros."""
     return -(-lengths // model.config.subsampling_factor)
 
 
 def floored_half_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """One convolution of stride 2 that looks back only, by one frame less than its kernel."""
+    """Return lengths after one causal convolution of stride 2."""
     return lengths // 2
 
 
 def own_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """What a Mockingjay says: partly filled stacks count where they exist."""
+    """Return the lengths that a Mockingjay computes: partly filled stacks count if they exist."""
     return model.get_output_lengths(lengths)
 
 
 def prenet_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """Of the convolutions in front of SpeechT5's encoder."""
+    """Return lengths after the convolutions before SpeechT5's encoder."""
     return model.prenet._get_feat_extract_output_lengths(lengths)
 
 
 def windowed_lengths(model: Any, lengths: Tensor) -> Tensor:
-    """Whole windows of samples, halved twice (Moonshine Streaming)."""
+    """Return the number of whole windows of samples, halved twice (Moonshine Streaming)."""
     window = round(model.config.sample_rate * model.config.frame_ms / 1000)
     return halved_lengths(model, halved_lengths(model, lengths // window))
 

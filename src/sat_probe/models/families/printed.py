@@ -1,4 +1,4 @@
-"""The table of families as rows to print."""
+"""Printable rows of the table of families."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sat_probe.models.families.table import FAMILIES
 
 
 def family_rows() -> list[dict[str, Any]]:
-    """One row per family, as its default configuration has it.
+    """Return one row per family, for its default configuration.
 
-    ``frame_hop_ms`` and ``first_centre_ms`` are None where positions are no frames in time, or where the feature
-    extractor needs a package that is not installed.
+    ``frame_hop_ms`` and ``first_centre_ms`` are None if positions are not frames in time, or if the feature extractor
+    needs a package that is not installed.
     """
     return [_row(family) for family in FAMILIES.values()]
 
@@ -46,7 +46,7 @@ def _row(family: Family) -> dict[str, Any]:
 
 
 def _batches(family: Family) -> str:
-    """Whether a padded batch shows each utterance as if it were alone; if not, utterances run one by one."""
+    """Return whether padding keeps valid frames exact; if not, utterances run one by one."""
     if family.padding_changes_frames is always:
         return "no"
     return "with layer norm" if family.padding_changes_frames is group_norm_over_time else "yes"

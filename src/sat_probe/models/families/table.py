@@ -1,4 +1,4 @@
-"""The table of families: one row for each kind of speech encoder that can be probed."""
+"""Table of families: one row for each kind of speech encoder that can be probed."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model_type: str) -> Family:
-    """The family of a model type.
+    """Return the family of a model type.
 
     Raises:
         ModelError: if it is unknown; the message lists the known ones.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.configuration_mockingjay import MockingjayConfig
 from sat_probe.models.mockingjay.feature_extraction_mockingjay import MockingjayFeatureExtractor
 from sat_probe.models.mockingjay.feature_recipes import FeatureRecipe, feature_recipe, recipe_changes
@@ -56,7 +57,7 @@ def checkpoint_features(
     """Decides by the settings of the file, or by the kinds given.
 
     Raises:
-        ValueError: the features have not the size that the weights ask for.
+        ModelError: the features have not the size that the weights ask for.
     """
     kind = feature_kind or _input_kind(original)
     changes = _audio_changes(original.audio, kind, "input") if kind and not feature_kind else {}
@@ -128,5 +129,5 @@ def _fitted(kind: str | None, size: int, changes: dict[str, Any]) -> FeatureReci
     if recipe.feature_size == size:
         return recipe
     if changes:
-        raise ValueError(f"the settings make {recipe.feature_size} values per frame, the weights need {size}")
+        raise ModelError(f"the settings make {recipe.feature_size} values per frame, the weights need {size}")
     return feature_recipe(kind, recipe_changes(kind, size))

@@ -125,13 +125,13 @@ def _configuration(
     """Sizes from the weights, the rest from the settings."""
     settings = original.transformer
     if "num_attention_heads" not in settings:
-        raise ValueError("the settings do not say how many heads a layer has")
+        raise ModelError("the settings do not say how many heads a layer has")
     rate = int(settings.get("downsample_rate", 1))
     hidden_size, stacked_size = _shape(original.encoder, "input_representations.spec_transform.weight")
     intermediate_size, _ = _shape(original.encoder, "encoder.layer.0.intermediate.dense.weight")
     stacked_target, _ = _shape(original.head, "output.weight")
     if rate < 1 or stacked_size % rate or stacked_target % rate:
-        raise ValueError(
+        raise ModelError(
             f"the settings say that {rate} frames are stacked, but the weights read {stacked_size} values and "
             f"predict {stacked_target}"
         )
@@ -142,17 +142,17 @@ def _configuration(
         int(found[1]) for name in original.encoder if (found := re.match(r"encoder\.layer\.(\d+)\.", name))
     }
     if layers != set(range(len(layers))):
-        raise ValueError(f"layers are missing: found {sorted(layers)}")
+        raise ModelError(f"layers are missing: found {sorted(layers)}")
     promised = settings.get("num_hidden_layers", len(layers))
     if promised != len(layers):
-        raise ValueError(f"the settings promise {promised} layers, the weights hold {len(layers)}")
+        raise ModelError(f"the settings promise {promised} layers, the weights hold {len(layers)}")
     final_norms = {name for name in original.encoder if re.match(r"encoder\.LayerNorm\.\d+\.weight", name)}
     hidden_act = str(settings.get("hidden_act", "gelu"))
     if hidden_act not in ACT2FN:
-        raise ValueError(f"unknown activation {hidden_act!r}")
+        raise ModelError(f"unknown activation {hidden_act!r}")
     chunk_length = original.task.get("sequence_length") if chunked else None
     if chunked and not isinstance(chunk_length, int):
-        raise ValueError("chunked inference was asked for, but the file does not say its sequence length")
+        raise ModelError("chunked inference was asked for, but the file does not say its sequence length")
     config = MockingjayConfig(
         feature_size=stacked_size // rate,
         target_size=stacked_target // rate,
@@ -181,9 +181,9 @@ def _configuration(
 
 def _shape(state: dict[str, torch.Tensor], name: str) -> tuple[int, int]:
     if name not in state:
-        raise ValueError(f"the parameter {name} is missing")
+        raise ModelError(f"the parameter {name} is missing")
     if state[name].ndim != 2:
-        raise ValueError(f"{name} has shape {tuple(state[name].shape)}, not two dimensions")
+        raise ModelError(f"{name} has shape {tuple(state[name].shape)}, not two dimensions")
     rows, columns = state[name].shape
     return rows, columns
 

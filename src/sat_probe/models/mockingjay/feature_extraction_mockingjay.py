@@ -13,6 +13,7 @@ from transformers.utils import PaddingStrategy, TensorType
 
 from .configuration_mockingjay import MockingjayConfig
 from .feature_recipes import feature_recipe, recipe_changes
+from .mockingjay_errors import AudioError, ModelError
 from .spectral_features import spectral_features
 
 
@@ -64,13 +65,13 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         """The extractor of a model: its feature kinds and sizes, its R.
 
         Raises:
-            ValueError: no recipe makes the model's features.
+            ModelError: no recipe makes the model's features.
         """
         if config.feature_kind is None:
-            raise ValueError("this model reads features that no recipe makes (feature_kind is None)")
+            raise ModelError("this model reads features that no recipe makes (feature_kind is None)")
         target_kind = config.target_kind
         if target_kind is None and config.target_size != config.feature_size:
-            raise ValueError("target_kind must be set: the targets have another size than the features")
+            raise ModelError("target_kind must be set: the targets have another size than the features")
         return cls(
             feature_kind=config.feature_kind,
             recipe=recipe_changes(config.feature_kind, config.feature_size),
@@ -85,7 +86,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         """The features of one utterance (samples,), respectively its reconstruction targets: (frames, size) float32.
 
         Raises:
-            ValueError: the waveform is not one channel, too short, or not finite.
+            AudioError: the waveform is not one channel, too short, or not finite.
         """
         if target and self.target_kind is not None:
             kind, recipe = self.target_kind, feature_recipe(self.target_kind, self.target_recipe)
@@ -93,15 +94,15 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
             kind, recipe = self.feature_kind, feature_recipe(self.feature_kind, self.recipe)
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
-            raise ValueError(f"expected one channel of shape (samples,), got shape {waveform.shape}")
+            raise AudioError(f"expected one channel of shape (samples,), got shape {waveform.shape}")
         samples = len(waveform)
         if samples < recipe.least_samples or recipe.frame_count(samples) < self.downsample_rate:
-            raise ValueError(
+            raise AudioError(
                 f"{samples} samples ({1000 * samples / self.sampling_rate:.1f} ms) are too short for {kind} features "
                 f"stacked by {self.downsample_rate}"
             )
         if not np.isfinite(waveform).all():
-            raise ValueError("the waveform holds NaN or infinite samples")
+            raise AudioError("the waveform holds NaN or infinite samples")
         frames = recipe.frame_count(samples) // self.downsample_rate * self.downsample_rate
         # The statistics cover every frame, as in the originals; the rows that fill no stack are dropped afterwards.
         return spectral_features(waveform, recipe, self.sampling_rate, self.do_normalize)[:frames]
@@ -126,10 +127,10 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         return_labels: add `labels`, the reconstruction targets (batch, frames, target_size).
 
         Raises:
-            ValueError: wrong rate, no waveform, or a waveform that `extract` refuses.
+            AudioError: wrong rate, no waveform, or a waveform that `extract` refuses.
         """
         if sampling_rate is not None and sampling_rate != self.sampling_rate:
-            raise ValueError(
+            raise AudioError(
                 f"expected audio at {self.sampling_rate} Hz, got {sampling_rate} Hz; resample it first"
             )
         waveforms = _as_list(raw_speech)
@@ -156,7 +157,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
 def _as_list(raw_speech: np.ndarray | Sequence[float] | Sequence[np.ndarray]) -> list[np.ndarray]:
     """One waveform or several -> a list of waveforms; float32 stays, an hour of it is large enough."""
     if len(raw_speech) == 0:
-        raise ValueError("no audio: an empty waveform or an empty list")
+        raise AudioError("no audio: an empty waveform or an empty list")
     single = np.ndim(raw_speech[0]) == 0
     waveforms = [np.asarray(one) for one in ([raw_speech] if single else raw_speech)]
     return [one if one.dtype == np.float32 else one.astype(np.float64) for one in waveforms]

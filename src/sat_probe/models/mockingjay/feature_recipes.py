@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .mockingjay_errors import ModelError
+
 
 @dataclass(frozen=True)
 class FeatureRecipe:
@@ -96,14 +98,14 @@ def feature_recipe(kind: str, changes: Mapping[str, Any] | None = None) -> Featu
     """The recipe called `kind`, with single numbers changed.
 
     Raises:
-        ValueError: the kind or the name of a number is unknown.
+        ModelError: the kind or the name of a number is unknown.
     """
     if kind not in FEATURE_RECIPES:
-        raise ValueError(f"unknown feature kind {kind!r}; known kinds: {', '.join(FEATURE_RECIPES)}")
+        raise ModelError(f"unknown feature kind {kind!r}; known kinds: {', '.join(FEATURE_RECIPES)}")
     try:
         return replace(FEATURE_RECIPES[kind], **(changes or {}))
     except TypeError as error:
-        raise ValueError(f"feature kind {kind!r} has no such parameter: {error}") from error
+        raise ModelError(f"feature kind {kind!r} has no such parameter: {error}") from error
 
 
 def recipe_changes(kind: str, feature_size: int) -> dict[str, int]:
@@ -112,7 +114,7 @@ def recipe_changes(kind: str, feature_size: int) -> dict[str, int]:
     With or without its deltas, and with another number of mel bands; a linear recipe has one size only.
 
     Raises:
-        ValueError: no change gives that size.
+        ModelError: no change gives that size.
     """
     recipe = feature_recipe(kind)
     if recipe.feature_size == feature_size:
@@ -120,5 +122,5 @@ def recipe_changes(kind: str, feature_size: int) -> dict[str, int]:
     if recipe.static_size == feature_size:
         return {"delta_order": 0}
     if recipe.mel_bins is None:
-        raise ValueError(f"{kind} has {recipe.feature_size} values per frame, never {feature_size}")
+        raise ModelError(f"{kind} has {recipe.feature_size} values per frame, never {feature_size}")
     return {"mel_bins": feature_size, "delta_order": 0}

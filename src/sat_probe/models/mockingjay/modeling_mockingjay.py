@@ -22,6 +22,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .chunk_joining import join_chunks, join_utterances
 from .configuration_mockingjay import MockingjayConfig
 from .frame_stacking import sinusoid_positions, stack_frames, stack_mask
+from .mockingjay_errors import ModelError
 
 ROWS_AT_ONCE = 8192  # of a feed-forward layer in inference
 
@@ -231,16 +232,16 @@ class MockingjayModel(MockingjayPreTrainedModel):
         Returns `last_hidden_state` (batch, frames // R, hidden_size); with `output_hidden_states=True` also the
         embedding and every layer's output; with `output_attentions=True` (eager attention) one map per layer.
 
-        Raises ValueError when the features have another size than the model reads, or no row can be stacked.
+        Raises ModelError if the features have another size than the model reads, or no row can be stacked.
         """
         rate = self.config.downsample_rate
         if input_features.ndim != 3 or input_features.shape[-1] != self.config.feature_size:
-            raise ValueError(
+            raise ModelError(
                 f"expected input_features of shape (batch, frames, {self.config.feature_size}), "
-                f"got {tuple(input_features.shape)}"
+                f"got {tuple(input_features.shape)}; the feature extractor makes them of waveforms (or use encode)"
             )
         if input_features.shape[1] < rate:
-            raise ValueError(
+            raise ModelError(
                 f"{input_features.shape[1]} frames are fewer than one row of {rate} stacked frames"
             )
         stacked = stack_frames(input_features, rate)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .feature_recipes import FeatureRecipe
+from .mockingjay_errors import ModelError
 from .spectral_features import centred_spectrum, mel_filters, spectral_features
 
 MOMENTUM = 0.99
@@ -40,12 +41,12 @@ def sounds_like(
         (samples,) float32 in [-1, 1], no longer than the original.
 
     Raises:
-        ValueError: the recipe's frames are not centred (Kaldi's), or the features are not the recipe's.
+        ModelError: the recipe's frames are not centred (Kaldi's), or the features are not the recipe's.
     """
     if not recipe.centered:
-        raise ValueError("frames that are not centred cannot be turned back into sound")
+        raise ModelError("frames that are not centred cannot be turned back into sound")
     if features.ndim != 2 or features.shape[1] != recipe.feature_size:
-        raise ValueError(f"expected features (frames, {recipe.feature_size}), got {features.shape}")
+        raise ModelError(f"expected features (frames, {recipe.feature_size}), got {features.shape}")
     logarithms = torch.from_numpy(features[:, : recipe.static_size]).double()
     if normalized:
         static = replace(recipe, delta_order=0)

@@ -1,4 +1,4 @@
-"""SEW-D, whose disentangled attention bypasses transformers' interface."""
+"""SEW-D: disentangled attention with a probe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ProbedDisentangledSelfAttention(DisentangledSelfAttention):
         rel_embeddings: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """As in transformers; the positional scores are a bias."""
+        """Attend as in transformers; the positional scores are a bias."""
         attachment = attachment_of(self)
         if attachment is None:
             return super().forward(

@@ -1,4 +1,4 @@
-"""The speech encoder of SpeechT5, whose attention bypasses transformers' interface."""
+"""Speech encoder of SpeechT5: relative positions in the keys, with a probe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sat_probe.models.probed import ProbedModel
 
 
 class ProbedSpeechT5Attention(SpeechT5Attention):
-    """Self-attention with relative positions in the keys (Shaw et al. 2018), open to a probe."""
+    """Self-attention with relative positions in the keys (Shaw et al. 2018), with a probe."""
 
     def forward(
         self,
@@ -25,7 +25,7 @@ class ProbedSpeechT5Attention(SpeechT5Attention):
         output_attentions: bool = False,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """As in transformers; ``position_bias`` is (queries, keys, head size), the embedding of each distance."""
+        """Attend as in transformers; ``position_bias`` is (queries, keys, head size), by distance."""
         attachment = attachment_of(self)
         if attachment is None:
             return super().forward(

@@ -1,4 +1,4 @@
-"""WavLM, whose attention bypasses transformers' interface and returns maps averaged over its heads."""
+"""WavLM with true maps per head; transformers returns maps averaged over heads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sat_probe.models.probed import ProbedModel
 
 
 class ProbedWavLMAttention(WavLMAttention):
-    """WavLM's attention with a gated relative position bias (Chen et al. 2022, eq. 2-5), open to a probe."""
+    """WavLM's attention with a gated relative position bias (Chen et al. 2022, eq. 2-5), with a probe."""
 
-    kept_heads: list[int] | None = None  # if some were removed for good
+    kept_heads: list[int] | None = None  # if some were removed
 
     def torch_multi_head_self_attention(
         self, hidden_states: Tensor, attention_mask: Tensor | None, gated_position_bias: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """As in transformers, but with one map per head; ``gated_position_bias`` is (batch * heads, frames, frames)."""
+        """Attend with one map per head; ``gated_position_bias`` is (batch * heads, frames, frames)."""
         attachment = attachment_of(self)
         if attachment is None and self.kept_heads is None:
             return super().torch_multi_head_self_attention(hidden_states, attention_mask, gated_position_bias)
