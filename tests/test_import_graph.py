@@ -30,6 +30,10 @@ LOCAL_IMPORTS = {  # (importing package or module, imported package or module): 
     ("sat_probe.demo", "sat_probe"): "the first page is there before torch and matplotlib are",
     ("sat_probe.demo", "matplotlib"): "the first page is there before matplotlib is",
     ("sat_probe.demo", "torch"): "the first page is there before torch is",
+    (
+        "sat_probe.measures.intervals",
+        "scipy",
+    ): "only the study of the paper needs scipy.stats, which takes a second",
     ("sat_probe.models.mockingjay.spectral_inversion", "scipy"): "only sounds made from features need it",
     (
         "sat_probe.models.publishing",

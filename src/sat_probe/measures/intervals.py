@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import quantile_test
 
 from sat_probe.errors import AlignmentError, ReportError
 from sat_probe.measures.bootstrap import percentile_interval, utterance_draws
@@ -102,6 +101,8 @@ def median_interval(values: NDArray[Any], level: float = 0.95) -> Number:
         values: (n,) independent measurements.
         level: probability that the interval covers, at least.
     """
+    from scipy.stats import quantile_test
+
     if not len(values):
         return float("nan"), float("nan"), float("nan")
     ends = quantile_test(np.asarray(values, dtype=np.float64), p=0.5).confidence_interval(level)

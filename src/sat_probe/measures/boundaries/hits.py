@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sat_probe.errors import AlignmentError
 from sat_probe.measures.boundaries.counting import Counting
@@ -16,7 +17,7 @@ LONGEST = 1e8  # seconds, about three years: a longer time has the wrong unit
 
 
 def count_boundaries(
-    references: Sequence[Any], predictions: Sequence[Any], tolerance: float, counting: Counting
+    references: Sequence[ArrayLike], predictions: Sequence[ArrayLike], tolerance: float, counting: Counting
 ) -> np.ndarray:
     """Components per utterance, (utterances, 4) int64 in the order of :data:`COMPONENTS`; all utterances at once."""
     reference_ticks, reference_lengths, reference_owners = _ticks(references, "references")
@@ -94,8 +95,8 @@ def _match(first: np.ndarray, last: np.ndarray) -> np.ndarray:
 
 
 def by_utterance(
-    references: Sequence[Any], predictions: Sequence[Any]
-) -> tuple[Sequence[Any], Sequence[Any]]:
+    references: Sequence[ArrayLike], predictions: Sequence[ArrayLike]
+) -> tuple[Sequence[ArrayLike], Sequence[ArrayLike]]:
     """One sequence of times per utterance; flat sequences of numbers are one utterance."""
     flat = [len(times) > 0 and np.ndim(times[0]) == 0 for times in (references, predictions)]
     if not any(flat):
@@ -103,7 +104,7 @@ def by_utterance(
     if all(
         is_flat or len(times) == 0 for is_flat, times in zip(flat, (references, predictions), strict=True)
     ):
-        return [references], [predictions]
+        return [cast(ArrayLike, references)], [cast(ArrayLike, predictions)]
     raise AlignmentError(
         "one side is a flat list of times and the other a list of utterances: give one list per utterance on both"
     )
@@ -115,7 +116,7 @@ def _last(ticks: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.where(lengths > 0, ticks[ends] if len(ticks) else 0, 0)
 
 
-def _ticks(utterances: Sequence[Any], role: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ticks(utterances: Sequence[ArrayLike], role: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All times (times,) in nanoseconds, one utterance after the other; lengths (utterances,); owners (times,)."""
     arrays = [np.asarray(times) for times in utterances]
     if {times.dtype for times in arrays} - {np.dtype(np.float64)} or {times.ndim for times in arrays} - {1}:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sat_probe.errors import AlignmentError, ConfigurationError
 from sat_probe.measures.boundaries.counting import Counting
@@ -16,7 +17,11 @@ RATES = ("precision", "recall", "f1", "over_segmentation", "r_value")
 
 
 def boundary_scores(
-    references: Sequence[Any], predictions: Sequence[Any], tolerance: float = 0.02, *, counting: Counting
+    references: Sequence[ArrayLike],
+    predictions: Sequence[ArrayLike],
+    tolerance: float = 0.02,
+    *,
+    counting: Counting,
 ) -> BoundaryScores:
     """Return scores of predicted boundaries against reference boundaries, micro-averaged over utterances.
 
@@ -45,24 +50,29 @@ def boundary_scores(
     return BoundaryScoreAccumulator(tolerance, counting=counting).update(references, predictions).compute()
 
 
-def r_value(references: Any, predictions: Any, hits: Any) -> Any:
-    """R-value of Räsänen et al. 2009 (PAPER section 5): 1 is perfect, counts may be arrays; NaN without references.
+def r_value(references: ArrayLike, predictions: ArrayLike, hits: ArrayLike) -> NDArray[np.float64]:
+    """R-value of Räsänen et al. 2009: 1 is perfect, counts may be arrays; NaN without references.
 
     HR = hits / references, OS = predictions / references - 1, r1 = sqrt((1 - HR)^2 + OS^2),
     r2 = (HR - 1 - OS) / sqrt(2), R = 1 - (|r1| + |r2|) / 2.
     """
     hit_rate = _ratio(hits, references)
     excess = _ratio(predictions, references) - 1
-    return 1 - (np.hypot(1 - hit_rate, excess) + np.abs(hit_rate - 1 - excess) / np.sqrt(2)) / 2
+    distances = np.hypot(1 - hit_rate, excess) + np.abs(hit_rate - 1 - excess) / np.sqrt(2)
+    value: NDArray[np.float64] = 1 - distances / 2
+    return value
 
 
-def boundary_rates(references: Any, predictions: Any, hits: Any, prediction_hits: Any) -> dict[str, Any]:
+def boundary_rates(
+    references: ArrayLike, predictions: ArrayLike, hits: ArrayLike, prediction_hits: ArrayLike
+) -> dict[str, NDArray[np.float64]]:
     """The rates of :data:`RATES` from their components (numbers, or arrays of one shape); 0 / 0 is NaN."""
     precision = _ratio(prediction_hits, predictions)
     recall = _ratio(hits, references)
     # the harmonic mean, in the form that is 0 and not 0 / 0 when only one side is empty
-    both_sides = np.asarray(references) * prediction_hits + np.asarray(predictions) * hits
-    f1 = np.where(both_sides > 0, _ratio(2.0 * np.asarray(hits) * prediction_hits, both_sides), 0.0)
+    found, finders = np.asarray(hits), np.asarray(prediction_hits)
+    both_sides = np.asarray(references) * finders + np.asarray(predictions) * found
+    f1 = np.where(both_sides > 0, _ratio(2.0 * found * finders, both_sides), 0.0)
     return {
         "precision": precision,
         "recall": recall,
@@ -142,8 +152,8 @@ class BoundaryScoreAccumulator:
 
     def update(
         self,
-        references: Sequence[Any],
-        predictions: Sequence[Any],
+        references: Sequence[ArrayLike],
+        predictions: Sequence[ArrayLike],
         utterance_ids: Sequence[str | int] | None = None,
     ) -> BoundaryScoreAccumulator:
         """Count a batch of utterances and return itself; arguments and errors as in :func:`boundary_scores`."""
@@ -215,7 +225,9 @@ def _columns(counts: np.ndarray) -> dict[str, np.ndarray]:
     return {**dict(zip(COMPONENTS, counts.T, strict=True)), **boundary_rates(*counts.T)}
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     """Quotient, NaN where the denominator is zero."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
+    missing = np.full(denominator.shape, np.nan)
+    ratio: NDArray[np.float64] = np.divide(numerator, denominator, out=missing, where=denominator > 0)
+    return ratio

@@ -5,7 +5,8 @@ Attention is summed block by block and no attention map is kept; the formulas ar
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,21 @@ from sat_probe.measures.block import Block
 from sat_probe.measures.head_metrics import present_heads
 from sat_probe.measures.relations.labels import LabelledUtterance, prepare_labels
 from sat_probe.measures.relations.result import RelationMaps, fold_sums
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Sums of some heads of one layer and utterance until all its queries were seen.
+
+    Attributes:
+        flow: (heads, phones, T) attention of the queries of each phone.
+        own: (heads, phones) the part of it within the query's own segment, if that is left out.
+        queries: how many were seen.
+    """
+
+    flow: torch.Tensor
+    own: torch.Tensor
+    queries: int = 0
 
 
 class RelationMapAccumulator:
@@ -65,7 +81,7 @@ class RelationMapAccumulator:
         self.utterances = 0
         self.unlabelled = 0
         self._batch: list[LabelledUtterance | None] = []
-        self._pending: dict[Hashable, list[Any]] = {}
+        self._pending: dict[tuple[int, int, int], _Pending] = {}
         self._flows: list[tuple[int, int, slice, torch.Tensor]] = []
 
     def begin(self, utterance_ids: Sequence[str], labels: Sequence[np.ndarray | None]) -> None:
@@ -101,20 +117,20 @@ class RelationMapAccumulator:
         key = (block.utterance, block.layer, block.heads.start)
         if key not in self._pending:
             flow = weights.new_zeros((heads, len(self.phones), length))
-            self._pending[key] = [0, flow, weights.new_zeros((heads, len(self.phones)))]
+            self._pending[key] = _Pending(flow, weights.new_zeros((heads, len(self.phones))))
         pending = self._pending[key]
-        pending[0] += count
+        pending.queries += count
         if len(segments):
             flow = rows @ weights
             phones = utterance.query_phones[segments]
-            pending[1].index_add_(1, phones, flow)
+            pending.flow.index_add_(1, phones, flow)
             if self.leave_out_own_segment:
-                pending[2].index_add_(1, phones, (flow * utterance.queries[segments]).sum(-1))
-        if pending[0] == length:
+                pending.own.index_add_(1, phones, (flow * utterance.queries[segments]).sum(-1))
+        if pending.queries == length:
             # all queries of these heads were seen: fold keys into phones and drop the (phones, T) sums
             del self._pending[key]
-            folded = pending[1] @ utterance.keys
-            folded.diagonal(dim1=-2, dim2=-1).sub_(pending[2])
+            folded = pending.flow @ utterance.keys
+            folded.diagonal(dim1=-2, dim2=-1).sub_(pending.own)
             self._flows.append((block.utterance, block.layer, block.heads, folded))
 
     def end(self) -> None:
