@@ -16,31 +16,10 @@ from sat_probe import analyze_model
 from sat_probe.cli import run
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.phones.corpora.corpus import load_corpus
-from sat_probe.studies.corpus_pass import batches, reader
+from sat_probe.studies.corpus_pass import batches
 from sat_probe.studies.corpus_pass.batches import Batching
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
-
-# a decoder like the real one, but for files whose name says how it ends
-DEADLY = """
-import os, signal, sys
-from sat_probe.studies.corpus_pass import decoder_process as audio_decoder
-read = audio_decoder.read_audio
-def deadly(source, rate, name):
-    if "segfault" in name: os.kill(os.getpid(), signal.SIGSEGV)
-    if "exit" in name: os._exit(7)
-    return read(source, rate, name)
-audio_decoder.read_audio = deadly
-audio_decoder.serve()
-"""
-
-
-@pytest.fixture
-def deadly(monkeypatch):
-    decoder = AudioDecoder()
-    decoder.command = (sys.executable, "-c", DEADLY)
-    monkeypatch.setattr(reader, "_DECODER", decoder)
-    return decoder
 
 
 @pytest.fixture
@@ -90,7 +69,7 @@ def test_long_recordings_are_not_all_held_at_once(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("end, fate", [("segfault", "SIGSEGV"), ("exit", "exit status 7")])
-def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly, end, fate):
+def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly_decoder, end, fate):
     model = tiny_model("mockingjay")
     good = analyze_model(model, folder, progress=False, replicates=2)
     (folder / f"2-{end}.wav").write_bytes((folder / "2.wav").read_bytes())
@@ -102,7 +81,7 @@ def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly, end,
         analyze_model(model, folder, strict=True, progress=False, replicates=2)
 
 
-def test_the_command_says_it_in_one_line(folder, tmp_path, deadly, capsys):
+def test_the_command_says_it_in_one_line(folder, tmp_path, deadly_decoder, capsys):
     tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
     (folder / "segfault.wav").write_bytes(b"")
     arguments = ["analyze", str(tmp_path / "tiny"), "--dataset", str(folder), "--json"]
@@ -136,7 +115,7 @@ def test_without_another_process_audio_is_decoded_in_this_one(folder):
         decoder.read(b"nothing", 16_000, "nothing")
 
 
-def test_a_corpus_of_which_nothing_is_left(tmp_path, deadly):
+def test_a_corpus_of_which_nothing_is_left(tmp_path, deadly_decoder):
     (tmp_path / "segfault.wav").write_bytes(b"")
     with pytest.raises(
         CorpusError, match=r"its only utterance .* segfault: the process that decodes audio died"

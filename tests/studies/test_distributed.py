@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import subprocess
 import sys
 
@@ -59,3 +61,46 @@ def test_two_processes_give_the_report_of_one(analyze, of_one, options, tmp_path
     assert saved.tables.keys() == tables.keys() > {"relation_maps", "concentration"}
     for name, table in tables.items():
         pd.testing.assert_frame_equal(saved.tables[name], table, check_exact=False, rtol=1e-9, atol=1e-12)
+
+
+STUDIES = """
+import pickle, sys
+from sat_probe import head_importance, segment_model
+from sat_probe.studies.corpus_pass.processes import this_process
+from sat_probe.studies.importance.options import Options
+from sat_probe.studies.segmentation.sources import Settings
+model, audio, output = sys.argv[1:]
+few = Settings(alphas=(0.3,), betas=(1.0, 1.75))
+found = segment_model(model, audio, counting="strict", settings=few, progress=False, output=output + "/segment")
+options = Options(
+    tasks=["phones_linear", "reconstruction"], rankings=["gradient", "leave_one_out", "globalness"],
+    spans=[1, 3], steps=2, missing_phones="ignore",
+)
+report = head_importance(model, audio, options, progress=False)
+with open(f"{output}/{this_process().index}.pickle", "wb") as file:
+    pickle.dump([found.table, found.curve, found.counts, *report.tables.values(), found.provenance["utterances"]], file)
+"""
+
+
+def test_two_processes_segment_and_ablate_as_one(analyze, tmp_path):
+    arguments = ["-c", STUDIES, analyze[3], analyze[5]]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    results = {}
+    for name, start in (("one", []), ("two", [*launch, sys.executable])):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, *start, *arguments, str(tmp_path / name)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        results[name] = [
+            pickle.loads(path.read_bytes()) for path in sorted((tmp_path / name).glob("*.pickle"))
+        ]
+        assert not list((tmp_path / name).glob(".*"))
+        assert "segmentation" in HeadReport.load(tmp_path / name / "segment").tables
+    (expected,) = results["one"]
+    assert len(results["two"]) == 2
+    for found in results["two"]:
+        assert found.pop() == expected[-1]
+        for table, other in zip(found, expected[:-1], strict=True):
+            pd.testing.assert_frame_equal(table, other, check_exact=False, rtol=1e-6, atol=1e-9)

@@ -22,7 +22,9 @@ SECONDS = (0.31, 0.52, 0.25, 0.63, 0.38)
 def _no_pictures(monkeypatch):
     """Figures and the page have tests of their own, and take long."""
     save = HeadReport.save
-    monkeypatch.setattr(HeadReport, "save", lambda report, folder: save(report, folder, pictures=False))
+    monkeypatch.setattr(
+        HeadReport, "save", lambda report, folder, **options: save(report, folder, pictures=False, **options)
+    )
 
 
 @pytest.fixture
@@ -158,17 +160,17 @@ def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
     monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
 
-    def killed(*arguments):
+    def killed(*arguments, **options):
         raise Killed
 
     model = tiny_model("mockingjay")
     monkeypatch.setattr(HeadReport, "save", killed)
     with pytest.raises(Killed):
         analyze(model, folder, output=tmp_path / "out")
-    with pytest.raises(ReportError, match="belongs to another run, with another seed; delete it"):
+    with pytest.raises(ReportError, match="belongs to another run, which differs in seed; delete it"):
         analyze(model, folder, output=tmp_path / "out", resume=True, seed=1)
     next(model.parameters()).data.add_(0.001)  # as if its folder had been written anew
-    with pytest.raises(ReportError, match="belongs to another run, with another weights;"):
+    with pytest.raises(ReportError, match="belongs to another run, which differs in weights;"):
         analyze(model, folder, output=tmp_path / "out", resume=True)
 
 

@@ -16,6 +16,8 @@ from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
+from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.processes import Process
 from sat_probe.studies.importance import ablation_lab as ablation_points
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
 from sat_probe.studies.importance.advice import advice, confidence
@@ -26,7 +28,7 @@ from sat_probe.studies.importance.rankings import (
     random_order,
     utterance_losses,
 )
-from sat_probe.studies.importance.study import head_importance, points_path
+from sat_probe.studies.importance.study import head_importance
 from sat_probe.studies.importance.suggestion import Suggestion, suggest
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import write_features
@@ -108,15 +110,15 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(model, speech, report, tmp_p
     monkeypatch.setattr(AblationLab, "measure", counted)
     with pytest.raises(KeyboardInterrupt):
         head_importance(model, speech, QUICK, output=folder, progress=False)
-    kept = points_path(tmp_path, folder)
-    assert len(kept.read_text().splitlines()) == 1 + 2
-    with kept.open("a") as file:
-        file.write('{"key": "half a li')
-    with pytest.raises(ReportError, match="belongs to another run, with another seed;"):
+    kept = tmp_path / ".out.importance.checkpoint.npz"
+    points = FinishedPoints(Process())
+    points.load_state_dict({"results": np.load(kept)["points/results"]})
+    assert len(points.results) == 2
+    with pytest.raises(ReportError, match="belongs to another run, which differs in seed;"):
         head_importance(model, speech, replace(QUICK, seed=5), output=folder, resume=True, progress=False)
     retrained = deepcopy(model)  # of the same name: a folder that was written anew
     next(retrained.parameters()).data.add_(0.001)
-    with pytest.raises(ReportError, match="belongs to another run, with another model;"):
+    with pytest.raises(ReportError, match="belongs to another run, which differs in weights;"):
         head_importance(retrained, speech, QUICK, output=folder, resume=True, progress=False)
     again = head_importance(model, speech, QUICK, output=folder, resume=True, progress=False)
     assert (
@@ -168,28 +170,6 @@ def test_points_compare_in_pairs(report):
     for task, (low, high) in found.intervals.items():
         assert low <= found.losses[task] <= high
     assert found.losses == suggest(table, 0.9, mode="frozen").losses
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        ('{"identity": {"options": {}}}\n', "another version of sat-probe, whose points lack the sums"),
-        ('{"rows": 3}\n', "is no file of finished points; delete it"),
-        ("nonsense\n", "is damaged; delete it, and the run begins anew"),
-        ('{"format": 2, "identity": {"model": "b", "options": {"seed": 0}}}\n', "with another model;"),
-        ('{"format": 2, "identity": {"model": "a", "options": {"seed": 3}}}\n', "with another seed;"),
-        (
-            '{"format": 2, "identity": {"model": "a", "limited_span": [3, "mask"], "options": {"seed": 0}}}\n',
-            "with another limited_span;",
-        ),
-    ],
-)
-def test_points_of_something_else_are_refused(tmp_path, content, message):
-    path = tmp_path / "points.jsonl"
-    path.write_text(content)
-    with pytest.raises(ReportError, match=message):
-        FinishedPoints(path, {"model": "a", "options": {"seed": 0}}, resume=True)
-    assert path.read_text() == content
 
 
 def test_nothing_to_measure_is_said(model, speech):
@@ -375,16 +355,24 @@ def test_suggest_takes_the_most_within_the_tolerance():
         suggest(table, {"speakers": 0.1})
 
 
-def test_an_unfinished_line_is_dropped(tmp_path):
-    path = tmp_path / "points.jsonl"
-    run = {"options": {"seed": 0}}
-    points = FinishedPoints(path, run, resume=False)
-    points.add("a", 1.5)
-    path.write_text(path.read_text() + '{"key": "b", "res')
-    again = FinishedPoints(path, run, resume=True)
-    again.add("c", 2)
-    assert FinishedPoints(path, run, resume=True).results == {"a": 1.5, "c": 2}
-    assert FinishedPoints(path, run, resume=False).results == {}
+def test_finished_points_are_not_measured_again(tmp_path):
+    def checkpoint(seed=0):
+        return Checkpoint(tmp_path / "points.npz", {"seed": seed})
+
+    points = FinishedPoints(Process(), checkpoint())
+    assert points.measure({"a": lambda: 1.5}, "model", "", False) == {"a": 1.5}
+    resumed = FinishedPoints(Process(), checkpoint(), resume=True)
+    todo = {"a": lambda: pytest.fail("it was measured"), "b": lambda: {"value": float("nan"), "heads": [1]}}
+    assert resumed.measure(todo, "model", "", False)["a"] == 1.5
+    again = FinishedPoints(Process(), checkpoint(), resume=True).results
+    assert np.isnan(again["b"].pop("value"))
+    assert again == {"a": 1.5, "b": {"heads": [1]}}
+    assert FinishedPoints(Process(), checkpoint()).results == {}
+    with pytest.raises(ReportError, match="belongs to another run, which differs in seed; delete it"):
+        FinishedPoints(Process(), checkpoint(seed=1), resume=True)
+    (tmp_path / "points.npz").write_text("nonsense")
+    with pytest.raises(ReportError, match="is no checkpoint of sat-probe .*; delete it to start anew"):
+        FinishedPoints(Process(), checkpoint(), resume=True)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
@@ -397,7 +385,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     arguments = ["importance", str(tmp_path / "tiny"), "--limit", "16", "-o", str(tmp_path / "out"), *quick]
     assert run(arguments) == 130
     assert "add --resume to continue" in capsys.readouterr().err
-    assert points_path(tmp_path, tmp_path / "out").exists()
+    assert (tmp_path / ".out.importance.checkpoint.npz").exists()
 
 
 def test_the_command(tmp_path, capsys):

@@ -30,7 +30,8 @@ from sat_probe.studies.segmentation.sources import (
     kernel_boundaries,
     model_boundaries,
 )
-from sat_probe.studies.segmentation.study import segment_model, split_speakers
+from sat_probe.studies.segmentation.speakers import split_speakers
+from sat_probe.studies.segmentation.study import segment_model
 from sat_probe.studies.segmentation.tally import Tally
 
 FEW = Settings(alphas=(0.3, 0.6), betas=(1.0, 1.75))
@@ -104,14 +105,15 @@ def test_heads_are_chosen_with_and_without_labels(found):
 
 
 def test_the_choice_looks_at_the_validation_part_alone():
-    tally = Tally(replace(FEW, alphas=(1.0,), betas=(1.0,)), 0.02, "rasanen")
+    heads = [Source("attention", 0, head) for head in range(2)]
+    parts = {"a": "validation", "b": "validation", "c": "test", "d": "test"}
+    tally = Tally(heads, parts, replace(FEW, alphas=(1.0,), betas=(1.0,)), 0.02, "rasanen")
     right, wrong = np.array([0.1, 0.3, 0.5]), np.array([0.2])
     good_then_bad, bad_then_good = Source("attention", 0, 0), Source("attention", 0, 1)
-    for part in ("validation", "test"):
+    for name, part in parts.items():
         first = part == "validation"
         said = [(good_then_bad, [right if first else wrong]), (bad_then_good, [wrong if first else right])]
-        for _ in range(2):
-            tally.add(right, part, said, teacher=wrong)
+        tally.add(name, right, said, teacher=wrong)
     table, _, label_free = tally.tables()
     assert table.iloc[0][["layer", "head", "choice"]].tolist() == [0, 0, "validation"]
     assert table.iloc[0]["r_value"] < table.iloc[1]["r_value"] == 1
@@ -124,15 +126,15 @@ def test_speakers_do_not_cross(found, corpus):
     assert len(speakers["validation"]) == len(speakers["test"]) == 2
     assert not set(speakers["validation"]) & set(speakers["test"])
     assert found.provenance["utterances"] == {"validation": 2, "test": 2}
-    parts, _ = split_speakers(corpus, 0.01, seed=1)
+    parts = split_speakers(corpus, 0.01, seed=1).parts
     assert sorted(parts.values()) == ["test", "test", "test", "validation"]
 
 
 def test_utterances_are_split_where_speakers_are_unknown(corpus):
     anonymous = [replace(utterance, speaker=None) for utterance in corpus]
-    parts, grouping = split_speakers(anonymous, 0.5, seed=0)
-    assert sorted(parts.values()) == ["test", "test", "validation", "validation"]
-    assert all(utterance == group for utterance, group in grouping.items())
+    chosen = split_speakers(anonymous, 0.5, seed=0)
+    assert sorted(chosen.parts.values()) == ["test", "test", "validation", "validation"]
+    assert all(utterance == speaker for utterance, speaker in chosen.speakers.items())
     with pytest.raises(CorpusError, match="at least two utterances with phone alignments, found 1"):
         split_speakers(anonymous[:1], 0.5, seed=0)
     with pytest.raises(ConfigurationError, match="validation_share"):
@@ -210,7 +212,7 @@ def test_command(monkeypatch, capsys, found):
     found = copy.deepcopy(found)
     asked = SimpleNamespace()
 
-    def answer(model, dataset, **options):
+    def answer(model=None, dataset=None, **options):
         asked.model, asked.dataset, asked.options = model, dataset, options
         return found
 
@@ -243,18 +245,15 @@ def test_command(monkeypatch, capsys, found):
 def test_mfcc_reaches_the_region_of_the_paper(shared_data):
     """76.68 in the paper, on all of TIMIT; here tuned on four speakers of its sample and scored on the other four."""
     corpus = load_corpus(shared_data / "timit-sample")
-    parts, _ = split_speakers(corpus, 0.5, seed=0)
     settings = Settings()
-    tally = Tally(settings, 0.02, "rasanen")
+    parts = split_speakers(corpus, 0.5, seed=0).parts
+    tally = Tally([Source("attention", 0, 0)], parts, settings, 0.02, "rasanen")
     for utterance in corpus:
         cepstra = mfcc(read_audio(utterance.audio, name=utterance.id))
         times = kernel_boundaries(distances(cepstra), settings, MFCC_GRID)
         # the tally chooses among heads: let MFCC stand for one
         tally.add(
-            utterance.alignment.boundaries(),
-            parts[utterance.id],
-            [(Source("attention", 0, 0), times)],
-            times[0],
+            utterance.id, utterance.alignment.boundaries(), [(Source("attention", 0, 0), times)], times[0]
         )
     table, _, _ = tally.tables()
     assert 0.7668 < table.iloc[0]["r_value"] < 0.81

@@ -8,7 +8,7 @@ from sat_probe import analyze_model, refine
 from sat_probe.errors import ReportError
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.importance.options import Options
-from sat_probe.studies.importance.study import head_importance, points_path
+from sat_probe.studies.importance.study import head_importance
 from sat_probe.studies.model_identity import span_limit
 from tests.models.tiny_models import tiny_model
 
@@ -31,9 +31,9 @@ def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, mon
     monkeypatch.setattr("sat_probe.studies.importance.study.curve_table", cut_off)
     with pytest.raises(InterruptedError):
         head_importance(model, options=QUICK, output=tmp_path / "out", progress=False, limit=9)
-    assert points_path(tmp_path, tmp_path / "out").is_file()
+    assert (tmp_path / ".out.importance.checkpoint.npz").is_file()
     limited = refine(model, span=1)  # of the same weights
-    with pytest.raises(ReportError, match="another run, with another limited_span"):
+    with pytest.raises(ReportError, match="another run, which differs in limited_span"):
         head_importance(limited, options=QUICK, output=tmp_path / "out", resume=True, progress=False, limit=9)
 
 

@@ -1,4 +1,4 @@
-"""One recording through a model with and without some heads: what changes inside, and what of the speech is lost."""
+"""Effect of an ablation on one recording: change of hidden states, reconstruction and phones."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sat_probe.studies.probing.phone_probe import PhoneProbe
 
 @dataclass(frozen=True, slots=True)
 class AblationEffect:
-    """What an ablation does to one recording.
+    """Effect of an ablation on one recording.
 
     Attributes:
         relative_change: per hidden state (the embedding, then every layer), ||changed - intact|| / ||intact||, in
             Frobenius norms over the recording.
         cosine: per hidden state, mean over frames of the cosine between intact and changed.
-        target: (frames, size) features that a pre-trained Mockingjay shall reconstruct; None for other models.
-        intact: (frames, size) reconstructed by the intact model.
-        changed: (frames, size) reconstructed by the ablated model.
-        phones: (2, frames, phones) log posteriors that a phone probe reads from the intact and from the ablated
-            model; None without one.
+        target: (frames, size) features that a pre-trained Mockingjay is to reconstruct; None for other models.
+        intact: (frames, size) reconstructed without the ablation.
+        changed: (frames, size) reconstructed with the ablation.
+        phones: (2, frames, phones) log posteriors that a phone probe reads without and with the ablation; None
+            without a probe.
     """
 
     relative_change: NDArray[np.float64]
@@ -41,7 +41,7 @@ class AblationEffect:
     phones: NDArray[np.float64] | None = None
 
     def errors(self) -> tuple[float, float] | None:
-        """Mean absolute error of the reconstruction, intact and changed; None without one."""
+        """Return the mean absolute errors of the reconstruction, intact and changed; None without one."""
         if self.target is None or self.intact is None or self.changed is None:
             return None
         intact, changed = (
@@ -57,21 +57,22 @@ def ablation_effect(
     head: torch.nn.Module | None = None,
     probe: PhoneProbe | None = None,
 ) -> AblationEffect:
-    """Run a recording twice, intact and ablated, and compare.
+    """Run a recording through a model with and without an ablation, and compare.
 
     Args:
         model: in evaluation mode.
         waveform: (samples,) at the model's rate.
-        ablation: what is taken away.
-        head: the model's own reconstruction head, `probing_features.pretraining_head`.
+        ablation: what to remove.
+        head: the model's own reconstruction head, `probing.reconstruction.pretraining_head`.
         probe: a phone probe that fits the model.
 
     Raises:
         AudioError: the recording is too short or too long for the model.
-        ModelError: the ablation names a head that is not there.
+        ModelError: the ablation names a head that the model does not have.
     """
+    present = model.present_heads
     for layer, index in ablation.heads:
-        if not (0 <= layer < model.num_probed_layers and 0 <= index < model.num_probed_heads):
+        if not (0 <= layer < len(present) and index in present[layer]):
             raise ModelError(f"there is no head {index} in layer {layer} of this model")
     inputs = model.prepare([waveform])
     intact, changed = (
@@ -101,10 +102,10 @@ def ablation_effect(
 def heard(
     model: ProbedModel, features: NDArray[np.float32], waveform: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """What features of a Mockingjay sound like, (samples,); `waveform` is the recording they stand for.
+    """Return sound (samples,) made from features of a Mockingjay; `waveform` is the original recording.
 
     Raises:
-        ModelError: its features cannot be turned back into sound.
+        ModelError: the features cannot be turned back into sound.
     """
     try:
         recipe = FeatureRecipe(**model.preprocessor.recipe)

@@ -17,7 +17,6 @@ from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 from sat_probe.studies.corpus_pass.accumulation import CorpusPass
 from sat_probe.studies.corpus_pass.attention_sums import HeadSums, RelationSums
-from sat_probe.studies.corpus_pass.processes import gather
 from sat_probe.studies.corpus_pass.reader import read_utterance
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_tables import head_table, relation_tables
@@ -69,6 +68,7 @@ def analyze_model(
     seed: int = 0,
     replicates: int = 1000,
     output: str | Path | None = None,
+    overwrite: bool = False,
     resume: bool = False,
     strict: bool = False,
     progress: bool = True,
@@ -100,6 +100,7 @@ def analyze_model(
         seed: random seed for the bootstrap intervals.
         replicates: number of bootstrap replicates.
         output: save the report into this folder, and while running checkpoints next to it.
+        overwrite: replace a report of another model or corpus in `output`.
         resume: continue from the checkpoint that a killed run with the same arguments left next to `output`.
         strict: stop at the first file that cannot be used, instead of counting it.
         progress: show a progress bar on standard error.
@@ -139,11 +140,13 @@ def analyze_model(
             sampling_rate=sampling_rate,
         ),
     )
-    return analyze(inputs, options, RunOptions(output, resume, strict, progress))
+    run = RunOptions(output, overwrite, resume, strict, progress)
+    run.check(inputs)
+    return run.finish(analyze(inputs, options, run), inputs.process)
 
 
 def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadReport:
-    """Return the report of a model and a corpus that are open already; see `analyze_model`."""
+    """Return the report of a model and a corpus that are open already, unsaved; see `analyze_model`."""
     model, corpus, process = inputs.model, inputs.corpus, inputs.process
     layers, heads = model.num_probed_layers, model.num_probed_heads
     metrics = HeadMetricsAccumulator(
@@ -166,9 +169,9 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
         process,
         run.strict,
     )
-    checkpoint = run.checkpoint(process, {**inputs.identity, **asdict(options)})
-    seen.run(checkpoint, run.resume, run.progress)
-    report = HeadReport(
+    seen.run(run.checkpoint("heads", inputs, asdict(options)), run.resume, run.progress)
+    seen.warn()
+    return HeadReport(
         heads=head_table(metrics.compute(), 1000 * model.frame_grid.hop_seconds),
         provenance=inputs.provenance.replace(
             **asdict(options), **seen.provenance(), unaligned=relations.unlabelled, **run_facts()
@@ -183,9 +186,3 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
         if process.is_main
         else None,
     )
-    if run.output is not None and process.is_main:
-        report.save(run.output)
-    if checkpoint is not None:
-        gather(process, None)  # the report is saved
-        checkpoint.delete()
-    return report

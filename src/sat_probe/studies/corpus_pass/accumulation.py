@@ -110,9 +110,11 @@ class CorpusPass:
         self.skipped = [one for _, _, skipped in parts for one in skipped]
         if not self.utterances:
             raise no_audio_left(self.corpus.name, self.skipped)
-        if self.process.is_main:
-            for name, reason in self.skipped:
-                logger.warning("%s: left out: %s", name, reason)
+
+    def warn(self) -> None:
+        """Log a warning for each file left out, in the first process."""
+        for name, reason in self.skipped if self.process.is_main else ():
+            logger.warning("%s: left out: %s", name, reason)
 
     def provenance(self) -> dict[str, Any]:
         """Return what a report says about the audio of a finished pass."""

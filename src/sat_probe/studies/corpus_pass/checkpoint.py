@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from sat_probe.errors import ReportError
-from sat_probe.studies.corpus_pass.processes import Process
 
 
 class Stateful(Protocol):
@@ -76,7 +75,7 @@ class Checkpoint:
         changed = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
         if changed:
             raise ReportError(
-                f"{self.path}: belongs to another run, with another {', '.join(changed)}; "
+                f"{self.path}: belongs to another run, which differs in {', '.join(changed)}; "
                 "delete it or choose another --output"
             )
         for name, one in parts.items():
@@ -90,10 +89,3 @@ class Checkpoint:
         """Remove the file when the run is finished, with what a killed run may have left of a new one."""
         self.path.unlink(missing_ok=True)
         self._temporary.unlink(missing_ok=True)
-
-
-def checkpoint_path(output: str | Path, process: Process, kind: str = "checkpoint") -> Path:
-    """Return where a process keeps the checkpoint of a run: next to its report to be."""
-    folder = Path(output)
-    part = "" if process.count == 1 else f".{process.index}-of-{process.count}"
-    return folder.parent / f".{folder.name}{part}.{kind}.npz"

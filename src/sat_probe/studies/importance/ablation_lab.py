@@ -1,19 +1,20 @@
-"""Ablated models probed one after the other; every finished one is on disk before the next begins."""
+"""Probing of ablated models, one point of the curves after the other."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
-from sat_probe.errors import ReportError
 from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.processes import Process, gather
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import Layer, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus
@@ -23,56 +24,66 @@ from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, Mis
 
 Mode = Literal["retrain", "frozen"]
 MODES: tuple[Mode, ...] = ("retrain", "frozen")
-_FORMAT = 2  # of the file of finished points: 2 has the sums of each utterance
 
 
+@dataclass(slots=True)
 class FinishedPoints:
-    """Results by ablation, one JSON line each; a line that a killed run left unfinished is dropped.
+    """Results by ablation, each on disk before the next one is measured.
 
     Args:
-        path: the file.
-        identity: what makes two runs the same run; another run's file is refused.
-        resume: go on from the file if it is there, instead of starting anew.
+        process: this one of several; points are shared out among them.
+        checkpoint: where the results of this process are kept; None keeps them in memory only.
+        resume: continue from the checkpoint if there is one, instead of starting anew.
+        results: those known to this process.
 
     Raises:
-        ReportError: if the file belongs to another run, or to an older sat-probe, or is damaged.
+        ReportError: if the checkpoint is damaged or belongs to another run.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool) -> None:
-        self.path = path
-        self.results: dict[str, Any] = {}
-        known = {"format": _FORMAT, "identity": json.loads(json.dumps(identity, default=str))}
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if resume and path.exists() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        try:
-            header, *entries = map(json.loads, whole or [json.dumps(known)])
-            self.results = {entry["key"]: entry["result"] for entry in entries}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ReportError(f"{path}: is damaged; delete it, and the run begins anew") from error
-        if header != known:
-            raise ReportError(f"{path}: {_mismatch(header, known)}; delete it or choose another --output")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(whole) or json.dumps(known, sort_keys=True) + "\n", encoding="utf-8")
+    process: Process
+    checkpoint: Checkpoint | None = None
+    resume: InitVar[bool] = False
+    results: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, key: str, result: Any) -> None:
-        """Keep a result, on disk before this returns."""
-        self.results[key] = result
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "result": result}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def __post_init__(self, resume: bool) -> None:
+        if self.checkpoint is not None and resume:
+            self.checkpoint.load({"points": self})
 
+    def measure(
+        self, points: Mapping[str, Callable[[], Any]], unit: str, caption: str, progress: bool
+    ) -> dict[str, Any]:
+        """Measure what no process has measured yet, each process its share, and return the results of all points.
 
-def _mismatch(header: Any, known: Mapping[str, Any]) -> str:
-    """Why a file of points cannot be gone on with."""
-    if not isinstance(header, dict) or "identity" not in header:
-        return "is no file of finished points"
-    if header.get("format") != known["format"]:
-        return "was left by another version of sat-probe, whose points lack the sums of each utterance"
-    theirs, ours = ({**one["identity"], **one["identity"]["options"]} for one in (header, known))
-    names = [name for name in {**ours, **theirs} if name != "options"]
-    changed = [name for name in names if theirs.get(name) != ours.get(name)]
-    return f"belongs to another run, with another {', '.join(changed)}"
+        Args:
+            points: by key, a function that measures it.
+            unit: what the progress bar counts.
+            caption: of the progress bar.
+            progress: show it.
+        """
+        self._exchange()
+        left = [key for key in points if key not in self.results]
+        mine = left[self.process.index :: self.process.count]
+        with tqdm(total=len(mine), unit=unit, desc=caption, disable=not progress) as bar:
+            for key in mine:
+                self.results[key] = points[key]()
+                if self.checkpoint is not None:
+                    self.checkpoint.save({"points": self}, {})
+                bar.update()
+        self._exchange()
+        return {key: self.results[key] for key in points}
+
+    def _exchange(self) -> None:
+        """Give every process the results of all."""
+        for results in gather(self.process, self.results):
+            self.results = {**self.results, **results}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the results, for the checkpoint."""
+        return {"results": np.frombuffer(json.dumps(self.results).encode(), dtype=np.uint8)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the results."""
+        self.results = json.loads(state["results"].tobytes())
 
 
 @dataclass(slots=True)
@@ -80,13 +91,13 @@ class AblationLab:
     """A model, a corpus prepared for it, and the probes of the intact model.
 
     Args:
-        model: intact.
+        model: as it is, before any ablation.
         corpus: prepared for the model.
         tasks: names of the tasks.
         folder: for features.
-        layer: which hidden state the classifiers read.
-        seed: of probes and intervals.
-        missing_phones: what to do with phones that train lacks.
+        layer: the hidden state that the classifiers read.
+        seed: random seed for probes and intervals.
+        missing_phones: what to do with phones that do not occur in train.
     """
 
     model: ProbedModel
@@ -103,7 +114,7 @@ class AblationLab:
         """Train the probes of the intact model.
 
         Raises:
-            CorpusError: for phones that train lacks, if they are to be refused.
+            CorpusError: for phones that do not occur in train, if they are to be refused.
         """
         features, last = self._features(Ablation())
         for name in self._classifications:
@@ -114,7 +125,7 @@ class AblationLab:
             self.reconstruction = Reconstruction(self.model, self.corpus, self.folder, last)
 
     def tested(self, task: str) -> list[str]:
-        """Ids of the test utterances that a task is scored on, as :class:`Score` has their sums."""
+        """Return the ids of the test utterances that a task is scored on, in the order of the sums of `Score`."""
         if task in CLASSIFICATIONS:
             rows = task_rows(CLASSIFICATIONS[task], self.corpus, "test", self.missing_phones)
             return [self.corpus.ids[index] for index in np.unique(rows.utterances)]
@@ -127,7 +138,7 @@ class AblationLab:
     def _features(
         self, ablation: Ablation, refined: ProbedModel | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features of the classifiers, and the last hidden state (frames, 1, size)."""
+        """Return the features of the classifiers, and the last hidden state (frames, 1, size)."""
         path, model = self.folder / "features.npy", refined or self.model
         features = write_features(model, self.corpus, path, ablation, self.layer)
         if self.layer in (-1, "weighted") or RECONSTRUCTION not in self.tasks:
@@ -137,14 +148,14 @@ class AblationLab:
     def measure(
         self, ablation: Ablation, modes: Sequence[Mode], refined: ProbedModel | None = None
     ) -> list[dict[str, Any]]:
-        """Scores of every task on the ablated model: records of :class:`Score` with their ``mode``.
+        """Return the scores of every task on the ablated model: records of `Score` with their ``mode``.
 
-        Reconstruction has the mode ``frozen`` alone: its decoder is never trained again.
+        Reconstruction has only the mode ``frozen``: its decoder is never trained again.
 
         Args:
-            ablation: what to take away.
-            modes: which probes.
-            refined: a copy of the model that was changed for good, to be measured in its place.
+            ablation: what to remove.
+            modes: which probes to use.
+            refined: a copy of the model that was changed for good, to measure instead of the model.
         """
         features, last = self._features(ablation, refined)
         records: list[dict[str, Any]] = []
@@ -162,7 +173,7 @@ class AblationLab:
         return records
 
     def loss(self, ablation: Ablation, task: str) -> float:
-        """Loss of the intact model's probe on dev of the ablated model; of reconstruction, its L1 there."""
+        """Return the loss on dev of the unablated model's probe, or for reconstruction the L1 there."""
         features, last = self._features(ablation)
         if task == RECONSTRUCTION:
             assert self.reconstruction is not None

@@ -1,4 +1,4 @@
-"""What an importance study measures, and where each measured point stands on its curves."""
+"""Options of an importance study, and the points of its curves."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ RANDOM_SEEDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is measured.
+    """What an importance study measures.
 
     Attributes:
         tasks: names of tasks; None for all that the corpus has labels for.
-        rankings: names out of RANKINGS.
-        spans: frames that attention reaches.
+        rankings: some of RANKINGS.
+        spans: limits of attention (frames).
         span_modes: ``zero`` (the paper's), ``mask``.
-        steps: into how many equal parts the heads are divided.
-        modes: ``retrain`` learns a probe for each ablated model (the paper's), ``frozen`` keeps the intact model's.
+        steps: number of equal parts that the heads are divided into.
+        modes: ``retrain`` trains a probe for each ablated model (the paper's), ``frozen`` keeps that of the model.
         layer: hidden state that the classifiers read: 0 is the embedding, -1 the last; ``"weighted"`` learns a mixture.
-        random_seeds: how many random orders.
-        seed: of split, probes and intervals.
-        missing_phones: ``refuse`` or ``ignore`` phones that the part to learn from lacks.
+        random_seeds: number of random orders.
+        seed: random seed for split, probes and intervals.
+        missing_phones: ``refuse`` or ``ignore`` phones that do not occur in the training part.
     """
 
     tasks: Sequence[str] | None = None
@@ -49,7 +49,7 @@ class Options:
     missing_phones: MissingPhones = "refuse"
 
     def check(self) -> None:
-        """Raise a ConfigurationError for what does not exist."""
+        """Raise a ConfigurationError for a value that does not exist."""
         check_tasks(self.tasks)
         for name, given, known in (
             ("ranking", self.rankings, RANKINGS),
@@ -69,7 +69,7 @@ class Options:
 def curves_of(
     orders: Mapping[tuple[str, int], Sequence[Head]], options: Options
 ) -> list[tuple[Ablation, dict[str, Any]]]:
-    """Every point of every curve: what is taken away, and where the point stands in the table."""
+    """Return every point of every curve: what is removed, and the place of the point in the table."""
     curves: list[tuple[Ablation, dict[str, Any]]] = []
     for (ranking, seed), order in orders.items():
         for step in range(options.steps + 1):

@@ -1,4 +1,4 @@
-"""Orders in which heads are removed, the first to go first (section 7 of the paper, and Michel et al. 2019)."""
+"""Orders of removal of heads (section 7 of the paper, and Michel et al. 2019)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ RANKINGS = (*METRICS, "weight", "gradient", "leave_one_out", "random")
 
 
 def metric_order(report: HeadReport, ranking: str | Metric) -> list[Head]:
-    """Heads by a metric of the report, highest first; ``weight`` is the largest attention weight, lowest first.
+    """Return heads by a metric of the report, highest first; by ``weight``, the largest attention weight, lowest first.
 
     Args:
-        report: of the intact model.
-        ranking: one of METRICS, ``weight``, or a function of the report that gives a number per head.
+        report: of the model.
+        ranking: one of METRICS, ``weight``, or a function of the report that returns a number per head.
 
     Raises:
-        ConfigurationError: if the function gives something else.
+        ConfigurationError: if the function returns something else.
     """
     heads = report.heads
     if callable(ranking):
@@ -52,15 +52,19 @@ def metric_order(report: HeadReport, ranking: str | Metric) -> list[Head]:
     return [(int(heads["layer"].iloc[row]), int(heads["head"].iloc[row])) for row in order]
 
 
+def heads_of(present: Sequence[Sequence[int]]) -> list[Head]:
+    """Return the heads that each layer has, as (layer, head)."""
+    return [(layer, head) for layer, own in enumerate(present) for head in own]
+
+
 def value_order(values: NDArray[np.float64], present: Sequence[Sequence[int]]) -> list[Head]:
-    """Heads by a (layers, heads) importance, the least important first."""
-    heads = [(layer, head) for layer, own in enumerate(present) for head in own]
-    return sorted(heads, key=lambda head: values[head])
+    """Return the present heads by a (layers, heads) importance, the least important first."""
+    return sorted(heads_of(present), key=lambda head: values[head])
 
 
 def random_order(present: Sequence[Sequence[int]], seed: int) -> list[Head]:
-    """Heads in an order that means nothing."""
-    heads = [(layer, head) for layer, own in enumerate(present) for head in own]
+    """Return the present heads in a random order."""
+    heads = heads_of(present)
     return [heads[index] for index in np.random.default_rng(seed).permutation(len(heads))]
 
 
@@ -73,21 +77,21 @@ def gradient_importance(
     missing_phones: MissingPhones = "refuse",
     normalize: bool = True,
 ) -> NDArray[np.float64]:
-    """I_h = E |dL/dg_h| (Michel et al. 2019, eq. 2): how much the loss would change with the gate on a head's output.
+    """Return I_h = E |dL/dg_h| (Michel et al. 2019, eq. 2), the sensitivity of the loss to the gate on a head's output.
 
     The expectation is over the utterances of dev; L is the mean loss of the probe over an utterance.
 
     Args:
-        model: the intact model.
+        model: the model.
         corpus: prepared for it.
-        task: what the probe tells.
-        probe: trained on the intact model.
-        layer: which hidden state it reads.
+        task: of the probe.
+        probe: trained on the model.
+        layer: the hidden state that it reads.
         missing_phones: as when training the probe.
         normalize: divide by the 2-norm over the heads of each layer, as the authors do.
 
     Returns:
-        (layers, heads).
+        (layers, heads), 0 for heads that the model has lost.
     """
     total = np.zeros((model.num_probed_layers, model.num_probed_heads))
     count = 0
@@ -110,7 +114,7 @@ def utterance_losses(
     layer: Layer = -1,
     missing_phones: MissingPhones = "refuse",
 ) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
-    """For each utterance of dev: a function from a head mask to the probe's loss, and a mask of ones to start from."""
+    """Yield for each utterance of dev a function from a head mask to the probe's loss, and a mask of ones."""
     rows = task_rows(task, corpus, "dev", missing_phones)
     edges = corpus.first_frames
     wanted = set(rows.utterances.tolist())

@@ -1,173 +1,174 @@
-"""Which heads matter? Heads are removed in many orders, or attention limited, and the model probed at every step."""
+"""Head importance: heads are removed in many orders, or attention is limited, and the model is probed at every step."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from sat_probe.errors import ConfigurationError
-from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.alignment import Gaps
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.choices import BUNDLED, ModelChoice
-from sat_probe.studies.head_analysis import analyze_model
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
+from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
 from sat_probe.studies.importance.options import Options, curves_of
 from sat_probe.studies.importance.rankings import (
     Head,
     Metric,
     gradient_importance,
+    heads_of,
     metric_order,
     random_order,
     value_order,
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
-from sat_probe.studies.inputs import load_model, require_intact, span_limit, weights_digest
+from sat_probe.studies.inputs import Inputs, open_inputs
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks
+from sat_probe.studies.run_options import RunOptions
 
-_JUDGES = (
-    "phones_hidden",
-    "phones_linear",
-    "speakers_frame",
-    "speakers_utterance",
-)  # first there is, orders heads
+# the first of these tasks that is measured orders the heads of the rankings gradient and leave_one_out
+_JUDGES = ("phones_hidden", "phones_linear", "speakers_frame", "speakers_utterance")
 
 
 def head_importance(
-    model: str | Path | ProbedModel | None = None,
-    dataset: str | Path | Corpus | None = None,
+    model: Any = None,
+    dataset: Any = None,
     options: Options | None = None,
     *,
     metrics: Mapping[str, Metric] | None = None,
+    configuration: str | None = None,
     data_dir: str | Path | None = None,
-    alignments: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
+    alignments: str | Path | None = None,
+    streaming: bool = False,
     phone_set: str | None = None,
+    tier: str | None = None,
+    gaps: Gaps | None = None,
+    sampling_rate: int | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
     device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
     output: str | Path | None = None,
+    overwrite: bool = False,
     resume: bool = False,
+    strict: bool = False,
     progress: bool = True,
 ) -> HeadReport:
-    """Ablation curves of a model: the report of its heads with ``importance`` and ``importance_counts``.
+    """Measure ablation curves of a model: remove heads in many orders, or limit attention, and probe every step.
 
-    ``importance`` has one row per ablated model, task and mode: ``kind`` ("heads" or "span"), ``ranking``, ``seed`` (of
-    random orders), ``removed`` (heads), ``heads`` (which, "layer.head" in order), ``span`` (frames, NaN is full),
-    ``span_mode``, ``point`` (a number, the same for the same ablation), ``task``, ``mode``, ``metric``, ``value`` with
-    ``value_low`` and ``value_high`` (95 %, over utterances), ``items`` (frames or utterances). ``importance_counts``
-    has the sums these are made of, per test utterance: `sat_probe.reports.task_curves` compares points by them.
+    Several processes share the analysis of the heads and the ablated models.
 
     Args:
-        model: a model on the Hub, a folder, or a probed model; None is the bundled Mockingjay.
-        dataset: a corpus, its name, or a folder; None is the bundled speech.
+        model: as `analyze_model` takes it.
+        dataset: likewise.
         options: what to measure.
-        metrics: further rankings by name: functions of the report that give a number per head, highest removed first.
-        data_dir: where a named corpus is.
-        alignments: folder, archive or table of phone alignments, where they do not lie beside the audio.
-        split: part of the corpus.
-        limit: only the first so many utterances.
-        phone_set: fold phones into this set.
-        device: where the model runs; probes are trained on the CPU.
-        output: save the report there; finished points are kept beside it until the end.
-        resume: go on from the points that an interrupted run left beside ``output``.
+        metrics: further rankings by name: functions of the report that return a number per row of `report.heads`; the
+            head with the highest is removed first.
+        configuration, data_dir, split, limit, alignments, streaming, phone_set, tier, gaps, sampling_rate: of the
+            corpus, as in `analyze_model`.
+        revision, allow_pickle, device, dtype: of the model, as in `analyze_model`; probes are trained on the CPU.
+        output: save the report there; while running, checkpoints are kept next to it.
+        overwrite: replace a report of another model or corpus in `output`.
+        resume: continue from the checkpoints that an interrupted run left next to `output`.
+        strict: stop at the first file that cannot be used, instead of counting it.
         progress: show a progress bar with the time left.
+
+    Returns:
+        The report of `analyze_model` with the tables ``importance`` and ``importance_counts``.
+
+        ``importance`` has one row per ablated model, task and mode: ``kind`` ("heads" or "span"), ``ranking``, ``seed``
+        (of random orders), ``removed`` (number of heads), ``heads`` (which, "layer.head" in order), ``span`` (frames,
+        NaN is no limit), ``span_mode``, ``point`` (a number, the same for the same ablation), ``task``, ``mode``,
+        ``metric``, ``value`` with ``value_low`` and ``value_high`` (95 %, over utterances), ``items`` (frames or
+        utterances). ``importance_counts`` has the sums these are made of, per test utterance, to compare points with
+        `sat_probe.reports.task_curves`.
 
     Raises:
         ConfigurationError: for options that do not exist.
         CorpusError: if the corpus cannot be read or lacks what a task needs.
         ModelError: if the model cannot be loaded.
-        ReportError: if the points beside ``output`` are of another run.
+        AudioError: at the first bad file, if strict.
+        ReportError: if `output` holds something else, or a checkpoint belongs to another run.
     """
     options = options or Options()
     options.check()
-    probed = load_model(model, device=device)
-    require_intact(probed)
-    corpus = (
-        dataset
-        if isinstance(dataset, Corpus)
-        else load_corpus(
-            dataset or BUNDLED,
+    inputs = open_inputs(
+        ModelChoice(model, revision, allow_pickle, device, dtype),
+        CorpusChoice(
+            dataset,
+            configuration=configuration,
             data_dir=data_dir,
-            alignments=alignments,
             split=split,
             limit=limit,
+            alignments=alignments,
+            streaming=streaming,
             phone_set=phone_set,
-        )
+            tier=tier,
+            gaps=gaps,
+            sampling_rate=sampling_rate,
+        ),
     )
-    identity = {
-        "model": weights_digest(probed),
-        "corpus": corpus.name,
-        "split": corpus.split,
-        "utterances": None if corpus.is_streaming else len(corpus),
-        "phone_set": corpus.phone_set.name,
-        **({} if alignments is None else {"alignments": str(alignments)}),
-        **span_limit(probed),
-        "options": {
-            name: getattr(options, name) for name in options.__slots__ if name not in ("rankings", "spans")
-        },
-    }
+    run = RunOptions(output, overwrite, resume, strict, progress)
+    run.check(inputs)
+    return run.finish(importance(inputs, options, metrics or {}, run), inputs.process)
+
+
+def importance(
+    inputs: Inputs, options: Options, metrics: Mapping[str, Metric], run: RunOptions
+) -> HeadReport:
+    """Return the report of a model and a corpus that are open already, unsaved; see `head_importance`."""
+    model, process = inputs.model, inputs.process
+    progress = run.progress and process.is_main
+    asked = {name: getattr(options, name) for name in options.__slots__ if name not in ("rankings", "spans")}
+    points = FinishedPoints(process, run.checkpoint("importance", inputs, asked), run.resume)
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as scratch:
+        # every process needs all of it, for the points that are its own
         prepared = collect(
-            probed,
-            corpus,
+            model,
+            inputs.corpus,
             Path(scratch) / "inputs",
             options.seed,
             progress,
-            log_mel=needs_proxy(probed, options.tasks),
+            strict=run.strict,
+            log_mel=needs_proxy(model, options.tasks),
         )
         tasks = chosen_tasks(options.tasks, prepared)
         lab = AblationLab(
-            probed,
-            prepared,
-            tasks,
-            Path(scratch),
-            options.layer,
-            options.seed,
-            options.missing_phones,
+            model, prepared, tasks, Path(scratch), options.layer, options.seed, options.missing_phones
         )
         lab.prepare()
-        beside = Path(scratch) if output is None else Path(output).parent
-        points = FinishedPoints(points_path(beside, output), identity, resume)
-        report = analyze_model(probed, corpus, progress=progress, seed=options.seed)
-        orders = _orders(lab, report, options, metrics or {}, points, progress)
+        report = analyze(inputs, AnalysisOptions(seed=options.seed), run)
+        orders = _orders(lab, report, options, metrics, points, progress)
         curves = curves_of(orders, options)
         if not curves:
             raise ConfigurationError("nothing to measure: no span, and no ranking that these tasks can make")
-        _measure(lab, curves, options, points, progress)
+        todo = {ablation.key: partial(lab.measure, ablation, options.modes) for ablation, _ in curves}
+        results = points.measure(todo, "model", "Probing", progress)
         tables = {
-            **report.tables,
-            "importance": curve_table(curves, points.results),
-            "importance_counts": counts_table(curves, points.results, lab.tested),
+            "importance": curve_table(curves, results),
+            "importance_counts": counts_table(curves, results, lab.tested),
         }
-        described = {
-            "tasks": tasks,
-            "layer": options.layer,
-            "modes": list(options.modes),
-            "split": {part: int(prepared.in_part(part).sum()) for part in ("train", "dev", "test")},
-            "speakers": len(prepared.speaker_names),
-            "missing_phones": options.missing_phones,
-        }
-        provenance = report.provenance.replace(model=ModelChoice(model).name, importance=described)
-        report = replace(report, tables=tables, provenance=provenance)
-        if output is not None:
-            report.save(output)
-            points.path.unlink(missing_ok=True)
-    return report
-
-
-def points_path(folder: Path, output: str | Path | None) -> Path:
-    """Where finished points are kept while a run goes on."""
-    name = "points" if output is None else Path(output).name
-    return folder / f".{name}.importance.jsonl"
+    described = {
+        "tasks": tasks,
+        "layer": options.layer,
+        "modes": list(options.modes),
+        "split": {part: int(prepared.in_part(part).sum()) for part in ("train", "dev", "test")},
+        "speakers": len(prepared.speaker_names),
+        "missing_phones": options.missing_phones,
+    }
+    provenance = report.provenance.replace(importance=described)
+    return replace(report, tables={**report.tables, **tables}, provenance=provenance)
 
 
 def _orders(
@@ -178,7 +179,7 @@ def _orders(
     points: FinishedPoints,
     progress: bool,
 ) -> dict[tuple[str, int], list[Head]]:
-    """By ranking and seed: heads, the first to be removed first."""
+    """Return the heads by ranking and seed, each list in order of removal."""
     present = lab.model.present_heads
     judge = next((name for name in _JUDGES if name in lab.tasks), None)
     orders: dict[tuple[str, int], list[Head]] = {}
@@ -208,31 +209,9 @@ def _orders(
 
 
 def _leave_one_out(lab: AblationLab, task: str, points: FinishedPoints, progress: bool) -> dict[Head, float]:
-    """Loss on dev without each head."""
-    heads = [(layer, head) for layer, own in enumerate(lab.model.present_heads) for head in own]
-    losses = {}
-    for head in tqdm(heads, unit="head", desc="Leaving one out", disable=not progress):
-        ablation = Ablation(frozenset([head]))
-        key = f"loss of {task} {ablation.key}"
-        if key not in points.results:
-            points.add(key, lab.loss(ablation, task))
-        losses[head] = points.results[key]
-    return losses
-
-
-def _measure(
-    lab: AblationLab,
-    curves: Sequence[tuple[Ablation, Mapping[str, Any]]],
-    options: Options,
-    points: FinishedPoints,
-    progress: bool,
-) -> None:
-    """Probe every ablated model once."""
-    todo = {ablation.key: ablation for ablation, _ in curves}
-    left = [key for key in todo if key not in points.results]
-    with tqdm(
-        total=len(todo), initial=len(todo) - len(left), unit="model", desc="Probing", disable=not progress
-    ) as bar:
-        for key in left:
-            points.add(key, lab.measure(todo[key], options.modes))
-            bar.update()
+    """Return the loss on dev without each head."""
+    ablations = {head: Ablation(frozenset([head])) for head in heads_of(lab.model.present_heads)}
+    keys = {head: f"loss of {task} {ablation.key}" for head, ablation in ablations.items()}
+    todo = {keys[head]: partial(lab.loss, ablation, task) for head, ablation in ablations.items()}
+    losses = points.measure(todo, "head", "Leaving one out", progress)
+    return {head: losses[key] for head, key in keys.items()}

@@ -1,4 +1,4 @@
-"""The most that can be taken from a model at a loss its user accepts, looked up on measured curves."""
+"""Suggestion of the largest removal within an accepted loss, looked up on measured curves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Suggestion:
 
     Attributes:
         heads: heads to remove, as (layer, head); empty for a limited span.
-        ranking: the order they come from; None for a span.
-        span: frames that attention may reach; None for all.
+        ranking: their order; None for a span.
+        span: limit of attention (frames); None for no limit.
         span_mode: of the span.
-        losses: by task, how much worse it got: accuracy lost (in shares of 1), or share by which L1 grew.
+        losses: by task, accuracy lost (in shares of 1), or share by which L1 grew.
         intervals: by task, the 95 % interval of the loss, paired over test utterances; empty without their sums.
     """
 
@@ -43,17 +43,17 @@ def suggest(
     mode: str = "retrain",
     counts: pd.DataFrame | None = None,
 ) -> Suggestion | None:
-    """The largest removal of which every task, by its point estimate, loses no more than the tolerance.
+    """Return the largest removal for which no task loses more than the tolerance, by point estimates.
 
-    Random orders are left out: they are there to compare with.
+    Random orders are left out; they are a baseline.
 
     Args:
         table: ``importance`` of a report.
         tolerance: accuracy that may be lost (0.01 is one percentage point), respectively share by which L1 may grow;
             one for all tasks or one by task, in which case the others may lose anything.
         kind: ``heads`` finds the most heads to remove, ``span`` the shortest span.
-        mode: which probes count; reconstruction has ``frozen`` alone, and always counts.
-        counts: ``importance_counts`` of the report, for the intervals of the losses.
+        mode: the probes that count; reconstruction has only ``frozen`` and always counts.
+        counts: ``importance_counts`` of the report, for intervals of the losses.
 
     Returns:
         None if nothing can be removed.
@@ -93,15 +93,15 @@ def suggest(
 
 
 def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int]]:
-    """The heads that :func:`suggest` finds on the curves of a report, by probes trained anew if it has such; never all.
+    """Return the heads that `suggest` finds on the curves of a report, by retrained probes if it has them; never all.
 
     Raises:
-        ReportError: if the report has no curves, or none of their steps stays within the tolerance.
+        ReportError: if the report has no curves, or no step stays within the tolerance.
     """
     table = report.tables.get("importance")
     if table is None or table.empty:
         raise ReportError("the report has no ablation curves; make them with sat-probe importance")
-    table = table[table["removed"] < len(report.heads)]  # a model keeps one head at least
+    table = table[table["removed"] < len(report.heads)]  # a model keeps at least one head
     found = suggest(table, tolerance, mode="retrain" if (table["mode"] == "retrain").any() else "frozen")
     if found is None:
         raise ReportError(
@@ -118,7 +118,7 @@ def _loss(row: object, intact: float) -> float:
 def _intervals(
     point: pd.DataFrame, table: pd.DataFrame, counts: pd.DataFrame
 ) -> dict[str, tuple[float, float]]:
-    """Of the losses of one point, by task."""
+    """Return the intervals of the losses of one point, by task."""
     modes = dict(zip(point["task"], point["mode"], strict=True))
     found = {}
     for curves in task_curves(table, counts):

@@ -1,4 +1,4 @@
-"""A small classifier that reads phones from the hidden states of one model, kept beside it in a folder."""
+"""Phone probe: a small classifier of phones from the hidden states of one model, saved in a folder."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
 
 @dataclass(frozen=True, slots=True)
 class PhoneProbe:
-    """A probe with what it is for.
+    """A probe of phones, and the model that it fits.
 
     Attributes:
         probe: of (frames, states, size) hidden states.
         phones: names of its classes.
-        layer: which hidden states it reads.
-        model_digest: `weights_digest` of the model that it was learned on.
-        made: how, and how well it reads; plain JSON values.
+        layer: the hidden states that it reads.
+        model_digest: `weights_digest` of the model that it was trained on.
+        made: how it was made, and its scores; plain JSON values.
     """
 
     probe: Probe
@@ -45,14 +45,14 @@ class PhoneProbe:
     made: Mapping[str, Any]
 
     def fits(self, model: ProbedModel) -> bool:
-        """Whether it was learned on exactly these weights: on any others it reads noise."""
+        """Return whether it was trained on exactly these weights; on others it reads noise."""
         if getattr(model.config, "hidden_size", None) != self.probe.mean.shape[1]:
-            return False  # without a look at the weights, which may be many
+            return False  # without hashing the weights
         return weights_digest(model) == self.model_digest
 
     @torch.no_grad()
     def log_posteriors(self, hidden_states: Sequence[Tensor]) -> NDArray[np.float64]:
-        """(frames, phones) natural logarithms of the phones' probabilities.
+        """Return the natural logarithms of the phones' probabilities, (frames, phones).
 
         Args:
             hidden_states: of one recording, each (1, frames, size), from the embedding to the last layer.
@@ -82,10 +82,10 @@ class PhoneProbe:
 
 
 def load_phone_probe(folder: str | Path) -> PhoneProbe:
-    """Read what `PhoneProbe.save` wrote.
+    """Load a probe that `PhoneProbe.save` wrote.
 
     Raises:
-        ModelError: if it is not there or damaged.
+        ModelError: if it is missing or damaged.
     """
     folder = Path(folder)
     try:
@@ -101,13 +101,13 @@ def load_phone_probe(folder: str | Path) -> PhoneProbe:
 
 
 def phone_probe_folder() -> Path:
-    """The probe that comes with the package; `scripts/make_phone_probe.py` makes it."""
+    """Return the folder of the probe that comes with the package; `scripts/make_phone_probe.py` makes it."""
     return Path(str(files("sat_probe") / "data" / "phone_probe"))
 
 
 @cache
 def bundled_phone_probe() -> PhoneProbe:
-    """The probe of the bundled model.
+    """Load the probe of the bundled model.
 
     Raises:
         ModelError: if it is damaged.

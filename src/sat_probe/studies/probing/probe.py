@@ -24,7 +24,7 @@ _READ = 8192  # rows read from disk at once
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well a task is solved on one part of the corpus.
+    """Score of a task on one part of the corpus.
 
     Attributes:
         task: name of the task.
@@ -32,9 +32,9 @@ class Score:
         value: over all frames, or utterances, of the part.
         low: lower end of the 95 % bootstrap interval over utterances; NaN for fewer than two.
         high: upper end.
-        items: frames or utterances.
-        totals: per utterance of the part that has any, in the order of the corpus: correct ones, or sum of errors.
-        counts: likewise, what totals are divided by.
+        items: number of frames or utterances.
+        totals: per utterance that has items, in the order of the corpus: number of correct items, or sum of errors.
+        counts: likewise, number of items.
     """
 
     task: str
@@ -48,12 +48,12 @@ class Score:
 
 
 class Probe(nn.Module):
-    """States -> their softmax-weighted sum -> standardised -> linear, or one hidden layer.
+    """Classifier of hidden states: standardised, softmax-weighted sum, then linear or with one hidden layer.
 
     Args:
-        states: how many hidden states are summed; 1 for a single layer.
+        states: number of hidden states that are summed; 1 for a single layer.
         size: of each state.
-        classes: how many.
+        classes: number of classes.
         hidden: size of the hidden layer; None for a linear probe.
     """
 
@@ -71,17 +71,17 @@ class Probe(nn.Module):
             self.classify = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
     def forward(self, states: Tensor) -> Tensor:
-        """(examples, states, size) -> (examples, classes) scores."""
+        """Return scores (examples, classes) of states (examples, states, size)."""
         standard = (states - self.mean) / self.deviation
         return self.classify(torch.einsum("nsd,s->nd", standard, self.mixing.softmax(0)))
 
 
 def task_features(task: Task, corpus: ProbingCorpus, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The features that a task's rows index: those of frames, or their mean over each utterance's true frames.
+    """Return the features that a task's examples index: those of frames, or their mean over each utterance.
 
     Args:
-        task: of which level.
-        corpus: where utterances begin.
+        task: frames or utterances.
+        corpus: of the frames.
         frames: (frames, states, size), usually memory-mapped.
     """
     if task.level == "frame":
@@ -97,17 +97,17 @@ def train_probe(
     seed: int = 0,
     missing_phones: MissingPhones = "refuse",
 ) -> Probe:
-    """Learn a task on train; the probe of the epoch with the lowest loss on dev is kept.
+    """Train a probe on train and return it as it was after the epoch with the lowest loss on dev.
 
     Args:
-        task: what to learn.
+        task: to learn.
         corpus: labels and split.
-        features: as :func:`task_features` gives them.
-        seed: of the weights and of the order of examples.
-        missing_phones: what to do with phones that train lacks.
+        features: as :func:`task_features` returns them.
+        seed: random seed for the weights and the order of examples.
+        missing_phones: what to do with phones that do not occur in train.
 
     Raises:
-        CorpusError: for phones that train lacks, if they are to be refused.
+        CorpusError: for phones that do not occur in train, if they are to be refused.
     """
     train, dev = (task_rows(task, corpus, part, missing_phones) for part in ("train", "dev"))
     _, states, size = features.shape
@@ -148,7 +148,7 @@ def score_probe(
     seed: int = 0,
     missing_phones: MissingPhones = "refuse",
 ) -> Score:
-    """Accuracy on test with its bootstrap interval over utterances; arguments as for :func:`train_probe`."""
+    """Return the accuracy on test with its bootstrap interval over utterances; arguments as for `train_probe`."""
     test = task_rows(task, corpus, "test", missing_phones)
     _, correct = _run(probe, features, test.rows, test.labels)
     return mean_score(task.name, "accuracy", corpus.ids, test.utterances, correct.astype(float), seed)
@@ -161,7 +161,7 @@ def dev_loss(
     features: NDArray[np.float32],
     missing_phones: MissingPhones = "refuse",
 ) -> float:
-    """Mean cross-entropy on dev, in nats: what orders heads, so that test stays unseen."""
+    """Return the mean cross-entropy (nats) on dev, which orders heads so that test stays unseen."""
     dev = task_rows(task, corpus, "dev", missing_phones)
     return _run(probe, features, dev.rows, dev.labels)[0]
 
@@ -174,15 +174,15 @@ def mean_score(
     values: NDArray[np.float64],
     seed: int = 0,
 ) -> Score:
-    """Mean of some values with its Poisson-bootstrap interval over utterances, and the sums it is made of.
+    """Return the mean of values with its Poisson-bootstrap interval over utterances, and the sums per utterance.
 
     Args:
         task: name of the task.
-        metric: what the values are.
+        metric: name of the values.
         ids: of all utterances.
-        utterances: (examples,) whose each value is.
+        utterances: (examples,) index of the utterance of each value.
         values: (examples,).
-        seed: of the bootstrap.
+        seed: random seed for the bootstrap.
     """
     total = np.bincount(utterances, values, len(ids))
     count = np.bincount(utterances, minlength=len(ids))
@@ -202,7 +202,7 @@ def mean_score(
 def _statistics(
     features: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(states, size) mean and standard deviation over the rows; a constant feature is divided by 1."""
+    """Return the (states, size) mean and standard deviation over the rows; 1 as deviation of a constant feature."""
     total = np.zeros(features.shape[1:])
     square = np.zeros(features.shape[1:])
     for first in range(0, len(rows), _READ):
@@ -218,7 +218,7 @@ def _statistics(
 def _run(
     probe: Probe, features: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> tuple[float, NDArray[np.bool_]]:
-    """Mean cross-entropy, and for each row whether the class was right."""
+    """Return the mean cross-entropy, and for each row whether the class is right."""
     loss, correct = 0.0, []
     for first in range(0, len(rows), _READ):
         truth = torch.from_numpy(labels[first : first + _READ])

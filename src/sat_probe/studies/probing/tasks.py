@@ -1,4 +1,4 @@
-"""The probing tasks of section 7 of the paper: which rows of a corpus they learn from, and what their labels are."""
+"""Probing tasks of section 7 of the paper, with their examples and labels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Task:
     """A classification that a probe learns.
 
     Attributes:
-        name: as tables have it.
-        target: what is to be told.
-        level: from each frame, or from the mean over an utterance's frames.
+        name: in tables.
+        target: kind of the classes.
+        level: read from each frame, or from the mean over an utterance's frames.
         hidden: size of the probe's hidden layer; None for a linear probe.
     """
 
@@ -42,18 +42,18 @@ CLASSIFICATIONS = {
         Task("speakers_utterance", "speakers", "utterance"),
     )
 }
-RECONSTRUCTION = "reconstruction"  # not learned: the pre-training head, or a frozen stand-in
+RECONSTRUCTION = "reconstruction"  # not learned: uses the pre-training head or a frozen proxy
 TASKS = (RECONSTRUCTION, *CLASSIFICATIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Examples:
     """Examples of one task in one part of a corpus.
 
     Attributes:
         rows: (examples,) positions among all frames, or among all utterances.
         labels: (examples,) classes 0, 1, ...
-        utterances: (examples,) whose they are.
+        utterances: (examples,) index of the utterance.
     """
 
     rows: NDArray[np.int64]
@@ -69,12 +69,12 @@ def check_tasks(names: Sequence[str] | None) -> None:
 
 
 def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str]:
-    """The named tasks; without names all that the corpus has labels for.
+    """Return the named tasks, or all that the corpus has labels for.
 
     Raises:
         ConfigurationError: for an unknown name.
-        CorpusError: if a named task cannot be learned from the corpus, if one of its parts has no alignment while
-            others have, or there is one speaker only.
+        CorpusError: if a named task cannot be learned from the corpus, if only some of its parts have alignments, or
+            if there is only one speaker.
     """
     check_tasks(names)
     chosen = list(dict.fromkeys(TASKS if names is None else names))
@@ -117,8 +117,8 @@ def _require_speakers(corpus: ProbingCorpus) -> None:
     raise CorpusError(f"speakers cannot be probed: {there}; choose tasks without them ({without})")
 
 
-def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: MissingPhones) -> Rows:
-    """The examples of a task.
+def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: MissingPhones) -> Examples:
+    """Return the examples of a task in a part of a corpus.
 
     Raises:
         CorpusError: if a phone of this part never occurs in train, unless such frames are to be ignored.
@@ -138,11 +138,11 @@ def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: Mis
             )
         use &= np.isin(labels, known)
         rows = np.flatnonzero(use)
-        return Rows(rows, np.searchsorted(known, labels[rows]), utterances[rows])
+        return Examples(rows, np.searchsorted(known, labels[rows]), utterances[rows])
     tested = np.unique(corpus.speakers[corpus.in_part("test")])
     tested = tested[tested >= 0]
     chosen = inside & np.isin(corpus.speakers, tested)
     utterances = np.arange(len(corpus.ids)) if task.level == "utterance" else corpus.frame_utterances
     rows = np.flatnonzero(chosen[utterances])
     owners = utterances[rows]
-    return Rows(rows, np.searchsorted(tested, corpus.speakers[owners]), owners)
+    return Examples(rows, np.searchsorted(tested, corpus.speakers[owners]), owners)

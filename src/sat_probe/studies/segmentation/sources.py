@@ -1,7 +1,7 @@
-"""What can be asked for phone boundaries: every head, every layer's hidden states, and baselines without a model.
+"""Sources of phone boundaries: every head, every layer's hidden states, and baselines without a model.
 
-Each source gives one list of boundaries (s) for each of its settings. Alpha counts in units of the utterance's mean
-distance between frames, so that one grid of alphas serves sources of any scale, and no label is needed to find it.
+Each source gives one list of boundaries (s) for each of its settings. Alpha is in units of the utterance's mean
+distance between frames, so that one grid of alphas fits sources of any scale and no label is needed to find it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from sat_probe.measures.cepstra import cepstra_grid, log_mel, mfcc
 from sat_probe.models.probed import ProbedModel
 
 Boundaries = NDArray[np.float64]
+BASELINES = ("mfcc", "log_mel", "mel_difference", "uniform", "random")
 PEAK_PROMINENCES = tuple(np.geomspace(0.05, 2.0, 16).round(3).tolist())  # in units of the mean difference
 SHORTEST = 3  # frames below which there is no inner minimum to find
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
-    """Where boundaries come from: kind is "attention", "hidden", or a baseline; layer and head count from 0.
+    """A source of boundaries: kind is "attention", "hidden" or one of BASELINES; layer and head count from 0.
 
     Hidden layer 0 is the embedding, hidden layer l + 1 the output of layer l.
     """
@@ -43,16 +44,27 @@ class Source:
     layer: int = -1
     head: int = -1
 
+    def parameters(self, settings: Settings) -> list[tuple[float, float]]:
+        """Return the (alpha, beta) of each setting; for peaks beta is the prominence, NaN is no parameter."""
+        match self.kind:
+            case "uniform" | "random":
+                return [(np.nan, np.nan)]
+            case "mel_difference":
+                return [(np.nan, prominence) for prominence in PEAK_PROMINENCES]
+            case _:
+                return settings.pairs()
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is tried.
+    """Settings to try.
 
     Attributes:
         alphas: scales of the kernel, in units of the mean distance between frames of the utterance.
         betas: thresholds in units of the row's mean similarity.
-        features: which part of a map describes a frame.
-        shifts: how often the model reads each utterance, every time 1 / shifts of a frame later; 1 is the paper's.
+        features: the part of a map that describes a frame.
+        shifts: number of times that the model reads each utterance, each time 1 / shifts of a frame later; the paper
+            uses 1.
     """
 
     alphas: tuple[float, ...] = (0.06, 0.1, 0.18, 0.32, 0.56, 1.0)
@@ -61,22 +73,31 @@ class Settings:
     shifts: int = 1
 
     def pairs(self) -> list[tuple[float, float]]:
-        """(alpha, beta) of each setting, beta fastest."""
+        """Return (alpha, beta) of each setting, beta changing fastest."""
         return [(alpha, beta) for alpha in self.alphas for beta in self.betas]
+
+
+def model_sources(model: ProbedModel) -> list[Source]:
+    """Return every head that a model has, and the hidden states of every layer."""
+    heads = [
+        Source("attention", layer, head) for layer, own in enumerate(model.present_heads) for head in own
+    ]
+    return heads + [Source("hidden", layer) for layer in range(model.num_probed_layers + 1)]
 
 
 def model_boundaries(
     model: ProbedModel, waveform: NDArray[np.float32], settings: Settings
 ) -> Iterator[tuple[Source, list[Boundaries]]]:
-    """Boundaries of every head and of every layer's hidden states, for each pair of settings.
+    """Yield the boundaries of each of `model_sources`, for each pair of settings.
 
     Args:
-        model: which looks at the waveform ``settings.shifts`` times.
+        model: which reads the waveform ``settings.shifts`` times.
         waveform: (samples,) at the model's rate.
-        settings: what is tried.
+        settings: to try.
 
     Raises:
-        ConfigurationError: if a frame cannot be divided into that many shifts.
+        ConfigurationError: if the samples of a frame cannot be divided into that many shifts.
+        AudioError: if the waveform is too short for the model.
     """
     grid, factor = model.frame_grid, model.upsampling_factor
     if settings.shifts < 1 or grid.hop % settings.shifts:
@@ -92,14 +113,16 @@ def model_boundaries(
     frames = lengths[0] * settings.shifts
     if settings.shifts > 1:
         grid, factor = grid.upsampled(settings.shifts), 1
-    for layer in range(model.num_probed_layers):
+    for layer, present in enumerate(model.present_heads):
+        if not present:
+            continue
         maps = [_layer(output.attentions, layer) for output in outputs]
         if settings.shifts > 1:
             placed = [upsampled_map(one, settings.shifts) for one in maps]
             maps = [average_shifted(placed, frames, axes=2)]
         between = distances(attention_features(maps[0], settings.features))
-        for head in range(model.num_probed_heads):
-            yield Source("attention", layer, head), kernel_boundaries(between[head], settings, grid, factor)
+        for index, head in enumerate(present):  # maps are of the present heads
+            yield Source("attention", layer, head), kernel_boundaries(between[index], settings, grid, factor)
     for layer in range(model.num_probed_layers + 1):
         states = [_layer(output.hidden_states, layer) for output in outputs]
         if settings.shifts > 1:
@@ -117,15 +140,15 @@ def baseline_boundaries(
     seed: int,
     settings: Settings,
 ) -> Iterator[tuple[Source, list[Boundaries]]]:
-    """Boundaries without a model: MFCC, log-mel, peaks of the spectral difference, and none of the audio at all.
+    """Yield the boundaries of each of BASELINES: from MFCC, log-mel, peaks of the spectral difference, or no audio.
 
     Args:
         waveform: (samples,) at sampling_rate.
         sampling_rate: Hz.
         rate: boundaries per second of the uniform and the random baseline.
-        utterance_id: decides with the seed where the random boundaries of this utterance lie.
-        seed: of the random boundaries.
-        settings: what is tried for the kernel; the peaks have their own, in ``PEAK_PROMINENCES``.
+        utterance_id: with the seed, determines the random boundaries.
+        seed: random seed.
+        settings: to try for the kernel; peaks use ``PEAK_PROMINENCES``.
     """
     grid = cepstra_grid(sampling_rate // 100, sampling_rate)
     options = {"hop": grid.hop, "window": sampling_rate // 40, "sampling_rate": sampling_rate}
@@ -144,13 +167,13 @@ def baseline_boundaries(
 def kernel_boundaries(
     between: NDArray[np.float64], settings: Settings, grid: FrameGrid, upsampling_factor: int = 1
 ) -> list[Boundaries]:
-    """Boundaries (s) from distances between frames (frames, frames) for each pair of settings.
+    """Return boundaries (s) from distances between frames (frames, frames) for each pair of settings.
 
     Args:
         between: distances of frames at the rate of ``grid``.
         settings: alphas and betas.
-        grid: where the frames are.
-        upsampling_factor: how often each frame is repeated first.
+        grid: positions of the frames.
+        upsampling_factor: number of times that each frame is repeated first.
     """
     scale = float(between.mean())
     if scale == 0 or len(between) < SHORTEST:
@@ -162,11 +185,11 @@ def kernel_boundaries(
 
 
 def difference_peaks(mel: NDArray[np.float64], grid: FrameGrid) -> list[Boundaries]:
-    """Where the spectrum before and after a frame differ most, for each prominence in ``PEAK_PROMINENCES``.
+    """Return peaks (s) of the change in spectrum across a frame, for each prominence in ``PEAK_PROMINENCES``.
 
     Args:
         mel: (frames, bins) log-mel spectrum.
-        grid: where its frames are.
+        grid: positions of its frames.
     """
     if len(mel) < SHORTEST:
         return [np.zeros(0) for _ in PEAK_PROMINENCES]
@@ -176,6 +199,6 @@ def difference_peaks(mel: NDArray[np.float64], grid: FrameGrid) -> list[Boundari
 
 
 def _layer(layers: Sequence[object] | None, layer: int) -> NDArray[np.float64]:
-    """One layer's tensor of a batch of one, as an array."""
+    """Return one layer's tensor of a batch of one, as an array."""
     assert layers is not None
     return layers[layer][0].float().cpu().numpy().astype(np.float64)  # type: ignore[index]

@@ -1,8 +1,8 @@
-"""Boundary counts of many sources and settings, and the tables that follow: tuned on one part, scored on the other."""
+"""Boundary counts of many sources and settings, and their tables: tuned on one part, scored on the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,54 +13,109 @@ from sat_probe.errors import CorpusError
 from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.hits import COMPONENTS, count_boundaries
 from sat_probe.measures.boundaries.score import bootstrap_interval, boundary_rates, r_value
-from sat_probe.studies.segmentation.sources import PEAK_PROMINENCES, Boundaries, Settings, Source
+from sat_probe.studies.segmentation.sources import Boundaries, Settings, Source
 
 Part = Literal["validation", "test"]
+Counts = NDArray[np.int32]
 _PLACE = ("layer", "head")
 
 
 class Tally:
-    """Boundary counts of every source, setting and utterance, against references and against the teacher."""
+    """Boundary counts of every source, setting and utterance, against references and against the teacher.
 
-    def __init__(self, settings: Settings, tolerance: float, counting: Counting) -> None:
-        self.settings = settings
+    Counts are kept in arrays with a place for each utterance, so the tallies of several processes can be added up.
+
+    Args:
+        sources: all sources.
+        parts: the part of each utterance, by id, in the order of the corpus.
+        settings: that are tried.
+        tolerance: of a boundary (s).
+        counting: rule of the score.
+
+    Attributes:
+        counted: (utterances,) 1 for those that were added.
+        counts: (settings of all sources, utterances, components) against the reference.
+        agreements: likewise against the teacher, filled for attention only.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        parts: Mapping[str, Part],
+        settings: Settings,
+        tolerance: float,
+        counting: Counting,
+    ) -> None:
+        self.parts, self.settings = dict(parts), settings
         self.tolerance, self.counting = tolerance, counting
-        self.parts: list[Part] = []
-        self.counts: dict[Source, list[NDArray[np.int64]]] = {}
-        self.agreements: dict[Source, list[NDArray[np.int64]]] = {}
+        self._places = {name: place for place, name in enumerate(self.parts)}
+        self._rows: dict[Source, slice] = {}
+        count = teachable = 0
+        for source in sorted(sources, key=lambda one: one.kind != "attention"):  # attention first
+            self._rows[source] = slice(count, count := count + len(source.parameters(settings)))
+            teachable = count if source.kind == "attention" else teachable
+        self.counted = np.zeros(len(self.parts), np.int32)
+        self.counts = np.zeros((count, len(self.parts), len(COMPONENTS)), np.int32)
+        self.agreements = np.zeros((teachable, len(self.parts), len(COMPONENTS)), np.int32)
 
     def add(
         self,
+        utterance_id: str,
         reference: Boundaries,
-        part: Part,
         found: Iterable[tuple[Source, list[Boundaries]]],
         teacher: Boundaries,
     ) -> None:
-        """Count one utterance: its reference boundaries, and what each source predicts with each setting (s)."""
+        """Count one utterance.
+
+        Args:
+            utterance_id: one of the parts.
+            reference: its reference boundaries (s).
+            found: the boundaries (s) that each source predicts with each of its settings.
+            teacher: the boundaries (s) of the teacher.
+        """
+        place = self._places[utterance_id]
         for source, predictions in found:
-            tried = len(predictions)
-            counts = count_boundaries([reference] * tried, predictions, self.tolerance, self.counting)
-            self.counts.setdefault(source, []).append(counts)
-            if source.kind == "attention":
-                agreed = count_boundaries([teacher] * tried, predictions, self.tolerance, self.counting)
-                self.agreements.setdefault(source, []).append(agreed)
-        self.parts.append(part)
+            rows, tried = self._rows[source], len(predictions)
+            against = {"counts": reference} | ({"agreements": teacher} if source.kind == "attention" else {})
+            for name, truth in against.items():
+                hits = count_boundaries([truth] * tried, predictions, self.tolerance, self.counting)
+                getattr(self, name)[rows, place] = hits
+        self.counted[place] = 1
+
+    @property
+    def utterances(self) -> dict[str, Part]:
+        """The part of each utterance that was added, by id."""
+        return {name: part for name, part in self.parts.items() if self.counted[self._places[name]]}
+
+    def state_dict(self) -> dict[str, Counts]:
+        """Return the counts."""
+        return {"counted": self.counted, "counts": self.counts, "agreements": self.agreements}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the counts."""
+        for name, mine in self.state_dict().items():
+            mine[...] = state[name]
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-        """Table, curve and the row chosen without labels."""
-        validating = np.array(self.parts) == "validation"
+        """Return the table, the curve and the row chosen without labels.
+
+        Raises:
+            CorpusError: if a part has no utterance.
+        """
+        used = self.counted > 0
+        validating = np.array(list(self.utterances.values())) == "validation"
         if validating.all() or not validating.any():
             raise CorpusError("one part has no utterance whose audio can be used; see the warnings")
         rows: list[dict[str, Any]] = []
         curves: list[dict[str, Any]] = []
         unlabelled: list[dict[str, Any]] = []
-        for source, utterances in self.counts.items():
-            counts = np.stack(utterances, axis=1)  # (settings, utterances, components)
+        for source, rows_of in self._rows.items():
+            counts = self.counts[rows_of][:, used]  # (settings, utterances, components)
             scores = _r_values(counts[:, validating])
             best = int(np.nanargmax(np.where(np.isnan(scores), -np.inf, scores)))
             row = self._row(source, counts, best, validating)
-            if source in self.agreements:
-                agreement = _r_values(np.stack(self.agreements[source], axis=1)[:, validating])
+            if source.kind == "attention":
+                agreement = _r_values(self.agreements[rows_of][:, used][:, validating])
                 agreed = int(np.nanargmax(np.where(np.isnan(agreement), -np.inf, agreement)))
                 row["agreement"] = float(agreement[agreed])
                 unlabelled.append(
@@ -79,50 +134,43 @@ class Tally:
         curve = pd.DataFrame(curves).astype({"layer": "Int64", "head": "Int64"})
         return table, curve, label_free
 
-    def per_utterance(self, table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
-        """Components per test utterance of the best source of each kind at its tuned setting, to compare sources by.
+    def per_utterance(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the components per test utterance of the best source of each kind at its tuned setting.
 
         Args:
-            table: as :meth:`tables` gives it.
-            ids: of the utterances, in the order they were added.
+            table: as :meth:`tables` returns it.
 
         Returns:
             Columns ``utterance``, ``source``, ``layer``, ``head`` and those of ``boundary_hits.COMPONENTS``.
         """
-        testing = [index for index, part in enumerate(self.parts) if part == "test"]
+        ids = [name for name, part in self.utterances.items() if part == "test"]
+        testing = [self._places[name] for name in ids]
         parts = []
         for _, row in table.groupby("source", sort=False).head(1).iterrows():
             source = Source(row["source"], *(-1 if pd.isna(row[name]) else int(row[name]) for name in _PLACE))
             wanted = np.array([row["alpha"], row["beta"]], dtype=float)
-            tried = np.array(self._parameters(source), dtype=float)
+            tried = np.array(source.parameters(self.settings), dtype=float)
             setting = int(np.flatnonzero([np.array_equal(one, wanted, equal_nan=True) for one in tried])[0])
-            counts = np.stack([self.counts[source][index][setting] for index in testing])
-            named = {"utterance": [ids[index] for index in testing], **_names(source)}
+            counts = self.counts[self._rows[source]][setting, testing].astype(np.int64)
+            named = {"utterance": ids, **_names(source)}
             parts.append(pd.DataFrame({**named, **dict(zip(COMPONENTS, counts.T, strict=True))}))
         return pd.concat(parts, ignore_index=True).astype({"layer": "Int64", "head": "Int64"})
 
-    def _parameters(self, source: Source) -> list[tuple[float, float]]:
-        if source.kind in ("uniform", "random"):
-            return [(np.nan, np.nan)]
-        if source.kind == "mel_difference":
-            return [(np.nan, prominence) for prominence in PEAK_PROMINENCES]
-        return self.settings.pairs()
-
     def _row(
-        self, source: Source, counts: NDArray[np.int64], setting: int, validating: NDArray[np.bool_]
+        self, source: Source, counts: Counts, setting: int, validating: NDArray[np.bool_]
     ) -> dict[str, Any]:
-        alpha, beta = self._parameters(source)[setting]
+        alpha, beta = source.parameters(self.settings)[setting]
         validation = float(_r_values(counts[:, validating])[setting])
-        low, high = bootstrap_interval(counts[setting, ~validating])
+        low, high = bootstrap_interval(counts[setting, ~validating].astype(np.int64))
         return {
             **_names(source), "alpha": alpha, "beta": beta, "validation_r_value": validation, "agreement": np.nan,
             **_scores(counts[setting, ~validating]), "r_value_low": low, "r_value_high": high,
         }  # fmt: skip
 
     def _curve(
-        self, source: Source, counts: NDArray[np.int64], best: int, validating: NDArray[np.bool_]
+        self, source: Source, counts: Counts, best: int, validating: NDArray[np.bool_]
     ) -> Iterator[dict[str, Any]]:
-        parameters = self._parameters(source)
+        parameters = source.parameters(self.settings)
         for setting, (alpha, beta) in enumerate(parameters):
             if alpha == parameters[best][0] or np.isnan(alpha):
                 scores = _scores(counts[setting, ~validating])
@@ -134,14 +182,16 @@ def _names(source: Source) -> dict[str, Any]:
     return dict(zip(("source", "layer", "head"), names, strict=True))
 
 
-def _scores(counts: NDArray[np.int64]) -> dict[str, Any]:
-    references, predictions, hits, prediction_hits = (int(total) for total in counts.sum(axis=0))
+def _scores(counts: Counts) -> dict[str, Any]:
+    references, predictions, hits, prediction_hits = (
+        int(total) for total in counts.sum(axis=0, dtype=np.int64)
+    )
     rates = boundary_rates(references, predictions, hits, prediction_hits)
     components = {"references": references, "predictions": predictions, "hits": hits}
     return {**components, **{name: float(value) for name, value in rates.items()}}
 
 
-def _r_values(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """R-value of each setting from (settings, utterances, components)."""
-    totals = counts.sum(axis=1)
+def _r_values(counts: Counts) -> NDArray[np.float64]:
+    """Return the R-value of each setting from (settings, utterances, components)."""
+    totals = counts.sum(axis=1, dtype=np.int64)
     return r_value(totals[:, 0], totals[:, 1], totals[:, 2])
