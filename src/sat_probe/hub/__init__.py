@@ -1,1 +1,1 @@
-"""Pushing to the Hugging Face Hub: commits, errors, cards."""
+"""Publication on the Hugging Face Hub: commits, errors, cards."""

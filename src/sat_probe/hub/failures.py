@@ -98,7 +98,7 @@ def as_hub_error(error: BaseException, repo_id: str) -> HubError:
 
 
 def _likely_cause(error: BaseException) -> str:
-    """What a failure means that is no refusal of a repository, and what to do."""
+    """Likely cause of a failure that is no refusal of a repository, and what to do."""
     code = status(error)
     if isinstance(error, _GARBLED):
         return (

@@ -1,1 +1,1 @@
-"""Kept and shown: no models, no corpora."""
+"""Reports of attention heads: data, files, figures, pages and publication."""

@@ -174,7 +174,7 @@ def push_report(
         create_pr: open a pull request instead of committing to `main`.
         replace: allow to replace a report of the same model and revision measured on something else.
         example: whether to publish the example utterance too, which is audio of the corpus; None publishes it if the
-            license of the corpus is known to allow that.
+            licence of the corpus is known to allow that.
         pictures: draw figures and page of a report in memory, which takes some seconds.
         token: to use instead of the one of `hf auth login` or HF_TOKEN; it is neither kept nor shown.
 

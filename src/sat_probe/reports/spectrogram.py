@@ -1,4 +1,4 @@
-"""The numbers of pictures that pages and figures share; nothing is drawn here, so that a page needs no matplotlib."""
+"""Spectrograms and averaged images for pages and figures, without matplotlib."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def log_spectrogram(
     """Times (s), frequencies (Hz) and levels (dB, the lowest 50 dB below the highest) of 25 ms windows every 5 ms.
 
     Levels are one-sided power densities of a periodic Hann window without the mean, as `scipy.signal.spectrogram`
-    defines them, whose import takes longer than all else that a page needs.
+    defines them; its import takes longer than everything else that a page needs.
     """
     waveform = np.asarray(waveform, dtype=float)
     waveform = np.append(
@@ -44,7 +44,7 @@ def average_blocks(image: NDArray[np.generic], factor: int) -> NDArray[np.float6
 
 
 def _sums_of_rows(image: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    """Each `factor` rows added up, row by row: `np.add.reduceat` takes three times as long."""
+    """Sums of `factor` rows each, row by row: `np.add.reduceat` takes three times as long."""
     sums = image[::factor].copy()
     for offset in range(1, factor):
         rows = image[offset::factor]

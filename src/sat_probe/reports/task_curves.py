@@ -1,4 +1,4 @@
-"""Points of ablation curves compared in pairs: every ablation is scored on the very same test utterances."""
+"""Paired comparison of the points of ablation curves, which are all scored on the same test utterances."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TaskCurves:
 
     @property
     def intact(self) -> int:
-        """Point where nothing is taken away.
+        """Point of the model without any ablation.
 
         Raises:
             ReportError: if it was not measured.
@@ -63,9 +63,9 @@ class TaskCurves:
         """How much better the first points are than the second, with a paired 95 % interval over utterances.
 
         Args:
-            better: points; more accuracy, or less L1, is a gain above 0. Several have the mean of their scores.
-            worse: likewise.
-            allowance: what the first may be worse, added to the gain: accuracy, respectively share of the second's L1.
+            better: points, of which the mean score is taken; more accuracy, or less L1, is a gain above 0.
+            worse: points to compare with.
+            allowance: tolerated loss, added to the gain: accuracy, or a share of the L1 of ``worse``.
         """
         first, second = (self.totals[:, list(points)].mean(axis=1) for points in (better, worse))
         if self.metric == "l1":
@@ -73,7 +73,7 @@ class TaskCurves:
         return paired_difference(first + allowance * self.items, second, self.items)
 
     def loss(self, point: int) -> Number:
-        """What a point loses against the intact model: accuracy, respectively share by which L1 grows."""
+        """Loss of a point against the intact model: of accuracy, or the relative growth of L1."""
         ablated, intact = (self.totals[:, one] for one in (point, self.intact))
         if self.metric == "l1":
             return paired_difference(ablated, intact, intact)

@@ -19,12 +19,14 @@ LICENSE = "cc-by-4.0"
 METRICS = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
 MEANINGS = {
     "heads": "one row per head: category, metrics, intervals, ranks.",
-    "relation_maps": "which phones a head attends to from which phones (eq. 5).",
-    "concentration": "how much of a head's attention each phone collects.",
-    "operations": "how well a head matches named operations on phones.",
-    "segmentation": "how well the attention of a head finds phone boundaries.",
-    "segmentation_curve": "precision and recall of the boundaries over thresholds.",
-    "importance": "what is lost when heads are removed, or see only near frames.",
+    "relation_maps": "for each head, how strongly frames of one phone attend to frames of another (eq. 5).",
+    "relation_maps_by_class": "the same between natural classes of phones.",
+    "relation_maps_by_voicing": "the same between voiced phones, voiceless phones and silence.",
+    "concentration": "how much of the attention of each head each phone receives (eq. 6).",
+    "operations": "named operations on phones (identity, to silence, ...) that each head carries out.",
+    "segmentation": "scores of the phone boundaries that each head predicts, and of other sources.",
+    "segmentation_curve": "precision and recall of these boundaries over thresholds.",
+    "importance": "scores of probes while heads are removed or the attention span is limited.",
     "importance_counts": "the same per test utterance, so that ablations can be compared in pairs.",
 }
 TAGS = ["sat-probe", "speech", "audio", "attention", "interpretability"]
@@ -32,7 +34,10 @@ _FACTS = {
     "model": "model",
     "revision": "revision",
     "architecture": "architecture",
+    "removed heads per layer": "removed_heads",
+    "limited span (frames)": "limited_span",
     "corpus": "corpus",
+    "configuration": "configuration",
     "split": "split",
     "phone set": "phone_set",
     "utterances": "utterances",
@@ -41,6 +46,7 @@ _FACTS = {
     "seconds of audio": "seconds",
     "frame hop (ms)": "frame_hop_ms",
     "dtype, device": ("dtype", "device"),
+    "dtype of the weights": "stored_dtype",
     "seed": "seed",
     "bootstrap replicates": "bootstrap_replicates",
     "date": "date",
@@ -76,7 +82,7 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
 
 
 def report_card(report: ReportData, figures: Sequence[str] = ()) -> str:
-    """Card of one report: what was measured, on what, how, with versions, license and limits.
+    """Card of one report: what was measured, on what, how, with versions, licence and limits.
 
     Args:
         figures: pictures to show, by path from the card.
@@ -161,7 +167,11 @@ def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {version}" for name, version in value.items())
+        return ", ".join(
+            f"{name}{':' if isinstance(part, list) else ''} {_plain(part)}" for name, part in value.items()
+        )
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e5 else str(value)
 
 

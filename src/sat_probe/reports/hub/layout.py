@@ -165,7 +165,7 @@ def _common(first: Any, second: Any) -> Any:
 
 
 def _hub_type(kind: pa.DataType) -> Any:
-    """An Arrow type as the `dtype` of a card's `dataset_info` names it."""
+    """An Arrow type as a `dtype` of `dataset_info` in a card."""
     if pa.types.is_dictionary(kind):
         return _hub_type(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

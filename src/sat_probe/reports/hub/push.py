@@ -91,7 +91,7 @@ def check_offer(report: ReportData) -> None:
 
 
 def may_publish_audio(corpus: object) -> bool:
-    """Whether the license of a corpus is known to allow the publication of its audio."""
+    """Whether the licence of a corpus is known to allow the publication of its audio."""
     if corpus not in available_configs("datasets"):
         return False
     config = yaml.safe_load((config_folder("datasets") / f"{corpus}.yaml").read_text(encoding="utf-8"))

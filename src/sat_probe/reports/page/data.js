@@ -1,4 +1,4 @@
-// What the page shows, unpacked from the page itself.
+// Content of the page, unpacked from the page itself.
 const report = JSON.parse(document.getElementById("data").textContent);
 const byName = (id) => document.getElementById(id);
 

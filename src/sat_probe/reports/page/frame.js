@@ -1,11 +1,11 @@
-// Inside another page this one says how tall it is and which head it shows, and takes light or dark from there.
+// Inside another page, this page reports its height and the head it shows, and takes the theme from there.
 const outer = window.parent === window ? null : window.parent;
 
 function tell(message) {
   outer?.postMessage({ satProbe: message }, "*");
 }
 
-// Browsers put observers of a frame off that is out of sight, so this is said at the start too.
+// Browsers delay observers in a frame that is out of sight, so the height is also sent at the start.
 function tellHeight() {
   tell({ height: document.body.offsetHeight + 8 });
 }
@@ -24,10 +24,10 @@ function listenToOuterPage() {
   tell({ ready: true });
 }
 
-// In a frame, what goes beyond the chosen head waits until it is asked for.
+// In a frame, everything except the chosen head is hidden until the visitor asks for it.
 function foldAway(titles) {
   const sections = titles.map((id) => byName(id).closest("section"));
-  const more = element("button", { type: "button", id: "more" }, "Show the table, all heads between two metrics, and where this comes from");
+  const more = element("button", { type: "button", id: "more" }, "Show the table, the comparison of all heads, and the provenance");
   more.onclick = () => {
     for (const section of sections) section.hidden = false;
     more.remove();

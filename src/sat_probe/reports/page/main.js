@@ -41,7 +41,7 @@ function sayWhatIsMissing() {
       " finds an utterance of at most 4 s in the corpus.");
   }
   if (!report.relations.length && report.provenance.utterances === "1") {
-    say("relation", "Relation maps take a corpus with phone alignments: one recording says little about pairs of phones.");
+    say("relation", "Relation maps need a corpus with phone alignments: one recording has too few pairs of phones.");
   } else if (!report.relations.length) {
     say("relation", "No relation maps: the corpus has no phone alignments. Add them with ", element("code", {}, "sat-probe align DATASET"),
       ", or put TextGrid, .phn or CTM files beside the audio, and analyze again.");

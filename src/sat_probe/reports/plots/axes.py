@@ -19,7 +19,7 @@ def axes_or_new(
     height: float = 4.0,
     box: tuple[float, float, float, float] | None = None,
 ) -> Axes:
-    """The axes given, or those of a new figure of `width` x `height` inches that pyplot knows nothing of.
+    """The axes given, or those of a new figure of `width` x `height` inches that pyplot does not manage.
 
     `box` (left, bottom, width, height, in shares of the figure) leaves room for panels around the axes; without it the
     axes fill the figure.
@@ -47,7 +47,7 @@ def tidy(ax: Axes) -> Axes:
 
 
 def write_figure(ax: Axes, path: str | Path, dpi: int = 130) -> list[Path]:
-    """Write the figure of `ax` as `path`.svg and `path`.png, the same bytes every time; returns both paths.
+    """Write the figure of `ax` as `path`.svg and `path`.png, the same bytes every time; return both paths.
 
     Text stays text in the SVG, so that it can be searched, copied and read aloud.
     """

@@ -103,7 +103,7 @@ def plot_layers(heads: pd.DataFrame, ax: Axes | None = None, layers: int | None 
 def plot_ranking(
     heads: pd.DataFrame, x: str = "max_weight", y: str = "globalness", ax: Axes | None = None
 ) -> Axes:
-    """Figure 6a: where two pruning orders put each head; ranks as they prune, 1 goes first.
+    """Figure 6a: rank of each head in two pruning orders; the head of rank 1 is removed first.
 
     The paper prunes from the highest globalness, verticality or diagonality, but from the lowest maximum weight.
     """

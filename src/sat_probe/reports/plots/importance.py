@@ -62,7 +62,7 @@ def plot_importance(table: pd.DataFrame, kind: str, task: str, mode: str, ax: Ax
 
 
 def importance_drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
-    """(file name, function that draws) of every figure that the report's table ``importance`` has points for."""
+    """Name of every figure that the table ``importance`` has points for, and the function that draws it."""
     table = report.tables.get("importance")
     if table is None or table.empty:
         return

@@ -116,7 +116,7 @@ def _draw_extremes(ax: Axes, points: pd.DataFrame, label_above: float) -> None:
 
 
 def _cells(cells: pd.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Phones, relations (NaN where too little attested), and which of them may as well be 0."""
+    """Phones, relations (NaN with too few utterances), and which of them have an interval that includes 0."""
     if "query_phone" not in cells:
         return (
             [str(name) for name in cells.columns],
