@@ -322,3 +322,23 @@ def test_the_door_answers_alike_in_every_study(study, arguments, status, said, t
     line = assert_one_line((code, *capfd.readouterr()), status)
     assert said in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_something_else_is_replaced_only_if_asked(model, speech, tmp_path, capfd):
+    report = tmp_path / "report"
+    assert analyze(capfd, model, "--dataset", speech, "--output", report)[0] == 0
+    status, _, err = analyze(capfd, model, "--dataset", speech, "--output", report)
+    assert (status, err) == (0, f"Warning: replaced the report of {model.name} on speech in {report}\n")
+    before = (report / "report.json").read_bytes()
+    write_noise(speech / "another.wav", seconds=0.5)
+    line = assert_one_line(analyze(capfd, model, "--dataset", speech, "--output", report))
+    assert "holds the report of" in line
+    assert "--overwrite" in line
+    assert (report / "report.json").read_bytes() == before
+    assert analyze(capfd, model, "--dataset", speech, "--output", report, "--overwrite")[0] == 0
+    assert HeadReport.load(report).provenance["utterances"] == 2
+
+
+def test_resuming_needs_the_output_of_the_run(capfd):
+    assert run(["segment", "--resume"]) == 2
+    assert "needs the --output of the interrupted run" in capfd.readouterr().err

@@ -57,6 +57,12 @@ def test_every_study_takes_both_groups(name):
         assert ours[field] == expected[field]
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_can_be_strict_and_overwrite(name):
+    assert {"strict", "overwrite", "seed", "as_json", "output"} <= {*options_of(name)}
+    assert ("resume" in options_of(name)) is (name != "refine")  # which leaves nothing to continue from
+
+
 @pytest.mark.parametrize("name", ["align", "pretrain"])
 def test_commands_on_audio_alone_take_that_part_of_the_corpus_group(name):
     ours, expected = options_of(name), options_of("analyze")

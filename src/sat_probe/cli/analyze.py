@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson, Resume, Seed, Strict, keywords, option, with_groups
+from sat_probe.cli.options import AsJson, Overwrite, Resume, Seed, Strict, keywords, option, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 
@@ -42,6 +42,7 @@ def analyze(
     seed: Seed = 0,
     strict: Strict = False,
     resume: Resume = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Find which attention heads are [bold]global[/bold], [bold]vertical[/bold] or [bold]diagonal[/bold].
@@ -92,6 +93,7 @@ def analyze(
         progress=sys.stderr.isatty(),
         seed=seed,
         output=folder,
+        overwrite=overwrite,
         resume=resume,
     )
     if not this_process().is_main:

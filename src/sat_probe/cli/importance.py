@@ -15,8 +15,10 @@ from sat_probe.cli.options import (
     AsJson,
     MaxLoss,
     MissingPhones,
+    Overwrite,
     Resume,
     Seed,
+    Strict,
     Task,
     keywords,
     option,
@@ -75,7 +77,9 @@ def importance(
     missing_phones: MissingPhones = "refuse",
     max_loss: MaxLoss = None,
     seed: Seed = 0,
+    strict: Strict = False,
     resume: Resume = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure which heads matter: remove them in many orders, limit attention spans, and probe every ablated model.
@@ -98,6 +102,7 @@ def importance(
     chosen, metrics = _rankings(ranking)
     quiet()
 
+    from sat_probe.studies.corpus_pass.processes import this_process
     from sat_probe.studies.importance.advice import advice, confidence
     from sat_probe.studies.importance.options import Options
     from sat_probe.studies.importance.study import head_importance
@@ -119,12 +124,16 @@ def importance(
             options=Options(**given),
             metrics=metrics,
             output=output,
+            overwrite=overwrite,
             resume=resume,
+            strict=strict,
             progress=sys.stderr.isatty(),
         )
     except KeyboardInterrupt:
         typer.echo("The finished points were kept; add --resume to continue.", err=True)
         raise
+    if not this_process().is_main:
+        return
     table = report.tables["importance"]
     found = {}
     if max_loss is not None:

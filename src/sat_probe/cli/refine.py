@@ -19,6 +19,7 @@ from sat_probe.cli.options import (
     MissingPhones,
     Overwrite,
     Seed,
+    Strict,
     Task,
     option,
     with_groups,
@@ -96,6 +97,7 @@ def refine(
     task: Task = None,
     missing_phones: MissingPhones = "refuse",
     seed: Seed = 0,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +147,7 @@ def refine(
     if remove_global is not None:
         if known is None:
             assert inputs is not None
-            known = analyze(inputs, AnalysisOptions(), RunOptions(progress=progress))
+            known = analyze(inputs, AnalysisOptions(), RunOptions(strict=strict, progress=progress))
         chosen += most_global(known.heads, remove_global)
     if max_loss is not None and known is not None:
         chosen += suggested_heads(known, max_loss)
@@ -154,7 +156,7 @@ def refine(
     probed = None
     if inputs is not None and corpus.dataset is not None:
         probed = compare_probes(
-            inputs, small, task, missing_phones=missing_phones, seed=seed, progress=progress
+            inputs, small, task, missing_phones=missing_phones, seed=seed, strict=strict, progress=progress
         )
     if replaced:
         shutil.rmtree(output)

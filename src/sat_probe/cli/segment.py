@@ -11,7 +11,10 @@ import typer
 
 from sat_probe.cli.options import (
     AsJson,
+    Overwrite,
+    Resume,
     Seed,
+    Strict,
     keywords,
     option,
     with_groups,
@@ -67,6 +70,9 @@ def segment(
         ),
     ] = None,
     seed: Seed = 0,
+    strict: Strict = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the attention heads that best predict [bold]phone boundaries[/bold].
@@ -89,32 +95,30 @@ def segment(
 
     if output is not None:
         check_destination(output)  # before the work, not after it
+    elif resume:
+        raise typer.BadParameter("needs the --output of the interrupted run", param_hint="--resume")
 
     quiet()
 
+    from sat_probe.studies.corpus_pass.processes import this_process
     from sat_probe.studies.segmentation.sources import Settings
     from sat_probe.studies.segmentation.study import segment_model
 
-    progress = sys.stderr.isatty()
-    chosen = keywords(model, corpus)
     found = segment_model(
-        **chosen,
+        **keywords(model, corpus),
         counting=scoring.counting or "rasanen",
         tolerance=0.02 if scoring.tolerance is None else scoring.tolerance,
         settings=Settings(features=attention_features, shifts=shifts),
         validation_share=validation_share,
         seed=seed,
-        progress=progress,
+        output=output,
+        overwrite=overwrite,
+        resume=resume,
+        strict=strict,
+        progress=sys.stderr.isatty(),
     )
-    if output is not None:
-        from sat_probe.reports.head_report import HeadReport
-        from sat_probe.studies.head_analysis import analyze_model
-
-        if (output / "report.json").exists():
-            report = HeadReport.load(output)
-        else:
-            report = analyze_model(**chosen, seed=seed, progress=progress)
-        found.added_to(report).save(output)
+    if not this_process().is_main:
+        return
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2, allow_nan=False))
         return

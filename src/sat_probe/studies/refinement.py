@@ -131,6 +131,7 @@ def compare_probes(
     *,
     missing_phones: MissingPhones = "refuse",
     seed: int = 0,
+    strict: bool = False,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Return what probes read from the last hidden state of two models, on the same split of a corpus.
@@ -141,6 +142,7 @@ def compare_probes(
         tasks: names of tasks; None for all that the corpus has labels for.
         missing_phones: ``refuse`` or ``ignore`` phones that do not occur in the training split.
         seed: random seed for the split, the probes and the intervals.
+        strict: stop at the first file that cannot be used, instead of leaving it out.
         progress: show a progress bar.
 
     Returns:
@@ -155,9 +157,8 @@ def compare_probes(
     """
     before, corpus = inputs.model, inputs.corpus
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
-        prepared = collect(
-            before, corpus, Path(folder) / "inputs", seed, progress, log_mel=needs_proxy(before, tasks)
-        )
+        inputs_folder, log_mel = Path(folder) / "inputs", needs_proxy(before, tasks)
+        prepared = collect(before, corpus, inputs_folder, seed, progress, strict=strict, log_mel=log_mel)
         named = chosen_tasks(tasks, prepared)
         lab = AblationLab(before, prepared, named, Path(folder), seed=seed, missing_phones=missing_phones)
         lab.prepare()
