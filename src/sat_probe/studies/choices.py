@@ -1,4 +1,4 @@
-"""Which model, which corpus, which scoring: plain values, so that a demo or a command line chooses without torch."""
+"""Choice of a model, a corpus and a scoring rule: plain values, made without importing torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUNDLED = "bundled"
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model, and where it computes. Hashable, so that loaded models can be kept by it.
+    """A model, and where it computes. Hashable if the model is, so that loaded models can be kept by choice.
 
     Attributes:
         model: name on the Hub, folder, "bundled" or None (the Mockingjay that comes with sat-probe), or a model in
@@ -52,7 +52,7 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class CorpusChoice:
-    """Which corpus, as `load_corpus` takes it.
+    """A corpus, as `load_corpus` takes it.
 
     Attributes:
         dataset: name, folder, id on the Hub, or a corpus in memory; None is the bundled speech.
@@ -60,11 +60,11 @@ class CorpusChoice:
         data_dir: directory of a named corpus.
         split: part of the corpus.
         limit: only the first so many utterances.
-        alignments: where phone alignments are; next to the audio by default.
+        alignments: folder, archive or table of phone alignments; by default the files next to the audio.
         streaming: read utterances as they come, without downloading or listing the corpus first.
         phone_set: fold phones into this set.
         tier: TextGrid tier that holds the phones.
-        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence".
+        gaps: meaning of unlabelled time between two segments: "refuse", "unlabelled" or "silence".
         sampling_rate: of bare arrays (Hz).
     """
 
@@ -83,7 +83,7 @@ class CorpusChoice:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How predicted phone boundaries are matched; None is not chosen.
+    """The rule by which predicted phone boundaries are matched; None stands for no choice.
 
     Attributes:
         counting: rule of the score, see `sat_probe.measures.boundaries.score`.
@@ -95,7 +95,7 @@ class Scoring:
 
 
 def shown_name(name: str | Path) -> str:
-    """A name on the Hub as it is, a folder by its last part, so that no report shows paths of one machine."""
+    """Return a name on the Hub unchanged, and only the last part of a path, so that no report shows a private path."""
     text, path = str(name), Path(name)
     is_path = path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1 or path.is_dir()
     return path.expanduser().resolve().name if text and is_path else text

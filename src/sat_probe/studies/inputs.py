@@ -1,4 +1,4 @@
-"""The door: the only place that opens models and corpora, and says where they come from and which run this is."""
+"""Inputs of a study: the only place that opens models and corpora, with their provenance and identity."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a study works on.
+    """Model and corpus of a study.
 
     Attributes:
-        model: on its device, in the type it computes in.
-        corpus: all of it; a process takes its shard.
-        provenance: of model and corpus; the study adds its own.
-        identity: what makes two runs the same run: weights, removed heads, span, corpus content, alignments, split,
-            limit. A study adds its options.
-        process: this one of several.
+        model: on its device, in the number type it computes in.
+        corpus: the whole corpus; each process takes its shard.
+        provenance: of model and corpus; the study adds its own facts.
+        identity: values that are equal in two runs on the same input: weights, removed heads, span, content of the
+            corpus and its alignments. A study adds its options.
+        process: this process among those of the run.
     """
 
     model: ProbedModel
@@ -56,7 +56,7 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
     """Open a model and a corpus.
 
     Raises:
-        TypeError: for what is no model or no corpus; the message lists what is taken.
+        TypeError: if one of them is no model or no corpus; the message lists what is taken.
         ModelError: as `open_model`.
         CorpusError: as `open_corpus`.
     """
@@ -97,12 +97,13 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
 
 
 def open_model(choice: ModelChoice) -> ProbedModel:
-    """A model ready to compute, on its device; one in memory shares its weights, or is copied, and stays as it was.
+    """Return a model ready to compute, on its device.
 
-    Half precision is computed in float32 on a CPU, which is many times faster there.
+    A model in memory stays as it is: the result shares its weights, or is a copy where the device or the number type
+    differs. On a CPU half precision is computed in float32, which is many times faster there.
 
     Raises:
-        TypeError: for what is no model; the message lists what is taken.
+        TypeError: if it is no model; the message lists what is taken.
         ModelError: if it cannot be loaded, the device cannot be used, the dtype is unknown, or a revision is given for
             a model that is not on the Hub.
     """
@@ -114,7 +115,7 @@ def open_model(choice: ModelChoice) -> ProbedModel:
         device = this_process().device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device, dtype = device or model.device, wanted or model.dtype
     if dtype in HALF and device.type == "cpu":
-        logger.warning("%s: computed in float32, for half precision is slow on a CPU", choice.name)
+        logger.warning("%s: computed in float32, because half precision is slow on a CPU", choice.name)
         dtype = torch.float32
     if (model.device, model.dtype) == (device, dtype):
         return model
@@ -127,10 +128,10 @@ def open_model(choice: ModelChoice) -> ProbedModel:
 
 
 def stored_model(choice: ModelChoice) -> ProbedModel:
-    """The model where it is and as it is stored: one in memory shares its weights, others are loaded in float32.
+    """Return a model as it is stored: one in memory on its device, with shared weights; others loaded in float32.
 
     Raises:
-        TypeError: for what is no model; the message lists what is taken.
+        TypeError: if it is no model; the message lists what is taken.
         ModelError: if it cannot be loaded, or a revision is given for a model that is not on the Hub.
     """
     model, revision = choice.model, choice.revision
@@ -158,10 +159,10 @@ def stored_model(choice: ModelChoice) -> ProbedModel:
 
 
 def open_corpus(choice: CorpusChoice) -> Corpus:
-    """The corpus of a choice.
+    """Return the corpus of a choice.
 
     Raises:
-        TypeError: for what is no corpus; the message lists what is taken.
+        TypeError: if it is no corpus; the message lists what is taken.
         CorpusError: if it cannot be found or read.
     """
     given = {name: getattr(choice, name) for name in CorpusChoice.__slots__ if name != "dataset"}
@@ -170,7 +171,7 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """The device, tried out.
+    """Return a device after trying it.
 
     Raises:
         ModelError: if it does not exist or nothing can be computed there.
