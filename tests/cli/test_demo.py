@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sat_probe.cli import run
+from sat_probe.studies.choices import ModelChoice
 
 
 def test_it_serves_until_interrupted():
@@ -51,7 +52,7 @@ def test_it_serves_until_interrupted():
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("sat_probe.demo.find_spec", lambda name: None)
     assert run(["demo"]) == 1
-    assert "pip install 'sat-probe[demo]'" in capsys.readouterr().err
+    assert "pip install -c constraints.txt '.[demo]'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_one_line(capsys):
@@ -77,3 +78,22 @@ def test_a_report_that_is_not_there_is_one_line_at_the_start(tmp_path, monkeypat
 @pytest.mark.parametrize("options", [["--max-seconds", "0"], ["--port", "many"]])
 def test_wrong_usage_is_status_2(options):
     assert run(["demo", *options]) == 2
+
+
+def test_models_are_offered_with_the_options_of_the_model_group(monkeypatch):
+    taken = []
+
+    def serve(settings, **_):
+        taken.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sat_probe.demo.app.serve", serve)
+    own = ["org/one", "--revision", "v1", "--device", "cpu", "--model", "org/two@v2"]
+    assert run(["demo", *own]) == 130
+    (settings,) = taken
+    assert next(iter(settings.models)) == "org/one"
+    assert settings.models["org/one"] == ModelChoice("org/one", "v1", device="cpu")
+    assert settings.models["org/two@v2"] == ModelChoice("org/two", "v2", device="cpu")
+    assert all(choice.device == "cpu" for choice in settings.models.values())
+    assert run(["demo"]) == 130
+    assert next(iter(taken[1].models.values())).is_bundled

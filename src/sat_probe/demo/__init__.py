@@ -13,4 +13,6 @@ skip_stubs()  # every module of this package imports Gradio after this line
 def require_gradio() -> None:
     """Raise a ConfigurationError that says what to install if Gradio is missing."""
     if find_spec("gradio") is None:
-        raise ConfigurationError("the demo needs Gradio; install it with: pip install 'sat-probe[demo]'")
+        raise ConfigurationError(
+            "the demo needs Gradio; in a checkout of sat-probe: pip install -c constraints.txt '.[demo]'"
+        )

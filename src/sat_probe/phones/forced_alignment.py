@@ -51,7 +51,8 @@ class ForcedAligner:
             from pocketsphinx import Decoder
         except ImportError as error:
             raise AlignmentError(
-                "forced alignment needs PocketSphinx; install it with: pip install 'sat-probe[align]'"
+                "forced alignment needs PocketSphinx; in a checkout of sat-probe: "
+                "pip install -c constraints.txt '.[align]'"
             ) from error
         # A best path through the word lattice may drop the final pause, and the second pass then fails. These beams
         # prune nothing: on the grammar of one text an exact search is cheap, and an unusual phone does not end it.
