@@ -20,7 +20,8 @@ from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings, named_models
 from sat_probe.errors import ConfigurationError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
-from sat_probe.studies.inputs import load_model
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.inputs import open_model
 from sat_probe.studies.utterance_analysis import analyze_utterance
 from tests.demo.test_explore_tab import content_of
 
@@ -78,7 +79,7 @@ def test_explore_shows_and_ranks_only_present_heads(analyzed, folders):
 
 def test_metrics_are_those_of_the_maps_of_present_heads(analyzed, folders):
     name, (_, _, frame, _) = analyzed
-    model = load_model(folders[name], device="cpu")
+    model = open_model(ModelChoice(folders[name], device="cpu"))
     clip = example_clip(EXAMPLE)
     limited = (
         "span" in REFINED[name]
@@ -130,7 +131,7 @@ def test_ablate_computes_on_a_refined_model(analyzed, folders):
     shown = ablate_tab.ablate(session, frozenset({head}), widest, drop)
     assert "1 head off" in shown
     assert "span" not in shown.split("</h3>")[0], "the model's own limit is no ablation"
-    model = load_model(folders[name], device="cpu")
+    model = open_model(ModelChoice(folders[name], device="cpu"))
     mask = torch.ones(LAYERS, HEADS)
     mask[head] = 0
     clip = example_clip(EXAMPLE)
@@ -152,7 +153,7 @@ def test_ablate_computes_on_a_refined_model(analyzed, folders):
 def test_compare_and_report_cope_with_absent_heads(folders):
     clip = example_clip(EXAMPLE)
     reports = [
-        Side(name, analyze_utterance(load_model(folders[name]), clip.waveform, clip.name).report)
+        Side(name, analyze_utterance(open_model(ModelChoice(folders[name])), clip.waveform, clip.name).report)
         for name in ("two-heads-removed", "last-layer-removed")
     ]
     bundled = Side("bundled", bundled_report())

@@ -187,16 +187,3 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def load_model(
-    model: Any, *, revision: str | None = None, device: Any = None, allow_pickle: bool = False
-) -> ProbedModel:
-    """As `open_model`."""
-    return open_model(ModelChoice(model, revision, allow_pickle, device))
-
-
-def require_intact(model: ProbedModel) -> None:
-    """Raise a ModelError for a model that lost heads for good: a study of all its heads would miss some."""
-    if removed_heads(model):
-        raise ModelError("heads were removed from this model for good; analyze the model it was made from")
