@@ -16,7 +16,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "README.md"
-TOOLS = {"make_readme", "measured_tables", "importance"}  # importance writes a page of its own
+TOOLS = {"make_readme", "measured_tables", "agreement", "importance"}  # importance writes a page of its own
 HEADING = """# Benchmarks
 
 Each script measures both sides of a comparison in one run and prints ratios. This page is their output, written by

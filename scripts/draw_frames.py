@@ -1,4 +1,4 @@
-"""Draw docs/figures/frames.svg: which phone each frame of two models belongs to, on a piece of the bundled speech.
+"""Draw docs/figures/frames.svg: the phone of each frame of two models, in a piece of the bundled speech.
 
 python scripts/draw_frames.py
 """
@@ -28,7 +28,7 @@ COLOURS = matplotlib.colormaps["Set2"]
 
 
 def colour(phone: int, shown: dict[int, int]) -> tuple[float, ...]:
-    """One colour for each phone of the piece, in the order they appear."""
+    """Return the colour of a phone; phones get colours in the order they appear."""
     return COLOURS(shown.setdefault(phone, len(shown)))
 
 

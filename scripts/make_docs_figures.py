@@ -3,8 +3,8 @@
     python scripts/make_docs_figures.py PATH/TO/timit-sample
 
 The bundled model reads 80 hand-labelled utterances of TIMIT (the sample that NLTK distributes; not part of this
-project), and for the pictures of one utterance with its sound the bundled speech. Figures go to docs/figures; the
-numbers replace what stands between the markers of docs/relation_maps.md.
+project). Figures that show one utterance use the bundled speech. Figures go to docs/figures; the numbers replace the
+text between the markers of docs/relation_maps.md.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CELL = ["layer", "head", "query_phone", "key_phone"]
 
 
 def draw(ax: object, name: str) -> None:
-    """PNG only: the documentation is read in a browser, at one size."""
+    """Save a figure as PNG: the documentation is read in a browser, at one size."""
     figure_of(ax).savefig(  # type: ignore[arg-type]
         DOCS / "figures" / f"{name}.png", dpi=110, metadata={"Software": None}, facecolor="white"
     )
 
 
 def compare(first: HeadReport, second: HeadReport) -> dict[str, str]:
-    """How two ways of making relation maps differ, over the cells that both attest."""
+    """Return the differences between two kinds of relation maps, over the cells with evidence in both."""
     tables = [report.tables["relation_maps"].set_index(CELL) for report in (first, second)]
     attested = [table["utterances"] >= MINIMUM_UTTERANCES for table in tables]
     both = attested[0] & attested[1]
@@ -62,7 +62,7 @@ def compare(first: HeadReport, second: HeadReport) -> dict[str, str]:
 
 
 def operations_of(report: HeadReport) -> str:
-    """A markdown table: what each head that stands out does."""
+    """Return the operations of the heads that stand out as a Markdown table."""
     categories = report.heads.set_index(["layer", "head"])["category"]
     lines = ["| head | category | operations (score) |", "|---|---|---|"]
     for (layer, head), part in report.tables["operations"].groupby(["layer", "head"]):
@@ -74,7 +74,7 @@ def operations_of(report: HeadReport) -> str:
 
 
 def segmentation_figures(corpus: Corpus, spoken: HeadReport) -> None:
-    """Curves of the corpus, and the head that validates best on the example of another report (figure 2)."""
+    """Draw the curves of a corpus, and the best head on validation on the example of another report (figure 2)."""
     scores = segment_model(None, corpus, counting="rasanen", device="cpu")
     for name, recipe in segmentation_drawings(scores.added_to(spoken)):
         draw(recipe(), name)
@@ -94,9 +94,7 @@ def main() -> None:
     at_model_rate = analyze_model(None, corpus, device="cpu", relation_rate="model", replicates=2)
     own_left_out = analyze_model(None, corpus, device="cpu", leave_out_own_segment=True, replicates=2)
     for name, recipe in plots.drawings(report):
-        if not name.startswith(
-            "head-"
-        ):  # they show the utterance itself: drawn from the bundled speech below
+        if not name.startswith("head-"):  # these show one utterance, and use the bundled speech below
             draw(recipe(), name)
 
     spoken = analyze_model(None, "bundled", device="cpu", limit=8, replicates=2)

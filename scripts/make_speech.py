@@ -1,8 +1,8 @@
-"""Make the bundled speech: 40 short utterances by four voices of `flite`, with the phone times flite itself prints.
+"""Make the bundled speech: 40 short utterances by four voices of `flite`, with the phone times that flite prints.
 
     python scripts/make_speech.py                        (Debian: apt-get install flite)
 
-Writes src/sat_probe/data/speech: NAME.flac, NAME.phn (start end label, in samples at 16 kHz, as TIMIT writes them;
+Writes src/sat_probe/data/speech: NAME.flac, NAME.phn (start end label, in samples at 16 kHz, as in TIMIT;
 CMUdict labels in lower case, `h#` for the silence at both ends, `pau` inside) and NAME.txt; metadata.csv for all.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "sat_probe" / "data" / "speech"
 SAMPLING_RATE = 16_000
-# The diphone voice kal16 stops before its last pause is over; all others agree with their printed times to a frame.
+# The diphone voice kal16 stops before the end of its last pause; the others match their printed times to a frame.
 LAST_PAUSE_SLACK = 0.2  # seconds
 
 GENDERS = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
@@ -76,7 +76,7 @@ TEXTS = {
 
 
 def synthesise(text: str, voice: str) -> tuple[NDArray[np.int16], list[tuple[float, str]]]:
-    """Samples at 16 kHz, and the end of every phone in seconds."""
+    """Return samples at 16 kHz, and the end (seconds) and label of every phone."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as wave:
         spoken = subprocess.run(
             ["flite", "-voice", voice, "-psdur", "-t", text, "-o", wave.name],
@@ -92,7 +92,7 @@ def synthesise(text: str, voice: str) -> tuple[NDArray[np.int16], list[tuple[flo
 
 
 def segments(ends: list[tuple[float, str]], length: int) -> list[tuple[int, int, str]]:
-    """Intervals (start, end, label) in samples that fill the audio; the last one ends with it."""
+    """Return intervals (start, end, label) in samples that cover the whole audio."""
     if not -0.01 <= ends[-1][0] - length / SAMPLING_RATE <= LAST_PAUSE_SLACK or ends[-1][1] != "pau":
         raise SystemExit(f"phones end at {ends[-1][0]} s, the audio at {length / SAMPLING_RATE} s")
     rows, start = [], 0

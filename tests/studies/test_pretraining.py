@@ -1,4 +1,4 @@
-"""Pre-training as a whole: it learns, survives SIGKILL, and refuses what cannot work."""
+"""Pre-training: it learns, resumes after SIGKILL, and refuses impossible settings."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_killed_run_resumes_to_the_same_curve_and_weights(
         torch.testing.assert_close(weights, expected[name], atol=1e-6, rtol=0, msg=name)
 
 
-def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus: Corpus) -> None:
+def test_result_loads_and_card_matches_the_run(unbroken: Path, corpus: Corpus) -> None:
     model = MockingjayForPreTraining.from_pretrained(unbroken)
     assert model.config.feature_size == 20
     extractor = MockingjayFeatureExtractor.from_pretrained(unbroken)
@@ -130,7 +130,7 @@ def test_the_result_loads_and_its_card_is_made_of_the_run(unbroken: Path, corpus
     }  # fmt: skip
 
 
-def test_a_card_credits_only_the_speech_that_was_read(unbroken: Path) -> None:
+def test_card_credits_only_the_speech_it_was_trained_on(unbroken: Path) -> None:
     run = json.loads((unbroken / "run.json").read_text(encoding="utf-8"))
     credits = {
         "name": "Toy-Speech, train",
@@ -151,14 +151,14 @@ def test_a_card_credits_only_the_speech_that_was_read(unbroken: Path) -> None:
     assert "on 1 thread of" in own.replace("\n", " ")
 
 
-def test_speech_is_known_by_its_name_or_its_folder(tmp_path: Path) -> None:
+def test_credited_speech_is_recognised_by_name_or_folder(tmp_path: Path) -> None:
     credits = DataCredits("Toy-Speech, train", "de", "CC0", "Me.", "x")
     assert names_speech(credits, SimpleNamespace(name="toy-speech", folder=None))
     assert names_speech(credits, SimpleNamespace(name="train", folder=tmp_path / "toy-speech" / "train"))
     assert not names_speech(credits, SimpleNamespace(name="recordings", folder=tmp_path))
 
 
-def test_the_command_tells_both_losses_and_how_to_go_on(
+def test_command_prints_both_losses_and_how_to_resume(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def cut_off(*arguments: object, **options: object) -> None:
@@ -200,7 +200,7 @@ def test_a_larger_c_num_masks_wider_blocks(
     assert set(widths) == {3}
 
 
-def test_training_starts_from_the_seed_alone(
+def test_training_depends_on_the_seed_only(
     corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path
 ) -> None:
     torch.manual_seed(99)
@@ -210,7 +210,9 @@ def test_training_starts_from_the_seed_alone(
     assert curve(other.folder) != curve(unbroken)
 
 
-def test_a_folder_is_never_mixed_up(corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
+def test_a_folder_with_another_run_is_refused(
+    corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path
+) -> None:
     with pytest.raises(
         ConfigurationError, match="already holds a pre-training run; continue it with --resume"
     ):
@@ -227,7 +229,7 @@ def test_a_folder_is_never_mixed_up(corpus: Corpus, cache: Path, tmp_path: Path,
         pretrain(corpus, tiny(learning_rate=1e-3), 6, tmp_path, resume=True, cache=cache)
 
 
-def test_another_model_is_never_replaced(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
+def test_another_model_is_not_replaced(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_text("years of work")
     with pytest.raises(ConfigurationError, match=r"holds 'model.safetensors' and no pre-training run"):
         pretrain(corpus, TINY, 3, tmp_path, cache=cache)
@@ -236,7 +238,7 @@ def test_another_model_is_never_replaced(corpus: Corpus, cache: Path, tmp_path: 
         pretrain(corpus, TINY, 3, tmp_path / "model.safetensors", cache=cache)
 
 
-def test_a_diverged_run_says_so(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
+def test_a_diverged_run_ends_with_advice(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     recipe = tiny(learning_rate=1e30, clip_norm=1e30, warmup_share=0.0)
     with pytest.raises(ModelError, match=r"the training has diverged; lower learning_rate or clip_norm"):
         pretrain(corpus, recipe, 3, tmp_path / "run", cache=cache)
@@ -253,7 +255,7 @@ def test_a_diverged_run_says_so(corpus: Corpus, cache: Path, tmp_path: Path) -> 
         ({"seed": -1}, "must not be negative"),
     ],
 )
-def test_impossible_recipes(changes: dict[str, object], message: str) -> None:
+def test_impossible_recipes_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         tiny(**changes)
 
@@ -266,7 +268,9 @@ def test_impossible_recipes(changes: dict[str, object], message: str) -> None:
         (ModelShape(feature_size=40, target_size=80), "target_kind must be set"),
     ],
 )
-def test_impossible_models(shape: ModelShape, message: str, corpus: Corpus, tmp_path: Path) -> None:
+def test_impossible_models_are_refused(
+    shape: ModelShape, message: str, corpus: Corpus, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         pretrain(corpus, tiny(model=shape), 3, tmp_path / "run", cache=tmp_path)
     assert not (tmp_path / "run").exists()
@@ -280,7 +284,7 @@ def test_the_hop_of_the_features_can_be_chosen() -> None:
     assert model_config(TINY.model).hop_length == 160
 
 
-def test_c_num_counts_whole_rows() -> None:
+def test_c_num_must_be_a_multiple_of_r() -> None:
     assert [block_width(c_num, 3) for c_num in (3, 6, 9)] == [1, 2, 3]
     for wrong in (0, -3, 4):
         with pytest.raises(

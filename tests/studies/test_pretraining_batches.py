@@ -38,7 +38,7 @@ def batches(store: FeatureStore, **changes: object) -> MaskedBatches:
     return MaskedBatches(store, np.arange(len(store)), **settings)
 
 
-def test_store_holds_what_the_extractor_gives(store: FeatureStore, corpus: Corpus) -> None:
+def test_store_equals_the_extractor(store: FeatureStore, corpus: Corpus) -> None:
     for index, utterance in enumerate(corpus):
         expected = EXTRACTOR.extract(read_audio(utterance.audio))
         np.testing.assert_array_equal(store.inputs(index), expected)
@@ -47,7 +47,7 @@ def test_store_holds_what_the_extractor_gives(store: FeatureStore, corpus: Corpu
         assert store.ids[index] == utterance.id
 
 
-def test_store_keeps_other_targets(corpus: Corpus, tmp_path: Path) -> None:
+def test_store_keeps_separate_targets(corpus: Corpus, tmp_path: Path) -> None:
     extractor = MockingjayFeatureExtractor(target_kind="online_log_linear", downsample_rate=3)
     store = feature_store(corpus, extractor, tmp_path)
     assert store.size == 80
@@ -110,7 +110,7 @@ def test_a_file_that_kills_the_decoder_is_skipped(
     assert "died while it read this file (SIGKILL" in store.skipped[0]
 
 
-def test_an_epoch_uses_each_utterance_once_within_the_budget() -> None:
+def test_an_epoch_uses_each_utterance_once_within_batch_frames() -> None:
     lengths = np.random.default_rng(0).integers(20, 300, 200)
     buckets = LengthBuckets(lengths, 1000, seed=0)
     first, second = buckets.epoch(0), buckets.epoch(1)
@@ -123,7 +123,7 @@ def test_an_epoch_uses_each_utterance_once_within_the_budget() -> None:
     assert padding < 0.1 < 1 - lengths.sum() / sum(5 * lengths[batch].max() for batch in unsorted)
 
 
-def test_a_batch_depends_on_seed_and_number_alone(store: FeatureStore) -> None:
+def test_a_batch_depends_on_seed_and_number_only(store: FeatureStore) -> None:
     inorder = [batch["input_features"] for batch in (batches(store)[n] for n in range(40))]
     fresh = batches(store, random_phase=False)
     for number in (31, 2, 17):

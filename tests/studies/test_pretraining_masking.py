@@ -1,4 +1,4 @@
-"""Masking statistics: MOCKINGJAY's policy, counted over many draws."""
+"""Statistics of Mockingjay's masking over many draws."""
 
 from __future__ import annotations
 
