@@ -227,6 +227,10 @@ def test_a_folder_with_another_run_is_refused(
     (tmp_path / "run.json").write_text(json.dumps(started), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"differs in c_num, recipe\.learning_rate"):
         pretrain(corpus, tiny(learning_rate=1e-3), 6, tmp_path, resume=True, cache=cache)
+    started["data"]["digest"] = "of another corpus"
+    (tmp_path / "run.json").write_text(json.dumps(started), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"differs in data\.digest; choose"):
+        pretrain(corpus, TINY, 3, tmp_path, resume=True, cache=cache)
 
 
 def test_another_model_is_not_replaced(corpus: Corpus, cache: Path, tmp_path: Path) -> None:

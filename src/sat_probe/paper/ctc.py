@@ -109,7 +109,7 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
         lambda step: min((step + 1) / warm, (shape.steps - step) / max(1, shape.steps - warm)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {**asdict(shape), "seed": seed, "utterances": len(spelled), "corpus": Path(corpus.name).name}
+    identity = {**asdict(shape), "seed": seed, "utterances": len(spelled), "corpus": corpus.digest}
     state: dict[str, Any] = {"step": 0, "losses": [], "seconds": 0.0, "identity": identity}
     if (folder / _CHECKPOINT).is_file():
         state = torch.load(folder / _CHECKPOINT, map_location=device, weights_only=True)

@@ -134,6 +134,7 @@ def pretrain(
             "recipe": recipe.as_dict(),
             "data": {
                 "corpus": Path(corpus.name).name,
+                "digest": corpus.digest,
                 "utterances": len(store),
                 "held_out_utterances": len(held_out),
                 "hours": round(store.seconds / 3600, 4),
@@ -230,7 +231,7 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a resumed run must share; the wording of the recipe's credits is not one of them."""
     recipe = {f"recipe.{name}": value for name, value in run["recipe"].items() if name != "data"}
-    data = {f"data.{name}": run["data"][name] for name in ("utterances", "held_out_utterances", "frames")}
+    data = {f"data.{name}": run["data"].get(name) for name in ("digest", "held_out_utterances", "frames")}
     return {"c_num": run["c_num"], **recipe, **data}
 
 
