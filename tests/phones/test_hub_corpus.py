@@ -219,6 +219,8 @@ def test_textgrids_for_a_corpus_on_the_hub(hub, tmp_path):
         write_textgrid(tmp_path / "grids" / f"1-1-{number}.TextGrid", Alignment("u", [0], [8000], ("AA1",)))
     corpus = load_corpus("me/speech", alignments=tmp_path / "grids")
     assert [utterance.alignment is None for utterance in corpus] == [False, False, True]
+    write_textgrid(tmp_path / "grids" / "1-1-0.TextGrid", Alignment("u", [0], [8000], ("B",)))
+    assert load_corpus("me/speech", alignments=tmp_path / "grids")[0].alignment.labels == ("B",)
 
 
 def test_an_unknown_split(hub, tmp_path):

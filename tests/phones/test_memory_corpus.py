@@ -6,6 +6,7 @@ import io
 
 import datasets
 import numpy as np
+import pandas
 import pytest
 import soundfile
 import torch
@@ -295,6 +296,8 @@ STEREO = np.zeros((2, 8000), np.float32)
         ([(noise(), "hello")], TypeError, "recording 0: 'hello' is not an alignment; give an Alignment, the path"),
         ([(noise(), [(0, "a")])], TypeError, "recording 0: a list is not an alignment"),
         ([(noise(), 8000), (noise(), 16_000)], CorpusError, "different sampling rates, 8000, 16000 Hz; resample them"),
+        ([(noise(), "none.ctm")], AlignmentError, "none.ctm: no such file of alignments"),
+        (pandas.DataFrame({"a": [1]}), TypeError, "; got a DataFrame"),
         ([(noise(), 0)], CorpusError, "a sampling rate is a whole number of Hz above 0, got 0"),
         ([(noise(), 16_000.5)], CorpusError, "a sampling rate is a whole number of Hz above 0, got 16000.5"),
         ([{"text": "no audio"}], TypeError, "recording 0 is a dict; audio is a path, an array, "),

@@ -10,7 +10,7 @@ from typing import Any
 
 from sat_probe.errors import CorpusError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.corpora.rows import audio_source, row_features, row_of, samples_of
+from sat_probe.phones.corpora.rows import ROW_VERSION, audio_source, row_features, row_of, samples_of
 from sat_probe.phones.corpora.waveforms import encoded_audio
 from sat_probe.phones.phone_set import phone_set
 from sat_probe.phones.readers.lookup import AlignmentLookup, read_alignment
@@ -37,6 +37,7 @@ class TableReading:
         columns: our column ("id", "audio", "text", "speaker", "gender", "phones", "phone") -> the table's.
         lookup: alignments to join by utterance id; otherwise the table's own column of phones, if it has one.
         sampling_rate: of arrays that come without one.
+        stamp, version: state of the alignment files and of this code, used only in the key of the cache of `datasets`.
     """
 
     name: str
@@ -44,6 +45,8 @@ class TableReading:
     columns: Mapping[str, str]
     lookup: AlignmentLookup | AlignmentTable | None = None
     sampling_rate: int | None = None
+    stamp: str = ""
+    version: int = ROW_VERSION
 
 
 def table_rows(
@@ -66,7 +69,9 @@ def table_rows(
     if limit is not None:
         dataset = dataset.take(limit)
     there = dataset.column_names or list(dataset.features or next(iter(dataset), {}))
-    reading = replace(reading, columns=_found_columns(reading, there, dataset.features or {}))
+    columns = _found_columns(reading, there, dataset.features or {})
+    stamp = reading.lookup.stamp if isinstance(reading.lookup, AlignmentLookup) else ""
+    reading = replace(reading, columns=columns, stamp=stamp)
     audio = reading.columns["audio"]
     encoded = _is_encoded((dataset.features or {}).get(audio))
     if encoded:

@@ -54,8 +54,8 @@ def encoded_audio(value: Any, name: str, sampling_rate: int | None = None) -> En
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array of NumPy, PyTorch or another library."""
-    return hasattr(value, "__array__") and hasattr(value, "shape")
+    """Whether a value is an array of NumPy, PyTorch or another library, and not a table of pandas."""
+    return hasattr(value, "__array__") and hasattr(value, "shape") and not hasattr(value, "iloc")
 
 
 def wav_content(array: Any, sampling_rate: Any, name: str) -> bytes:

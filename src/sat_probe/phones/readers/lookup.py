@@ -72,6 +72,13 @@ class AlignmentLookup:
             parts = PurePosixPath(relative).with_suffix("").parts
             self._files.setdefault(parts[-1], []).append((parts, source))
 
+    @property
+    def stamp(self) -> str:
+        """Sizes and times of the files; it changes when one is written again."""
+        sources = sorted(source for found in self._files.values() for _, source in found) or [str(self.place)]
+        states = [Path(source.partition(_MEMBER)[0]).stat() for source in sources]
+        return str([(state.st_size, state.st_mtime_ns) for state in states])
+
     def locate(self, record: Record) -> Record:
         """The record with its alignment here, or without one if there is none.
 
@@ -194,6 +201,8 @@ def _read_file(source: str, record: Record, samples: int, options: ReadingOption
 
 
 def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment:
+    if not path.is_file():
+        raise AlignmentError(f"{path}: no such file of alignments")
     alignments = _ctm(str(path), path.stat().st_mtime_ns, gaps)
     names = (record.id, Path(record.audio).stem, path.stem)
     name = next((name for name in names if name in alignments), None)
