@@ -27,7 +27,7 @@ def test_a_part_without_alignments_is_refused(part):
     corpus = ProbingCorpus(
         folder=Path(), batches=0, ids=tuple("abcdef"), speakers=np.array([0, 0, 0, 1, 1, 1]),
         speaker_names=("one", "two"), parts=np.array([0, 1, 2, 0, 1, 2]), lengths=np.full(6, 2), phones=phones,
-        phone_names=("a", "b"), seconds=1.0, skipped=0,
+        phone_names=("a", "b"),
     )  # fmt: skip
     assert chosen_tasks(None, corpus) == list(TASKS)
     phones[corpus.in_part(part)[corpus.frame_utterances]] = -1

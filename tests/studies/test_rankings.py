@@ -40,7 +40,7 @@ def test_gradient_importance_reads_the_states_that_the_probe_learned_from(tmp_pa
     corpus = ProbingCorpus(
         folder=tmp_path, batches=len(inputs), ids=tuple("abcdef"), speakers=np.array([0, 0, 0, 1, 1, 1]),
         speaker_names=("one", "two"), parts=np.array([0, 1, 2, 0, 1, 2]), lengths=np.array(lengths),
-        phones=np.full(sum(lengths), -1), phone_names=(), seconds=4.5, skipped=0,
+        phones=np.full(sum(lengths), -1), phone_names=(),
     )  # fmt: skip
     features = write_features(model, corpus, tmp_path / "features.npy", Ablation())
     task = CLASSIFICATIONS["speakers_frame"]

@@ -19,7 +19,7 @@ from sat_probe.models.attention.probe import Observer
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.corpus_pass.batches import Batch, Batching, Skipped, no_audio_left, skipped_for
-from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.checkpoint import Checkpoint, Stateful
 from sat_probe.studies.corpus_pass.processes import Process, add_up, gather
 
 CHECKPOINT_UTTERANCES = 256  # sums are saved after this many utterances ...
@@ -52,12 +52,9 @@ class Accumulator:
     def end(self, batch: Batch) -> None:
         """Add the finished batch to the sums."""
 
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return the sums as arrays and numbers; those of several processes are added up."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the sums by saved ones."""
+    def sums(self) -> Stateful | None:
+        """Return the sums, for checkpoints; those of several processes are added up. None has no such state."""
+        return None
 
 
 @dataclass(slots=True)
@@ -98,18 +95,23 @@ class CorpusPass:
             AudioError: at the first bad file, if strict.
             ReportError: if the checkpoint belongs to another run.
         """
-        done = checkpoint.load(self.accumulators) if checkpoint is not None and resume else None
+        done = checkpoint.load(self._sums) if checkpoint is not None and resume else None
         done = done or {"consumed": 0, "utterances": 0, "seconds": 0.0, "skipped": []}
         self.utterances, self.seconds = done["utterances"], done["seconds"]
         self.skipped = [(name, reason) for name, reason in done["skipped"]]
         self._stream(done["consumed"], checkpoint, progress and self.process.is_main)
-        add_up(self.process, self.accumulators)
+        add_up(self.process, self._sums)
         parts = gather(self.process, (self.utterances, self.seconds, self.skipped))
         self.utterances = sum(utterances for utterances, _, _ in parts)
         self.seconds = sum(seconds for _, seconds, _ in parts)
         self.skipped = [one for _, _, skipped in parts for one in skipped]
         if not self.utterances:
             raise no_audio_left(self.corpus.name, self.skipped)
+
+    @property
+    def _sums(self) -> dict[str, Stateful]:
+        found = {name: one.sums() for name, one in self.accumulators.items()}
+        return {name: sums for name, sums in found.items() if sums is not None}
 
     def warn(self) -> None:
         """Log a warning for each file left out, in the first process."""
@@ -153,7 +155,7 @@ class CorpusPass:
                         "seconds": self.seconds,
                         "skipped": self.skipped,
                     }
-                    checkpoint.save(self.accumulators, reached)
+                    checkpoint.save(self._sums, reached)
                     saved, saved_at = consumed, time.monotonic()
 
     def _use(self, batch: Batch) -> None:

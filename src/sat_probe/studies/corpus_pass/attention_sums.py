@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sat_probe.frames import FrameGrid
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
@@ -13,6 +12,7 @@ from sat_probe.models.attention.probe import Observer
 from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.studies.corpus_pass.accumulation import Accumulator
 from sat_probe.studies.corpus_pass.batches import Batch
+from sat_probe.studies.corpus_pass.checkpoint import Stateful
 
 
 @dataclass(slots=True)
@@ -30,13 +30,9 @@ class HeadSums(Accumulator):
         """Add the batch."""
         self.metrics.end()
 
-    def state_dict(self) -> Mapping[str, Any]:
+    def sums(self) -> Stateful:
         """Return the sums."""
-        return self.metrics.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the sums."""
-        self.metrics.load_state_dict(state)
+        return self.metrics
 
 
 @dataclass(slots=True)
@@ -70,10 +66,6 @@ class RelationSums(Accumulator):
         """Add the batch."""
         self.maps.end()
 
-    def state_dict(self) -> Mapping[str, Any]:
+    def sums(self) -> Stateful:
         """Return the sums."""
-        return self.maps.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the sums."""
-        self.maps.load_state_dict(state)
+        return self.maps

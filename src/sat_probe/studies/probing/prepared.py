@@ -44,8 +44,6 @@ class ProbingCorpus:
         lengths: (utterances,) encoder frames.
         phones: (frames,) index into phone_names of the phone at each frame's centre, -1 where there is none.
         phone_names: names of the phones.
-        seconds: of audio.
-        skipped: number of utterances whose audio cannot be used.
     """
 
     folder: Path
@@ -57,8 +55,6 @@ class ProbingCorpus:
     lengths: NDArray[np.int64]
     phones: NDArray[np.int64]
     phone_names: tuple[str, ...]
-    seconds: float
-    skipped: int
 
     @property
     def first_frames(self) -> NDArray[np.int64]:
@@ -122,8 +118,7 @@ def collect(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = (_PreparedWithLogMel if log_mel else _Prepared)(model, corpus.phone_set, folder)
-    seen = CorpusPass(model, corpus, {"prepared": found}, strict=strict, caption="Preparing")
-    seen.run(progress=progress)
+    CorpusPass(model, corpus, {"prepared": found}, strict=strict, caption="Preparing").run(progress=progress)
     speaker_names = tuple(sorted({name for name in found.speakers if name is not None}))
     codes = {name: code for code, name in enumerate(speaker_names)}
     return ProbingCorpus(
@@ -136,8 +131,6 @@ def collect(
         lengths=np.array(found.lengths),
         phones=np.concatenate(found.phones),
         phone_names=corpus.phone_set.phones,
-        seconds=seen.seconds,
-        skipped=len(seen.skipped),
     )
 
 

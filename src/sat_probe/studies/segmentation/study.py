@@ -6,7 +6,7 @@ without any label, by the agreement of its boundaries with those of MFCC at a fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from sat_probe.reports.report_folder import check_destination
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
 from sat_probe.studies.corpus_pass.batches import Batch
+from sat_probe.studies.corpus_pass.checkpoint import Stateful
 from sat_probe.studies.corpus_pass.processes import gather
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.inputs import Inputs, open_inputs
@@ -133,16 +134,16 @@ def segment_model(
         ModelChoice(model, revision, allow_pickle, device, dtype),
         CorpusChoice(
             dataset,
-            configuration=configuration,
-            data_dir=data_dir,
-            split=split,
-            limit=limit,
-            alignments=alignments,
-            streaming=streaming,
-            phone_set=phone_set,
-            tier=tier,
-            gaps=gaps,
-            sampling_rate=sampling_rate,
+            configuration,
+            data_dir,
+            split,
+            limit,
+            alignments,
+            streaming,
+            phone_set,
+            tier,
+            gaps,
+            sampling_rate,
         ),
     )
     options = SegmentationOptions(counting, tolerance, settings or Settings(), validation_share, seed)
@@ -224,13 +225,9 @@ class _BoundarySums(Accumulator):
             waveform, self.model.sampling_rate, self.rate, utterance_id, self.seed, self.settings
         )
 
-    def state_dict(self) -> Mapping[str, Any]:
+    def sums(self) -> Stateful:
         """Return the counts."""
-        return self.tally.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the counts."""
-        self.tally.load_state_dict(state)
+        return self.tally
 
 
 def _teacher(waveform: NDArray[np.float32], sampling_rate: int) -> Boundaries:
