@@ -35,6 +35,12 @@ def test_a_copy_elsewhere_has_the_same_digest(folder, tmp_path):
     assert load_corpus("bundled").name == "bundled"
 
 
+def test_a_named_corpus_keeps_its_name_next_to_a_folder_of_that_name(folder, tmp_path, monkeypatch):
+    (tmp_path / "timit").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_corpus("timit", data_dir=folder).name == "timit"
+
+
 @pytest.mark.parametrize("change", ["label", "boundary", "name", "length", "one fewer", "no alignment"])
 def test_other_content_has_another_digest(folder, change):
     before = digests(folder)

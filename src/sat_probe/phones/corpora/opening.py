@@ -81,7 +81,7 @@ def open_corpus(source: Any, options: CorpusOptions) -> OpenedCorpus:
     name = str(source)
     config = find_config(name)
     folder = find_folder(name, options.data_dir, config)
-    shown = public_name(name, folder)
+    shown = public_name(name, folder, config)
     if folder is not None and config is None:
         if is_saved_dataset(folder):
             from datasets import load_from_disk

@@ -53,10 +53,8 @@ def is_saved_dataset(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def public_name(name: str, folder: Path | None) -> str:
+def public_name(name: str, folder: Path | None, config: DatasetConfig | None) -> str:
     """The name of a corpus in reports, without its path on this machine."""
-    if name.endswith((".yaml", ".yml")):
-        return Path(name).stem
-    if folder is not None and Path(name).expanduser().is_dir():
-        return folder.resolve().name or name
-    return name
+    if config is not None:
+        return Path(name).stem if name.endswith((".yaml", ".yml")) else name
+    return name if folder is None else folder.resolve().name
