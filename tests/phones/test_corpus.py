@@ -134,6 +134,9 @@ def test_one_utterance_per_stem_wav_first(tmp_path):
 def test_text_next_to_audio(folder):
     (folder / "a" / "one.txt").write_text("Hello  there\n")
     assert [utterance.text for utterance in load_corpus(folder)] == ["Hello there", None, None]
+    (folder / "a" / "one.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"one\.txt: cannot be read as UTF-8 text; save it as UTF-8"):
+        load_corpus(folder)
 
 
 def test_audio_that_cannot_be_decoded_does_not_stop_the_others(folder):

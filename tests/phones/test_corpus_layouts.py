@@ -40,11 +40,21 @@ class TestMetadata:
             json.dumps({"file_name": "u1.flac", "transcription": "it is"})
         )
         assert (load_corpus(tmp_path)[0].id, load_corpus(tmp_path)[0].text) == ("u1", "it is")
+        (tmp_path / "metadata.jsonl").write_text('["u1.flac"]\n')
+        with pytest.raises(
+            CorpusError, match=r"metadata\.jsonl, line 1: is not a JSON object with file_name"
+        ):
+            load_corpus(tmp_path)
 
     def test_malformed_metadata(self, audiofolder):
         table = audiofolder / "train" / "metadata.csv"
         table.write_text("file_name,text\ns1/u2.flac,it\n")
         with pytest.raises(CorpusError, match=r"metadata\.csv, line 2: file_name 's1/u2.flac' is no file"):
+            load_corpus(audiofolder, split="train")
+        table.write_bytes("file_name,text\ns1/u1.flac,café\n".encode("latin-1"))
+        with pytest.raises(
+            CorpusError, match=r"metadata\.csv: cannot be read as UTF-8 text; save it as UTF-8"
+        ):
             load_corpus(audiofolder, split="train")
         table.write_text("path,text\ns1/u1.flac,it\n")
         with pytest.raises(CorpusError, match="has no column file_name; its columns: path, text"):

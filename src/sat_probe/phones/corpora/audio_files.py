@@ -49,11 +49,19 @@ def alignment_beside(audio: Path) -> str | None:
     return next((str(path) for path in candidates if path.is_file()), None)
 
 
+def read_utf8(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; any other raises a CorpusError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise CorpusError(f"{path}: cannot be read as UTF-8 text; save it as UTF-8") from error
+
+
 def record_of_file(audio: Path, utterance_id: str) -> Record:
     """The record of an audio file with the transcript (.txt or .lab) and the alignment next to it."""
     transcripts = (audio.with_suffix(suffix) for suffix in (".txt", ".lab"))
     transcript = next((candidate for candidate in transcripts if candidate.is_file()), None)
-    text = " ".join(transcript.read_text(encoding="utf-8-sig").split()) if transcript else None
+    text = " ".join(read_utf8(transcript).split()) if transcript else None
     return Record(utterance_id, str(audio), text=text, alignment=alignment_beside(audio))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sat_probe.errors import CorpusError
 from sat_probe.phones.corpora.audio_files import (
     alignment_beside,
     first_given,
+    read_utf8,
     record_of_file,
     split_folder,
     walk_audio,
@@ -91,7 +93,7 @@ def _scan_librispeech(folder: Path, split: str | None) -> Iterator[Record]:
     root = folder / "LibriSpeech" if (folder / "LibriSpeech").is_dir() else folder
     genders = _librispeech_genders(root)
     for transcript in sorted(split_folder(root, split).rglob("*.trans.txt")):
-        for number, line in enumerate(transcript.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(read_utf8(transcript).splitlines(), start=1):
             utterance, _, text = line.strip().partition(" ")
             if not utterance:
                 continue
@@ -108,9 +110,7 @@ def _librispeech_genders(root: Path) -> dict[str, str]:
     table = root / "SPEAKERS.TXT"
     if not table.is_file():
         return {}
-    rows = (
-        line.split("|") for line in table.read_text(encoding="utf-8").splitlines() if not line.startswith(";")
-    )
+    rows = (line.split("|") for line in read_utf8(table).splitlines() if not line.startswith(";"))
     return {row[0].strip(): row[1].strip().lower() for row in rows if len(row) > 2}
 
 
@@ -144,18 +144,21 @@ def _described(row: dict[str, Any], audio: Path, folder: Path) -> Record:
 
 
 def _metadata_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        if table.suffix == ".jsonl":
-            for number, line in enumerate(lines, start=1):
-                try:
-                    yield number, json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise CorpusError(f"{table}, line {number}: is not JSON ({error.msg})") from error
-            return
-        reader = csv.DictReader(lines)
-        if "file_name" not in (reader.fieldnames or ()):
-            raise CorpusError(
-                f"{table}: has no column file_name; its columns: {', '.join(reader.fieldnames or ())}"
-            )
-        for row in reader:
-            yield reader.line_num, row
+    lines = io.StringIO(read_utf8(table), newline="")
+    if table.suffix == ".jsonl":
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise CorpusError(f"{table}, line {number}: is not JSON ({error.msg})") from error
+            if not isinstance(row, dict):
+                raise CorpusError(f"{table}, line {number}: is not a JSON object with file_name")
+            yield number, row
+        return
+    reader = csv.DictReader(lines)
+    if "file_name" not in (reader.fieldnames or ()):
+        raise CorpusError(
+            f"{table}: has no column file_name; its columns: {', '.join(reader.fieldnames or ())}"
+        )
+    for row in reader:
+        yield reader.line_num, row
