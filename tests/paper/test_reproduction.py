@@ -115,6 +115,15 @@ def test_other_processes_run_shared_stages_only(tmp_path, monkeypatch):
     assert ran == ["shared"]
 
 
+def test_stages_of_studies_that_share_work_run_in_every_process(tmp_path):
+    plan = place_corpora(
+        load_plan("small", ["pretraining.c_nums=[3]"]), tmp_path / "mine", tmp_path / "timit"
+    )
+    stages = build_stages(plan, Places(tmp_path, tmp_path, tried=(tmp_path / "old",)))
+    alone = {stage.name for stage in stages if not stage.together}
+    assert alone == {"speed-M3", "pretrain-ctc", "control"}
+
+
 def test_stages_are_chosen_by_pattern():
     names = ["pretrain-M3", "analysis-M3", "analysis-M6"]
     assert choose_stages(names, []) == names

@@ -16,15 +16,19 @@ from sat_probe.paper.ctc import train_ctc
 from sat_probe.paper.files import save_tables
 from sat_probe.paper.plan import BoundarySetting, ProbedSpeech, ReproductionPlan, open_speech
 from sat_probe.reports.head_report import HeadReport
+from sat_probe.studies.choices import CorpusChoice, ModelChoice
+from sat_probe.studies.corpus_pass.processes import gather
 from sat_probe.studies.footprint import footprint
 from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.study import head_importance
+from sat_probe.studies.inputs import open_inputs
 from sat_probe.studies.pretraining.recipe import recipe_commit
 from sat_probe.studies.pretraining.run import pretrain
 from sat_probe.studies.refinement import most_global, refine
+from sat_probe.studies.run_options import RunOptions
 from sat_probe.studies.segmentation.sources import Settings
-from sat_probe.studies.segmentation.study import segment_model
+from sat_probe.studies.segmentation.study import SegmentationOptions, segment
 
 
 @dataclass(frozen=True)
@@ -57,34 +61,48 @@ class StageWork:
     def analyze(self, model: Path, folder: Path) -> None:
         """Measure the heads and relation maps of a model."""
         corpus = open_speech(self.plan.phones)
-        analyze_model(model, corpus, seed=self.plan.seed, output=folder, resume=True, progress=self.progress)
+        analyze_model(
+            model,
+            corpus,
+            seed=self.plan.seed,
+            output=folder,
+            overwrite=True,
+            resume=True,
+            progress=self.progress,
+        )
 
     def segment(self, model: Path, setting: BoundarySetting, folder: Path) -> None:
         """Find phone boundaries with every head of a model."""
         settings = Settings(features=setting.features, shifts=setting.shifts)
-        found = segment_model(
-            str(model), open_speech(self.plan.phones), counting="rasanen", settings=settings,
-            seed=self.plan.seed, progress=self.progress,
-        )  # fmt: skip
-        run, told = read_run(model), ("c_num", "recipe", "data", "held_out_loss")
+        options = SegmentationOptions("rasanen", settings=settings, seed=self.plan.seed)
+        inputs = open_inputs(ModelChoice(str(model)), CorpusChoice(open_speech(self.plan.phones)))
+        run = RunOptions(folder, overwrite=True, resume=True, progress=self.progress)
+        found = segment(inputs, options, run)
+        training, wanted = read_run(model), ("c_num", "recipe", "data", "held_out_loss")
         facts = {
             **found.provenance,
             "label_free": found.as_dict()["label_free"],
-            "training": {name: run[name] for name in told if name in run},
+            "training": {name: training[name] for name in wanted if name in training},
         }
         tables = {
             "segmentation": found.table,
             "segmentation_curve": found.curve,
             "segmentation_counts": found.counts,
         }
-        save_tables(folder, facts, tables)
+        if inputs.process.is_main:
+            save_tables(folder, facts, tables)
+        gather(inputs.process, None)  # no process forgets its part before the tables are saved
+        if checkpoint := run.checkpoint("segmentation", inputs, asdict(options)):
+            checkpoint.delete()
 
     def ablate(self, model: Path, speech: ProbedSpeech, folder: Path) -> None:
         """Probe a model while its heads are removed and its span is limited."""
         chosen = asdict(self.plan.importance) | {"tasks": speech.tasks or self.plan.importance.tasks}
         options = Options(**chosen, span_modes=("zero",), seed=self.plan.seed, missing_phones="ignore")
         corpus = open_speech(speech)
-        head_importance(model, corpus, options, output=folder, resume=True, progress=self.progress)
+        head_importance(
+            model, corpus, options, output=folder, overwrite=True, resume=True, progress=self.progress
+        )
 
     def time(self, model: Path, analysis: Path, folder: Path) -> None:
         """Measure the cost of a model, and without its global or vertical heads, half of all, or distant frames."""

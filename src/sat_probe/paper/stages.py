@@ -57,16 +57,16 @@ class StageBuilder:
             ConfigurationError: if a model folder holds a finished training with another recipe.
         """
         plan, models = self.plan, list(self.plan.models())
-        shared, alone = [], []
+        training, measuring = [], []
         for name in models:
-            shared += [self._pretraining(name), self._analysis(name)]
+            training += [self._pretraining(name), self._analysis(name)]
             settings = plan.settings() if name == models[0] else plan.segmentation
-            alone += [self._segmentation(name, self._model(name), setting) for setting in settings]
-            alone += [self._importance(name, speech) for speech in plan.probing]
-        alone.append(self._speed(models[0]))  # all models have the same size and cost
+            measuring += [self._segmentation(name, self._model(name), setting) for setting in settings]
+            measuring += [self._importance(name, speech) for speech in plan.probing]
+        measuring.append(self._speed(models[0]))  # all models have the same size and cost
         for number, tried in enumerate(self.places.tried, start=1):
-            alone += [self._segmentation(f"tried-{number}", tried, one) for one in plan.segmentation]
-        return [*shared, *alone, self._ctc(), self._control(models[0])]
+            measuring += [self._segmentation(f"tried-{number}", tried, one) for one in plan.segmentation]
+        return [*training, *measuring, self._ctc(), self._control(models[0])]
 
     def _model(self, name: str) -> Path:
         return self.places.models / name
@@ -98,6 +98,7 @@ class StageBuilder:
             folder.name, folder, partial(self.work.segment, model, setting, folder),
             needs=(f"pretrain-{name}",) if trained_here else (),
             settings=settings if trained_here else settings | {"model": str(model)},
+            together=True,
         )  # fmt: skip
 
     def _importance(self, name: str, speech: ProbedSpeech) -> Stage:
@@ -106,6 +107,7 @@ class StageBuilder:
             folder.name, folder, partial(self.work.ablate, self._model(name), speech, folder),
             needs=(f"pretrain-{name}",),
             settings={"speech": asdict(speech), **asdict(self.plan.importance), "seed": self.plan.seed},
+            together=True,
         )  # fmt: skip
 
     def _speed(self, name: str) -> Stage:
