@@ -364,8 +364,8 @@ def test_probes_of_both_models_stand_in_the_table(tmp_path, capsys):
     assert rows["parameters"]["before_low"] is None
     with tempfile.TemporaryDirectory() as folder:
         corpus = load_corpus("bundled", limit=24)
-        prepared = collect(model, corpus, Path(folder) / "inputs")
-        lab = AblationLab(model, prepared, corpus, ["speakers_utterance", "reconstruction"], Path(folder))
+        prepared = collect(model, corpus, Path(folder) / "inputs", log_mel=True)
+        lab = AblationLab(model, prepared, ["speakers_utterance", "reconstruction"], Path(folder))
         lab.prepare()
         before = lab.measure(Ablation(), ["retrain", "frozen"])
         masked = lab.measure(Ablation(frozenset(REMOVED)), ["retrain", "frozen"])
