@@ -1,4 +1,4 @@
-"""Audio comes in batches of similar length and equal seconds, decoded ahead, whatever becomes of the decoder."""
+"""Batches of decoded audio: grouping by length, reading ahead, and death of the decoder process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def folder(tmp_path):
     return audio
 
 
-def test_those_of_similar_length_share_batches_of_equal_seconds(folder, monkeypatch):
+def test_utterances_of_similar_length_share_a_batch(folder, monkeypatch):
     monkeypatch.setattr(batches, "BATCH_SECONDS", 2.0)
     model = tiny_model("mockingjay")
     ((count, found, skipped),) = Batching(model).windows(load_corpus(folder))
@@ -62,14 +62,14 @@ def test_the_next_window_is_decoded_while_the_model_works(folder, monkeypatch):
     assert [count for count, _, _ in windows] == [2, 1]
 
 
-def test_long_recordings_are_not_all_held_at_once(folder, monkeypatch):
+def test_windows_hold_fewer_long_recordings(folder, monkeypatch):
     monkeypatch.setattr(batches, "WINDOW_SECONDS", 2.2)
     windows = Batching(tiny_model("mockingjay")).windows(load_corpus(folder))
     assert [count for count, _, _ in windows] == [2, 2, 1]  # 0.5 + 2.0, 0.4 + 1.8, 0.6 s
 
 
 @pytest.mark.parametrize("end, fate", [("segfault", "SIGSEGV"), ("exit", "exit status 7")])
-def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly_decoder, end, fate):
+def test_death_of_the_decoder_is_reported_with_the_utterance(folder, deadly_decoder, end, fate):
     model = tiny_model("mockingjay")
     good = analyze_model(model, folder, progress=False, replicates=2)
     (folder / f"2-{end}.wav").write_bytes((folder / "2.wav").read_bytes())
@@ -81,7 +81,7 @@ def test_a_decoder_that_dies_is_reported_with_its_utterance(folder, deadly_decod
         analyze_model(model, folder, strict=True, progress=False, replicates=2)
 
 
-def test_the_command_says_it_in_one_line(folder, tmp_path, deadly_decoder, capsys):
+def test_command_reports_death_of_the_decoder_in_one_line(folder, tmp_path, deadly_decoder, capsys):
     tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
     (folder / "segfault.wav").write_bytes(b"")
     arguments = ["analyze", str(tmp_path / "tiny"), "--dataset", str(folder), "--json"]
@@ -91,7 +91,7 @@ def test_the_command_says_it_in_one_line(folder, tmp_path, deadly_decoder, capsy
     assert captured.err.splitlines()[-1].startswith("Error: segfault: the process that decodes audio died")
 
 
-def test_a_decoder_that_is_killed_while_it_reads(tmp_path):
+def test_next_file_gets_a_new_decoder_after_a_kill(tmp_path):
     """What the kernel does when memory is short; the next file finds a new decoder."""
     decoder = AudioDecoder()
     soundfile.write(tmp_path / "good.wav", np.zeros(1600), 16_000)
@@ -105,7 +105,7 @@ def test_a_decoder_that_is_killed_while_it_reads(tmp_path):
     assert decoder._process.pid != process.pid
 
 
-def test_without_another_process_audio_is_decoded_in_this_one(folder):
+def test_audio_is_decoded_in_this_process_if_no_other_starts(folder):
     decoder = AudioDecoder()
     decoder.command = ("/no/such/interpreter",)
     assert len(decoder.read(folder / "0.wav", 16_000, "0")) == 8000
@@ -115,7 +115,7 @@ def test_without_another_process_audio_is_decoded_in_this_one(folder):
         decoder.read(b"nothing", 16_000, "nothing")
 
 
-def test_a_corpus_of_which_nothing_is_left(tmp_path, deadly_decoder):
+def test_corpus_without_usable_audio_is_refused(tmp_path, deadly_decoder):
     (tmp_path / "segfault.wav").write_bytes(b"")
     with pytest.raises(
         CorpusError, match=r"its only utterance .* segfault: the process that decodes audio died"

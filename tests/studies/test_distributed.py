@@ -1,4 +1,4 @@
-"""Two processes give the numbers of one, also where the corpus is streamed."""
+"""Two processes give the numbers of one, for listed and streamed corpora."""
 
 from __future__ import annotations
 

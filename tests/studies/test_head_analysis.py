@@ -45,7 +45,7 @@ def analyze(model, folder, **options):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_equals_loops_over_the_maps_of_each_utterance_alone(name, folder, monkeypatch):
+def test_metrics_equal_loops_over_single_utterances(name, folder, monkeypatch):
     monkeypatch.setattr(batches, "BATCH_SECONDS", 2.0)  # several batches, padded
     model = tiny_model(name)
     heads = analyze(model, folder).heads
@@ -64,7 +64,7 @@ def test_equals_loops_over_the_maps_of_each_utterance_alone(name, folder, monkey
         np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
-def test_report_says_where_it_comes_from(folder):
+def test_report_has_provenance(folder):
     model = tiny_model("mockingjay")
     report = analyze(model, folder)
     assert len(report.heads) == 12
@@ -79,7 +79,7 @@ def test_report_says_where_it_comes_from(folder):
     assert "relation_maps" not in report.tables
 
 
-def test_a_bad_file_among_good_ones_is_counted(folder, caplog):
+def test_bad_files_are_skipped_and_counted(folder, caplog):
     model = tiny_model("mockingjay")
     good = analyze(model, folder)
     (folder / "utterance-00.wav").write_text("this is no audio")
@@ -94,7 +94,7 @@ def test_a_bad_file_among_good_ones_is_counted(folder, caplog):
         analyze(model, folder, strict=True)
 
 
-def test_audio_too_short_for_the_model_is_left_out_of_its_batch(folder):
+def test_audio_too_short_for_the_model_is_skipped(folder):
     model = tiny_model("mockingjay")  # needs 30 ms, three stacked frames
     good = analyze(model, folder)
     soundfile.write(folder / "short.wav", 0.1 * np.ones(410), 16_000)
@@ -104,7 +104,7 @@ def test_audio_too_short_for_the_model_is_left_out_of_its_batch(folder):
         pd.testing.assert_frame_equal(report.heads, good.heads)
 
 
-def test_a_corpus_without_usable_audio_is_refused(tmp_path):
+def test_corpus_without_usable_audio_is_refused(tmp_path):
     (tmp_path / "one.wav").write_text("no audio")
     with pytest.raises(CorpusError, match="its only utterance cannot be used, one: "):
         analyze(tiny_model("mockingjay"), tmp_path)
@@ -113,7 +113,7 @@ def test_a_corpus_without_usable_audio_is_refused(tmp_path):
         analyze(tiny_model("mockingjay"), tmp_path)
 
 
-def test_a_revision_of_what_is_not_on_the_hub_is_refused(tmp_path):
+def test_revision_of_a_local_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match="the bundled model has no revision main: only models on the Hub do"):
         analyze_model(revision="main")
     with pytest.raises(ModelError, match=r"the folder .* has no revision abc"):
@@ -125,7 +125,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 4])
-def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, killed_after):
+def test_resumed_run_gives_the_same_report(folder, tmp_path, monkeypatch, killed_after):
     monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
     monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
     (folder / "utterance-1b.wav").write_text("this is no audio")
@@ -156,7 +156,7 @@ def test_a_killed_run_resumes_to_the_same_report(folder, tmp_path, monkeypatch, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio", "parts", "whole"]
 
 
-def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
+def test_checkpoint_of_another_run_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
     monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
 
@@ -174,7 +174,7 @@ def test_resuming_another_run_is_refused(folder, tmp_path, monkeypatch):
         analyze(model, folder, output=tmp_path / "out", resume=True)
 
 
-def test_a_saved_model_is_found_by_its_folder(folder, tmp_path):
+def test_model_is_loaded_from_a_folder(folder, tmp_path):
     model = tiny_model("wav2vec2-group-norm")
     model.save_pretrained(tmp_path / "my-model")
     from_folder = analyze(str(tmp_path / "my-model"), folder)
@@ -182,7 +182,7 @@ def test_a_saved_model_is_found_by_its_folder(folder, tmp_path):
     pd.testing.assert_frame_equal(from_folder.heads, analyze(model, folder).heads)
 
 
-def test_devices_that_do_not_exist_are_refused(folder, tmp_path):
+def test_unknown_devices_are_refused(folder, tmp_path):
     tiny_model("mockingjay").save_pretrained(tmp_path / "model")
     with pytest.raises(ModelError, match="device 'gpu9' cannot be used"):
         analyze(tmp_path / "model", folder, device="gpu9")
@@ -207,7 +207,7 @@ def test_real_speech_with_alignments_gives_relation_maps(shared_data):
         ({"replicates": 0}, "replicates must be 1 or more, got 0"),
     ],
 )
-def test_wrong_options_are_refused_before_anything_is_loaded(options, message):
+def test_wrong_options_are_refused_before_loading(options, message):
     with pytest.raises(ConfigurationError, match=message):
         analyze_model("nowhere/at-all", **options)
 

@@ -1,4 +1,4 @@
-"""Ablation curves, the orders they follow, and what a run that is cut off keeps; on a tiny model and bundled speech."""
+"""Ablation curves, rankings and interrupted runs, on a tiny model and bundled speech."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_table_has_every_point_of_every_curve(report):
     assert mine == "2.3,2.2,2.1,2.0,1.3,1.2"
 
 
-def test_intact_model_is_the_same_in_every_curve_and_mode(report):
+def test_all_curves_start_at_the_same_score(report):
     table = report.tables["importance"]
     intact = table[(table["removed"] == 0) & table["span"].isna()]
     assert intact.groupby("task")["value"].nunique().eq(1).all()
@@ -97,7 +97,7 @@ def test_intact_model_is_the_same_in_every_curve_and_mode(report):
     assert (changed["value"] != intact[intact["task"] == "phones_linear"]["value"].iloc[0]).all()
 
 
-def test_a_run_that_is_cut_off_goes_on_where_it_was(model, speech, report, tmp_path, monkeypatch):
+def test_interrupted_run_is_resumed(model, speech, report, tmp_path, monkeypatch):
     folder, measured = tmp_path / "out", []
     whole = AblationLab.measure
 
@@ -154,7 +154,7 @@ def test_every_score_is_a_ratio_of_sums_over_the_test_utterances(report, prepare
     assert frames.to_dict() == {name: lengths[name] for name in test}
 
 
-def test_points_compare_in_pairs(report):
+def test_points_are_compared_in_pairs(report):
     table, counts = report.tables["importance"], report.tables["importance_counts"]
     for curves in task_curves(table, counts):
         last = curves.removals("globalness")[12]
@@ -172,7 +172,7 @@ def test_points_compare_in_pairs(report):
     assert found.losses == suggest(table, 0.9, mode="frozen").losses
 
 
-def test_nothing_to_measure_is_said(model, speech):
+def test_empty_studies_are_refused(model, speech):
     nothing = replace(QUICK, tasks=["reconstruction"], rankings=["gradient"], spans=[])
     with pytest.raises(ConfigurationError, match="nothing to measure: no span, and no ranking"):
         head_importance(model, speech, nothing, progress=False)
@@ -217,7 +217,7 @@ class prepared_as_double:
             yield first, replace(inputs, tensors=tensors)
 
 
-def test_features_on_disk_are_the_models_states(model, prepared, speech, tmp_path):
+def test_features_on_disk_equal_hidden_states(model, prepared, speech, tmp_path):
     ablation = Ablation(frozenset([(0, 1)]), span=3, span_mode="mask")
     features = write_features(model, prepared, tmp_path / "features.npy", ablation, "weighted")
     assert isinstance(features, np.memmap)
@@ -241,7 +241,7 @@ def test_features_on_disk_are_the_models_states(model, prepared, speech, tmp_pat
     np.testing.assert_array_equal(prepared.phones[first:last], labels)
 
 
-def test_a_probe_learns_what_is_there_and_nothing_else(prepared):
+def test_probe_reads_labels_from_features_but_not_from_noise(prepared):
     """Labels written into the features are read from test; noise is not."""
     task = CLASSIFICATIONS["phones_linear"]
     noise = np.random.default_rng(0).standard_normal((len(prepared.phones), 1, 24)).astype(np.float32)
@@ -255,7 +255,7 @@ def test_a_probe_learns_what_is_there_and_nothing_else(prepared):
     np.testing.assert_allclose(pooled[2], told[first:last].mean(0), rtol=1e-5)
 
 
-def test_the_split_is_closed_and_by_utterance():
+def test_split_has_all_speakers_in_all_parts():
     ids = [f"u{index}" for index in range(40)]
     speakers = [f"s{index % 4}" for index in range(40)]
     parts = split_by_utterance(ids, speakers)
@@ -277,7 +277,7 @@ def test_the_interval_covers_the_mean_of_utterances():
     assert score.high - score.low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(200), rel=0.15)
 
 
-def test_what_the_corpus_lacks_is_said(prepared, speech):
+def test_tasks_that_the_corpus_lacks_labels_for_are_refused(prepared, speech):
     one = replace(prepared, speakers=np.zeros_like(prepared.speakers), speaker_names=("slt",))
     with pytest.raises(CorpusError, match="one speaker only; choose tasks without them"):
         chosen_tasks(None, one)
@@ -375,7 +375,7 @@ def test_finished_points_are_not_measured_again(tmp_path):
         FinishedPoints(Process(), checkpoint(), resume=True)
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_interrupt_tells_how_to_continue(tmp_path, capsys, monkeypatch):
     whole = AblationLab.measure
 
     def cut_off(lab, ablation, modes):
@@ -406,7 +406,7 @@ def test_the_command(tmp_path, capsys):
     assert ablation_points.MODES == ("retrain", "frozen")
 
 
-def test_the_advice_says_how_sure_it_is():
+def test_advice_states_its_confidence():
     found = Suggestion(
         ((0, 0),), "weight", None, None, {"a": 0.01, "b": 0.0}, {"a": (0.0, 0.03), "b": (-0.1, 0.01)}
     )
@@ -421,7 +421,7 @@ def test_the_advice_says_how_sure_it_is():
     assert confidence(alone, 0.03, 1) == "  Not sure: no interval for a (1 test utterance)."
 
 
-def test_a_removal_of_all_heads_is_not_advised_to_refine():
+def test_advice_never_tells_refine_to_remove_all_heads():
     found = Suggestion(((0, 0), (0, 1)), "weight", None, None, {})
     assert "--heads 0.0,0.1" in advice("heads", found, 0.1, all_heads=3)
     told = advice("heads", found, 0.1, all_heads=2)

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what was counted stays counted, and the resumed report is the unbroken one."""
+"""A run killed at any moment resumes to the report of an unbroken run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KILLS = 5
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
-def test_killed_at_random_moments(tmp_path, monkeypatch):
+def test_run_killed_at_random_moments_is_resumed(tmp_path, monkeypatch):
     audio = tmp_path / "audio"
     audio.mkdir()
     for index in range(12):

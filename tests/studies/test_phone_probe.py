@@ -1,4 +1,4 @@
-"""The phone probe: kept whole, for one model alone; and the one of the package belongs to the model of the package."""
+"""Phone probes: saving, loading, and the model that they fit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def probe_of(model, hidden=None, layer=-1):
 
 @pytest.mark.parametrize("hidden", [None, 7])
 @pytest.mark.parametrize("layer", [-1, 1, "weighted"])
-def test_it_reads_the_same_after_it_was_kept(tmp_path, hidden, layer):
+def test_saved_probe_gives_the_same_posteriors(tmp_path, hidden, layer):
     model = tiny_model("wav2vec2-layer-norm")
     made = probe_of(model, hidden, layer)
     made.save(tmp_path)
@@ -51,7 +51,7 @@ def test_it_reads_the_same_after_it_was_kept(tmp_path, hidden, layer):
     assert kept.fits(model)
 
 
-def test_it_fits_no_other_weights():
+def test_probe_fits_only_its_own_weights():
     model = tiny_model("wav2vec2-layer-norm")
     probe = probe_of(model)
     assert not probe.fits(tiny_model("wav2vec2-layer-norm", seed=1))
@@ -62,7 +62,7 @@ def test_it_fits_no_other_weights():
 
 
 @pytest.mark.parametrize("damage", ["gone", "no json", "other shape", "no key", "no weights"])
-def test_a_damaged_one_is_said_to_be(tmp_path, damage):
+def test_damaged_probe_is_refused(tmp_path, damage):
     probe_of(tiny_model("wav2vec2-layer-norm")).save(tmp_path)
     described = json.loads((tmp_path / DESCRIPTION).read_text())
     match damage:
@@ -80,7 +80,7 @@ def test_a_damaged_one_is_said_to_be(tmp_path, damage):
         load_phone_probe(tmp_path)
 
 
-def test_an_ablation_shows_what_the_probe_reads_of_both_models():
+def test_ablation_effect_has_posteriors_of_both_models():
     model = tiny_model("wav2vec2-layer-norm")
     probe = probe_of(model)
     ablation = Ablation(frozenset({(0, 1), (1, 0)}))
@@ -92,7 +92,7 @@ def test_an_ablation_shows_what_the_probe_reads_of_both_models():
     assert ablation_effect(model, WAVEFORM, ablation).phones is None
 
 
-def test_the_bundled_probe_was_learned_on_the_bundled_model(tmp_path):
+def test_bundled_probe_fits_the_bundled_model(tmp_path):
     """Where this fails, the bundled model changed: run scripts/make_phone_probe.py."""
     probe = bundled_phone_probe()
     assert probe.fits(open_model(ModelChoice(device="cpu")))

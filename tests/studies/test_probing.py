@@ -22,7 +22,7 @@ def test_one_utterance_has_no_interval():
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_without_alignments_is_refused(part):
+def test_part_without_alignments_is_refused(part):
     phones = np.array([0, 1] * 6)
     corpus = ProbingCorpus(
         folder=Path(), batches=0, ids=tuple("abcdef"), speakers=np.array([0, 0, 0, 1, 1, 1]),

@@ -1,4 +1,4 @@
-"""Gradient importance, of the model and the states that the probe learned from."""
+"""Gradient importance: evaluation mode and hidden states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.models.tiny_families import tiny
 from tests.models.tiny_models import tiny_model
 
 
-def test_gradient_importance_is_of_the_model_that_measures(tmp_path):
+def test_gradient_importance_is_computed_in_evaluation_mode(tmp_path):
     model = tiny_model("mockingjay")
     prepared = collect(model, load_corpus("bundled", limit=24), tmp_path)
     features = write_features(model, prepared, tmp_path / "features.npy", Ablation())
@@ -29,7 +29,7 @@ def test_gradient_importance_is_of_the_model_that_measures(tmp_path):
     assert model.training
 
 
-def test_gradient_importance_reads_the_states_that_the_probe_learned_from(tmp_path):
+def test_gradient_importance_uses_the_hidden_states_of_the_probe(tmp_path):
     model = tiny("qwen2_audio_encoder")  # halves the frames behind its last layer
     noise = np.random.default_rng(0)
     inputs = model.prepare([0.1 * noise.standard_normal(12_000).astype(np.float32) for _ in range(6)])

@@ -104,7 +104,7 @@ def test_heads_are_chosen_with_and_without_labels(found):
     assert listening.iloc[0]["agreement"] == heads["agreement"].max() == found.label_free["agreement"]
 
 
-def test_the_choice_looks_at_the_validation_part_alone():
+def test_head_is_chosen_on_the_validation_part_only():
     heads = [Source("attention", 0, head) for head in range(2)]
     parts = {"a": "validation", "b": "validation", "c": "test", "d": "test"}
     tally = Tally(heads, parts, replace(FEW, alphas=(1.0,), betas=(1.0,)), 0.02, "rasanen")
@@ -121,7 +121,7 @@ def test_the_choice_looks_at_the_validation_part_alone():
     assert label_free["head"] == 1
 
 
-def test_speakers_do_not_cross(found, corpus):
+def test_no_speaker_is_in_both_parts(found, corpus):
     speakers = found.provenance["speakers"]
     assert len(speakers["validation"]) == len(speakers["test"]) == 2
     assert not set(speakers["validation"]) & set(speakers["test"])
@@ -130,7 +130,7 @@ def test_speakers_do_not_cross(found, corpus):
     assert sorted(parts.values()) == ["test", "test", "test", "validation"]
 
 
-def test_utterances_are_split_where_speakers_are_unknown(corpus):
+def test_utterances_are_split_if_speakers_are_unknown(corpus):
     anonymous = [replace(utterance, speaker=None) for utterance in corpus]
     chosen = split_speakers(anonymous, 0.5, seed=0)
     assert sorted(chosen.parts.values()) == ["test", "test", "validation", "validation"]
@@ -141,7 +141,7 @@ def test_utterances_are_split_where_speakers_are_unknown(corpus):
         split_speakers(anonymous, 1.0, seed=0)
 
 
-def test_a_head_is_what_the_definition_says(model, corpus):
+def test_boundaries_of_a_head_follow_the_definition(model, corpus):
     utterance = corpus[0]
     waveform = read_audio(utterance.audio)[:24_000]
     boundaries = dict(model_boundaries(model, waveform, FEW))
@@ -168,7 +168,7 @@ def test_shifts_divide_the_frame(model, corpus):
         list(model_boundaries(model, waveform, replace(FEW, shifts=7)))
 
 
-def test_baselines_find_changes_of_sound():
+def test_baselines_find_changes_in_the_spectrum():
     truth = np.array([0.2, 0.45, 0.6, 0.9, 1.2])
     signal = tones(truth)
     spoken = dict(baseline_boundaries(signal, 16_000, len(truth) / 1.5, "u1", 0, FEW))

@@ -1,4 +1,4 @@
-"""What makes two runs of a study the same run."""
+"""Identity of a run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.models.tiny_models import tiny_model
 QUICK = Options(tasks=["reconstruction"], rankings=["weight"], spans=[], steps=1)
 
 
-def test_the_limit_of_a_span_is_told_apart():
+def test_span_limit_is_part_of_the_identity():
     model = tiny_model("mockingjay")
     assert span_limit(model) == {}
     assert span_limit(refine(model, span=3)) == {"limited_span": [3, "mask"]}
     assert span_limit(refine(model, span=3, span_mode="zero")) == {"limited_span": [3, "zero"]}
 
 
-def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, monkeypatch):
+def test_importance_refuses_points_of_another_span(tmp_path, monkeypatch):
     model = tiny_model("mockingjay")
 
     def cut_off(*args, **kwargs):
@@ -37,7 +37,7 @@ def test_importance_is_not_resumed_with_the_points_of_another_span(tmp_path, mon
         head_importance(limited, options=QUICK, output=tmp_path / "out", resume=True, progress=False, limit=9)
 
 
-def test_an_analysis_is_another_with_another_span(tmp_path, monkeypatch):
+def test_analysis_identity_includes_the_span(tmp_path, monkeypatch):
     identities = []
     made = Checkpoint.__init__
 

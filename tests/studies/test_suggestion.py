@@ -1,4 +1,4 @@
-"""What is advised where scores are equal or were never numbers."""
+"""Suggestions for equal and missing scores."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def table(rows: list[tuple[str, int, str, float, float]]) -> pd.DataFrame:
 INTACT = ("globalness", 0, "", 0.6, 0.2)
 
 
-def test_what_could_not_be_scored_is_not_within_the_tolerance():
+def test_missing_scores_are_not_within_the_tolerance():
     measured = table([INTACT, ("globalness", 1, "0.0", 0.6, 0.2), ("globalness", 2, "0.0,0.1", 0.6, np.nan)])
     assert suggest(measured, 0.01).heads == ((0, 0),)
     assert suggest(measured[measured["removed"] != 1], 0.01) is None
 
 
-def test_a_task_that_may_lose_anything_may_lack_a_score_but_is_the_last_choice():
+def test_missing_scores_of_unlimited_tasks_come_last():
     measured = table([INTACT, ("weight", 1, "0.0", 0.6, np.nan), ("globalness", 1, "1.0", 0.6, 0.3)])
     found = suggest(measured, {"phones_hidden": 0.01})
     assert found.heads == ((1, 0),)
     assert found.losses["reconstruction"] == pytest.approx(0.5)
 
 
-def test_of_equally_many_heads_those_that_lose_least_are_advised():
+def test_lowest_loss_wins_among_equally_large_removals():
     measured = table(
         [
             INTACT,
