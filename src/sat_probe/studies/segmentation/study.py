@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sat_probe.errors import ConfigurationError, ReportError
+from sat_probe.errors import ReportError
 from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.kernel_gram import distances
 from sat_probe.measures.cepstra import cepstra_grid, mfcc
@@ -60,12 +60,6 @@ class SegmentationOptions:
     settings: Settings = field(default_factory=Settings)
     validation_share: float = 0.5
     seed: int = 0
-
-    def check(self, model: ProbedModel) -> None:
-        """Raise a ConfigurationError for a value that is out of range for a model."""
-        hop, shifts = model.frame_grid.hop, self.settings.shifts
-        if shifts < 1 or hop % shifts:
-            raise ConfigurationError(f"shifts must divide the model's frame of {hop} samples, got {shifts}")
 
 
 def segment_model(
@@ -158,7 +152,6 @@ def segment_model(
 def segment(inputs: Inputs, options: SegmentationOptions, run: RunOptions) -> Segmentation:
     """Return the scores of a model and a corpus that are open already, unsaved; see `segment_model`."""
     model, settings = inputs.model, options.settings
-    options.check(model)
     chosen = split_speakers(inputs.corpus, options.validation_share, options.seed)
     sources = [*model_sources(model), *map(Source, BASELINES)]
     tally = Tally(sources, chosen.parts, settings, options.tolerance, options.counting)
