@@ -123,15 +123,7 @@ class AutoProbedModel:
         }
         try:
             model, info = probed.from_pretrained(name_or_folder, output_loading_info=True, **options)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            ImportError,
-            UnpicklingError,
-            SafetensorError,
-            HfHubHTTPError,
-        ) as error:
+        except (*_FAILURES, RuntimeError, UnpicklingError, SafetensorError) as error:
             raise ModelError(_loading_failed(name, error)) from error
         missing = sorted(key for key in info["missing_keys"] if "masked_spec_embed" not in key)
         if missing:

@@ -14,6 +14,8 @@ from sat_probe.errors import ModelError
 from sat_probe.hub.cards import render_card
 from sat_probe.hub.commit import Published, publish_folder
 from sat_probe.models.families.table import family_of
+from sat_probe.models.mockingjay import MockingjayModel
+from sat_probe.models.mockingjay.code_export import add_code, save_with_code
 from sat_probe.models.pruning import pruned_heads
 from sat_probe.models.refined import SPAN, SPAN_MODE
 
@@ -98,8 +100,6 @@ def push_model_folder(
         config = _saved_config(source)
         with_code = bool(getattr(config, "auto_map", None))
         if config.model_type == "mockingjay" and not with_code and not _changes(config):
-            from sat_probe.models.mockingjay.code_export import add_code
-
             add_code(source, scratch)
             with_code = True
         if not (source / "README.md").is_file():
@@ -174,7 +174,4 @@ def _saved_config(folder: Path) -> Any:
 
 def _add_code(folder: Path, feature_extractor: Any) -> None:
     """Add its modelling code to a saved Mockingjay."""
-    from sat_probe.models.mockingjay import MockingjayModel
-    from sat_probe.models.mockingjay.code_export import save_with_code
-
     save_with_code(MockingjayModel.from_pretrained(folder), feature_extractor, folder)

@@ -1,4 +1,4 @@
-"""Mockingjay as a transformers model; importing this package makes the Auto classes know it."""
+"""Mockingjay as a transformers model; importing this package registers it with the Auto classes."""
 
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
 

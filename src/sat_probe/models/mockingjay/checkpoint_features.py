@@ -1,4 +1,4 @@
-"""Which features an original checkpoint reads and reconstructs, from its settings."""
+"""Input and target features of an original checkpoint, from its settings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sat_probe.models.mockingjay.feature_extraction_mockingjay import Mockingjay
 from sat_probe.models.mockingjay.feature_recipes import FeatureRecipe, feature_recipe, recipe_changes
 from sat_probe.models.mockingjay.original_checkpoint import OriginalCheckpoint
 
-KALDI_HOP, KALDI_CENTRE = 160, 200.0  # what Kaldi-extracted features have in common
+KALDI_HOP, KALDI_CENTRE = 160, 200.0  # of all features that Kaldi extracted
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFeatures:
-    """Kinds and recipes; None where no recipe makes the features."""
+    """Kinds and recipes of features; None if no recipe makes them."""
 
     kind: str | None
     recipe: FeatureRecipe | None
@@ -34,7 +34,7 @@ class CheckpointFeatures:
         return KALDI_CENTRE if self.recipe is None else self.recipe.first_centre
 
     def extractor(self, config: MockingjayConfig) -> MockingjayFeatureExtractor | None:
-        """The feature extractor, if a recipe makes the features."""
+        """Return the feature extractor, or None if no recipe makes the features."""
         if self.kind is None or self.recipe is None:
             return None
         return MockingjayFeatureExtractor(
@@ -54,10 +54,10 @@ def checkpoint_features(
     feature_kind: str | None = None,
     target_kind: str | None = None,
 ) -> CheckpointFeatures:
-    """Decides by the settings of the file, or by the kinds given.
+    """Return the features, from the settings of the file or the given kinds.
 
     Raises:
-        ModelError: the features have not the size that the weights ask for.
+        ModelError: the features do not have the size that the weights need.
     """
     kind = feature_kind or _input_kind(original)
     changes = _audio_changes(original.audio, kind, "input") if kind and not feature_kind else {}
@@ -73,7 +73,7 @@ def _input_kind(original: OriginalCheckpoint) -> str | None:
     if original.audio:
         return _audio_kind(original.audio, "input")
     path = original.feature_path.lower()
-    # Features that Kaldi made with speaker adaptation or statistics over a speaker are not one utterance's alone.
+    # Kaldi's speaker adaptation and statistics over a speaker need more than one utterance.
     if any(word in path for word in ("fmllr", "mfcc", "_cmvn")):
         return None
     if "fbank" in path:
@@ -86,7 +86,7 @@ def _input_kind(original: OriginalCheckpoint) -> str | None:
 def _target_kind(
     original: OriginalCheckpoint, kind: str | None, feature_size: int, target_size: int
 ) -> str | None:
-    """None where the model reconstructs what it reads, or what it reconstructs is unknown."""
+    """Return the kind of the targets; None if they are the input, or unknown."""
     if original.audio and "target" in original.audio:
         found = _audio_kind(original.audio, "target")
         return None if found == kind and feature_size == target_size else found
@@ -105,7 +105,7 @@ def _audio_kind(audio: dict[str, Any], side: str) -> str | None:
 
 
 def _audio_changes(audio: dict[str, Any], kind: str | None, side: str) -> dict[str, Any]:
-    """Numbers of the on-line features that differ from s3prl's usual ones."""
+    """Return the numbers of on-line features that differ from s3prl's defaults."""
     if kind not in ("online_log_mel", "online_log_linear"):
         return {}
     usual = feature_recipe(kind)
@@ -122,7 +122,7 @@ def _audio_changes(audio: dict[str, Any], kind: str | None, side: str) -> dict[s
 
 
 def _fitted(kind: str | None, size: int, changes: dict[str, Any]) -> FeatureRecipe | None:
-    """The recipe of a kind with `size` values per frame."""
+    """Return the recipe of a kind with `size` values per frame."""
     if kind is None:
         return None
     recipe = feature_recipe(kind, changes)

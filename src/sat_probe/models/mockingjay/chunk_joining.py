@@ -1,4 +1,4 @@
-"""Joins what was encoded chunk by chunk, as if it had been encoded in one piece."""
+"""Joining of outputs that were encoded chunk by chunk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 
 def join_chunks(outputs: list[BaseModelOutput], rows: int) -> BaseModelOutput:
-    """The chunks of one utterance as one output of `rows` positions, zero behind its end."""
+    """Return the chunks of one utterance as one output of `rows` positions, zero after its end."""
 
     def in_time(states: list[torch.Tensor]) -> torch.Tensor:
         whole = torch.cat(states, dim=1)
@@ -37,7 +37,7 @@ def join_chunks(outputs: list[BaseModelOutput], rows: int) -> BaseModelOutput:
 
 
 def join_utterances(utterances: list[tuple[torch.Tensor, ...] | None]) -> tuple[torch.Tensor, ...] | None:
-    """Per utterance a tuple over layers -> a tuple over layers of batches."""
+    """Return a tuple over layers of batches, for a list over utterances of tuples over layers."""
     if utterances[0] is None:
         return None
     return tuple(torch.cat(layer) for layer in zip(*utterances, strict=True))

@@ -1,4 +1,4 @@
-"""Checkpoints that carry their modelling code, for people who have transformers but not this package."""
+"""Export of checkpoints with their modelling code, for use without sat-probe."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def save_with_code(
     feature_extractor: MockingjayFeatureExtractor | None,
     folder: str | Path,
 ) -> None:
-    """Saves a model and its feature extractor with the Python files they need.
+    """Save a model and its feature extractor with the Python files they need.
 
     `AutoModel.from_pretrained(folder, trust_remote_code=True)` then works without sat-probe, and so do AutoConfig,
-    AutoModelForPreTraining and AutoFeatureExtractor. With sat-probe imported no trust is asked: its classes win.
+    AutoModelForPreTraining and AutoFeatureExtractor. With sat-probe its classes are used, without trust.
     """
     classes = _model_classes(isinstance(model, MockingjayForPreTraining))
-    # One save names only the class it saves; a pre-training checkpoint shall load as a plain encoder too.
+    # Saving names only the class of the model; a pre-training checkpoint must load as a plain encoder too.
     auto_map = {name: _place(one) for name, one in classes.items()}
     classes["AutoFeatureExtractor"] = MockingjayFeatureExtractor
     before = {one: one._auto_class for one in classes.values()}
@@ -50,7 +50,7 @@ def save_with_code(
 
 
 def add_code(saved: str | Path, folder: str | Path) -> None:
-    """Puts the Python files of a saved model into another folder, with its two configurations that name them.
+    """Copy the Python files of a saved model into another folder, with its two configurations that name them.
 
     The weights are neither read nor written; the model loads from there as after :func:`save_with_code`.
     """
@@ -72,7 +72,7 @@ def add_code(saved: str | Path, folder: str | Path) -> None:
 
 
 def _model_classes(with_pretraining: bool) -> dict[str, Any]:
-    """The classes of a checkpoint's config.json, by the Auto class that finds them."""
+    """Return the classes named by a checkpoint's config.json, by Auto class."""
     classes: dict[str, Any] = {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
     return classes | ({"AutoModelForPreTraining": MockingjayForPreTraining} if with_pretraining else {})
 

@@ -20,7 +20,7 @@ ORIGINS = {
 def conversion_card(
     path: Path, config: MockingjayConfig, original: OriginalCheckpoint, with_code: bool = False
 ) -> str:
-    """What was converted, how large it is, what it reads, and how to load it; Markdown with Hub metadata."""
+    """Return the card: source, size, features and loading of the model; Markdown with Hub metadata."""
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag="feature-extraction",

@@ -1,4 +1,4 @@
-"""Original Mockingjay, TERA and AudioALBERT checkpoints -> folders that transformers loads."""
+"""Conversion of original Mockingjay, TERA and AudioALBERT checkpoints to transformers."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def convert_checkpoint(
     target_kind: str | None = None,
     chunked: bool = False,
 ) -> Conversion:
-    """An original checkpoint as a transformers model and its feature extractor.
+    """Convert an original checkpoint to a transformers model and its feature extractor.
 
     Args:
-        path: the `.ckpt` file; nothing of it but tensors and plain values is read.
-        feature_kind, target_kind: what the model reads and reconstructs, where the file does not tell or tells wrong.
+        path: the `.ckpt` file; only tensors and plain values are read.
+        feature_kind, target_kind: features that the model reads and reconstructs, if the file is silent or wrong.
         chunked: cut long utterances as s3prl does at inference, by the length the file was trained with.
 
     Raises:
@@ -87,9 +87,9 @@ def convert_mockingjay(
     chunked: bool = False,
     with_code: bool = False,
 ) -> Conversion:
-    """Converts `path` into the new folder `folder`: config, safetensors, feature extractor and model card.
+    """Convert a checkpoint to a new folder: config, safetensors, feature extractor and model card.
 
-    Args as `convert_checkpoint`; with_code also writes the modelling code, for people without this package.
+    Args as in `convert_checkpoint`; with_code also writes the modelling code, for use without sat-probe.
 
     Raises:
         ModelError: as `convert_checkpoint`, or `folder` exists and is not empty.
@@ -122,7 +122,7 @@ def convert_mockingjay(
 def _configuration(
     original: OriginalCheckpoint, feature_kind: str | None, target_kind: str | None, chunked: bool
 ) -> tuple[MockingjayConfig, CheckpointFeatures]:
-    """Sizes from the weights, the rest from the settings."""
+    """Return the configuration, with sizes from the weights and the rest from the settings."""
     settings = original.transformer
     if "num_attention_heads" not in settings:
         raise ModelError("the settings do not say how many heads a layer has")
@@ -191,7 +191,7 @@ def _shape(state: dict[str, torch.Tensor], name: str) -> tuple[int, int]:
 def _translated(
     original: OriginalCheckpoint, config: MockingjayConfig, path: str | Path
 ) -> dict[str, torch.Tensor]:
-    """The parameters under our names; every original parameter is used, none is invented."""
+    """Return the parameters under our names; every original parameter is used, and no other."""
     parts: list[tuple[str, str, tuple[str, ...]]] = [
         ("encoder", f"mockingjay.{ours}", theirs) for ours, theirs in ENCODER_PARTS.items()
     ]

@@ -1,4 +1,4 @@
-"""Feature extractor of the Mockingjay family: waveforms -> spectral features, each utterance on its own."""
+"""Feature extractor of the Mockingjay family: spectral features of each utterance alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
     r"""
     Waveforms (16 kHz, mono) -> `input_features` (batch, frames, feature_size) and `attention_mask` (batch, frames).
 
-    Every utterance is featurised alone and padded afterwards, so a batch never changes an utterance's features (the
-    original on-line extractor ran on the padded batch and did).
+    Features are extracted from each utterance alone and padded afterwards, so a batch never changes them (the
+    original on-line extractor ran on the padded batch).
 
     Args:
         feature_kind (`str`): which features; a key of `FEATURE_RECIPES`.
@@ -62,7 +62,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
 
     @classmethod
     def for_config(cls, config: MockingjayConfig, **kwargs: Any) -> MockingjayFeatureExtractor:
-        """The extractor of a model: its feature kinds and sizes, its R.
+        """Return the extractor of a model, with its feature kinds and sizes and its R.
 
         Raises:
             ModelError: no recipe makes the model's features.
@@ -83,7 +83,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         )
 
     def extract(self, waveform: np.ndarray, target: bool = False) -> np.ndarray:
-        """The features of one utterance (samples,), respectively its reconstruction targets: (frames, size) float32.
+        """Return the features of one utterance (samples,), or its reconstruction targets: (frames, size) float32.
 
         Raises:
             AudioError: the waveform is not one channel, too short, or not finite.
@@ -104,7 +104,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         if not np.isfinite(waveform).all():
             raise AudioError("the waveform holds NaN or infinite samples")
         frames = recipe.frame_count(samples) // self.downsample_rate * self.downsample_rate
-        # The statistics cover every frame, as in the originals; the rows that fill no stack are dropped afterwards.
+        # Statistics cover every frame, as in the originals; frames that do not fill a stack are dropped afterwards.
         return spectral_features(waveform, recipe, self.sampling_rate, self.do_normalize)[:frames]
 
     def __call__(
@@ -155,7 +155,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
 
 
 def _as_list(raw_speech: np.ndarray | Sequence[float] | Sequence[np.ndarray]) -> list[np.ndarray]:
-    """One waveform or several -> a list of waveforms; float32 stays, an hour of it is large enough."""
+    """Return one or several waveforms as a list; float32 stays float32."""
     if len(raw_speech) == 0:
         raise AudioError("no audio: an empty waveform or an empty list")
     single = np.ndim(raw_speech[0]) == 0

@@ -1,8 +1,8 @@
-"""The acoustic features Mockingjay checkpoints were trained on, as numbers.
+"""Acoustic features of Mockingjay checkpoints, as numbers.
 
-Three code bases fed three kinds of features to the same transformer: the legacy repository (librosa,
-12.5 ms), s3prl's on-line features (torch, 10 ms) and Kaldi filter banks (10 ms). A `FeatureRecipe` holds
-every number one of them needs.
+Three code bases trained the same transformer on three kinds of features: the legacy repository (librosa,
+12.5 ms), s3prl's on-line features (torch, 10 ms) and Kaldi filter banks (10 ms). A `FeatureRecipe` has
+all numbers of one of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .mockingjay_errors import ModelError
 
 @dataclass(frozen=True)
 class FeatureRecipe:
-    """How one utterance becomes one matrix of features.
+    """Numbers that define the features of an utterance.
 
     Lengths are in samples at 16 kHz, frequencies in Hz.
     """
@@ -62,11 +62,11 @@ class FeatureRecipe:
 
     @property
     def least_samples(self) -> int:
-        """Samples the shortest utterance must have: mirroring needs more than half a window."""
+        """Samples of the shortest utterance: mirroring needs more than half a window."""
         return self.fft_length // 2 + 1 if self.centered else self.window_length
 
     def frame_count(self, samples: int) -> int:
-        """Frames of an utterance of `samples` samples."""
+        """Return the number of frames of an utterance of `samples` samples."""
         if self.centered:
             return 1 + samples // self.hop_length
         return 1 + (samples - self.window_length) // self.hop_length
@@ -95,7 +95,7 @@ FEATURE_RECIPES: dict[str, FeatureRecipe] = {
 
 
 def feature_recipe(kind: str, changes: Mapping[str, Any] | None = None) -> FeatureRecipe:
-    """The recipe called `kind`, with single numbers changed.
+    """Return the recipe `kind`, with some numbers changed.
 
     Raises:
         ModelError: the kind or the name of a number is unknown.
@@ -109,9 +109,9 @@ def feature_recipe(kind: str, changes: Mapping[str, Any] | None = None) -> Featu
 
 
 def recipe_changes(kind: str, feature_size: int) -> dict[str, int]:
-    """What to change in the recipe `kind` so that a frame has `feature_size` values.
+    """Return the changes of the recipe `kind` that give `feature_size` values per frame.
 
-    With or without its deltas, and with another number of mel bands; a linear recipe has one size only.
+    Deltas may be left out, and the number of mel bands may change; a linear recipe has one size only.
 
     Raises:
         ModelError: no change gives that size.

@@ -9,7 +9,7 @@ _ROWS = 8192  # of float64 angles at a time: an hour's would be a gigabyte
 
 
 def sinusoid_positions(length: int, size: int) -> torch.Tensor:
-    """The position table, (length, size) float32: sine in even columns, cosine of the same angle in odd ones.
+    """Return the position table (length, size), float32: sines in even columns, cosines of the same angles in odd ones.
 
     Computed in float64, as the originals do, so that far positions keep their digits.
     """
@@ -24,14 +24,14 @@ def sinusoid_positions(length: int, size: int) -> torch.Tensor:
 
 
 def stack_frames(features: torch.Tensor, factor: int) -> torch.Tensor:
-    """(batch, frames, size) -> (batch, frames // factor, size * factor); a last, unfilled row is dropped."""
+    """Stack frames: (batch, frames, size) to (batch, frames // factor, size * factor); a partial row is dropped."""
     batch, frames, size = features.shape
     rows = frames // factor
     return features[:, : rows * factor].reshape(batch, rows, size * factor)
 
 
 def stack_mask(attention_mask: torch.Tensor, factor: int) -> torch.Tensor:
-    """(batch, frames) -> (batch, frames // factor) bool; a row counts as true when any of its frames does."""
+    """Stack a mask: (batch, frames) to (batch, frames // factor) bool; a row is true if any of its frames is."""
     batch, frames = attention_mask.shape
     rows = frames // factor
     return attention_mask[:, : rows * factor].reshape(batch, rows, factor).bool().any(-1)
@@ -40,7 +40,7 @@ def stack_mask(attention_mask: torch.Tensor, factor: int) -> torch.Tensor:
 def reconstruction_loss(
     prediction: torch.Tensor, target: torch.Tensor, selected: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean absolute error over the selected values: one mean over the whole batch, not one per utterance.
+    """Return the mean absolute error over the selected values of the whole batch, not per utterance.
 
     prediction, target: (batch, rows, size).
     selected: bool (batch, rows) or (batch, rows, size); zero if nothing is selected.

@@ -37,7 +37,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Unpack[TransformersKwargs],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention that keeps its maps: (batch, queries, heads, head size) and (batch, heads, queries, keys)."""
+    """Return the output (batch, queries, heads, head size) and the maps (batch, heads, queries, keys)."""
     scores = torch.matmul(query, key.transpose(2, 3)) * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
@@ -48,7 +48,7 @@ def eager_attention_forward(
 
 
 def position_table(length: int, like: torch.Tensor) -> torch.Tensor:
-    """The first `length` positions (length, hidden_size), in dtype and on device of `like`."""
+    """Return the first positions (length, hidden_size), with the dtype and device of `like`."""
     rows = max(1024, 1 << (length - 1).bit_length())  # few sizes, each kept
     return _position_table(rows, like.shape[-1], like.device, like.dtype)[:length]
 
@@ -61,7 +61,7 @@ def _position_table(rows: int, size: int, device: torch.device, dtype: torch.dty
 
 
 class MockingjayEmbeddings(nn.Module):
-    """Stacked frames -> projection + sinusoid positions -> layer norm."""
+    """Projection of stacked frames, plus sinusoid positions, with layer norm."""
 
     def __init__(self, config: MockingjayConfig):
         super().__init__()
@@ -157,7 +157,7 @@ class MockingjayLayer(GradientCheckpointingLayer):
 
 
 class MockingjayHiddenState(nn.Module):
-    """What is shown of a layer: its output as it is, or (pre-LN) through a layer norm of its own."""
+    """Hidden state that a layer shows: its output, or (pre-LN) the output after a layer norm of its own."""
 
     def __init__(self, config: MockingjayConfig, normalize: bool):
         super().__init__()
@@ -188,7 +188,7 @@ class MockingjayPreTrainedModel(PreTrainedModel):
 
 
 class MockingjayModel(MockingjayPreTrainedModel):
-    """The encoder: frames of features in, one vector per R frames out."""
+    """Encoder of frames of features: one vector for R frames."""
 
     # A pre-training checkpoint also holds its head.
     _keys_to_ignore_on_load_unexpected = [r"^head\."]  # noqa: RUF012
@@ -208,10 +208,10 @@ class MockingjayModel(MockingjayPreTrainedModel):
         self.post_init()
 
     def get_output_lengths(self, input_lengths: torch.Tensor, frames: int | None = None) -> torch.Tensor:
-        """Encoder positions that hold speech, for utterances of `input_lengths` frames, (batch,).
+        """Return the numbers of encoder positions with speech (batch,), for utterances of `input_lengths` frames.
 
         frames: frames of the padded batch, by default those of its longest utterance. A partly filled row counts
-        where it exists; the batch's own last frames may fill none.
+        if it exists; the last frames of the batch may fill none.
         """
         rate = self.config.downsample_rate
         rows = (int(input_lengths.max()) if frames is None else frames) // rate
@@ -259,7 +259,7 @@ class MockingjayModel(MockingjayPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutput:
-        """The transformer over stacked rows (batch, rows, feature_size * R) with their mask (batch, rows)."""
+        """Encode stacked rows (batch, rows, feature_size * R) with their mask (batch, rows)."""
         hidden_states = self.embeddings(stacked, attention_mask)
         attention_mask = create_bidirectional_mask(
             config=self.config, inputs_embeds=hidden_states, attention_mask=attention_mask
@@ -277,9 +277,9 @@ class MockingjayModel(MockingjayPreTrainedModel):
         chunk_length: int,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutput | tuple:
-        """Each utterance cut into near-equal chunks (`torch.chunk`) that are encoded alone and joined again.
+        """Cut each utterance into near-equal chunks (`torch.chunk`), encode each alone, and join the outputs.
 
-        Every utterance is cut by its own length, so that a batch changes nothing; positions restart in each chunk.
+        Each utterance is cut by its own length, so a batch changes nothing; positions restart in each chunk.
         Attention maps are joined along the diagonal.
         """
         rows = stacked.shape[1]

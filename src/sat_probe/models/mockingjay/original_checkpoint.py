@@ -1,4 +1,4 @@
-"""Reads checkpoints of the original code bases without running anything that is in them.
+"""Reading of original checkpoints without running any of their code.
 
 They are pickles. `torch.load(weights_only=True)` builds tensors and plain containers only; the few classes the original
 savers left in their files (a learning-rate schedule, a timer) are replaced by an empty stub. Anything else is refused.
@@ -31,12 +31,12 @@ STUBBED_NAMES = (
 
 
 class OpaqueObject:
-    """Stands for an object of the original code that conversion does not need."""
+    """Placeholder for an object of the original code that conversion does not need."""
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalCheckpoint:
-    """What conversion needs of an original checkpoint.
+    """Parts of an original checkpoint that conversion needs.
 
     generation: which code base wrote it.
     upstream: `"mockingjay"`, `"tera"`, `"audio_albert"`, as far as the file tells.
@@ -59,7 +59,7 @@ class OriginalCheckpoint:
 
 
 def load_restricted(path: str | Path) -> Any:
-    """The content of a torch file, tensors and plain containers only.
+    """Return the content of a torch file: tensors and plain containers only.
 
     Raises:
         ModelError: there is no such file, it is damaged, or it holds an object that is not data.
@@ -94,7 +94,7 @@ def _damaged(path: Path, error: Exception) -> ModelError:
 
 
 def read_original(path: str | Path) -> OriginalCheckpoint:
-    """Reads a checkpoint of any generation and finds its parts.
+    """Read a checkpoint of any generation and return its parts.
 
     Raises:
         ModelError: as `load_restricted`, or the file is not a Mockingjay, TERA or AudioALBERT checkpoint.
@@ -137,7 +137,7 @@ def read_original(path: str | Path) -> OriginalCheckpoint:
 def _settings(
     content: Mapping[str, Any], encoder_name: str, path: str | Path
 ) -> tuple[Generation, Mapping[str, Any]]:
-    """Which code base wrote the file, and where it put the settings."""
+    """Return the code base that wrote the file, and its settings."""
     legacy = content.get("Settings")
     if isinstance(legacy, Mapping) and isinstance(legacy.get("Config"), Mapping):
         return ("legacy" if encoder_name == "Mockingjay" else "v0.1.0"), legacy["Config"]
@@ -154,7 +154,7 @@ def _is_state(value: Any) -> bool:
 
 
 def _clean(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names without the traces of multi-GPU wrappers and of BERT's first layer norms."""
+    """Return the weights without the prefixes of multi-GPU wrappers and the old names of BERT's layer norms."""
     cleaned = {}
     for name, value in state.items():
         name = name.removeprefix("module.")

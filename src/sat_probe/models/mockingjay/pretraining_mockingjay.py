@@ -1,4 +1,4 @@
-"""Mockingjay with its reconstruction head, as it is pre-trained."""
+"""Mockingjay with its reconstruction head, for pre-training."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class MockingjayForPreTrainingOutput(ModelOutput):
 
 
 class MockingjayReconstructionHead(nn.Module):
-    """Encoder output -> the R frames of each position, side by side."""
+    """Reconstruction of the R frames of each position, side by side."""
 
     def __init__(self, config: MockingjayConfig):
         super().__init__()
@@ -46,7 +46,7 @@ class MockingjayReconstructionHead(nn.Module):
 
 
 class MockingjayForPreTraining(MockingjayPreTrainedModel):
-    """The encoder with its reconstruction head."""
+    """Mockingjay encoder with its reconstruction head."""
 
     def __init__(self, config: MockingjayConfig):
         super().__init__(config)
@@ -64,9 +64,9 @@ class MockingjayForPreTraining(MockingjayPreTrainedModel):
         **kwargs: Unpack[TransformersKwargs],
     ) -> MockingjayForPreTrainingOutput:
         """
-        input_features: frames as the model shall see them (already masked), (batch, frames, feature_size).
+        input_features: frames, already masked, (batch, frames, feature_size).
         attention_mask: 1 on true frames, (batch, frames).
-        mask_positions: what the loss looks at, bool (batch, frames // R), or (batch, frames // R, target_size * R)
+        mask_positions: positions of the loss, bool (batch, frames // R), or (batch, frames // R, target_size * R)
             when single columns were masked (TERA); `None`: every true position.
         labels: the unmasked target frames, (batch, frames, target_size).
         """

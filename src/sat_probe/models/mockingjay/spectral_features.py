@@ -1,4 +1,4 @@
-"""From one waveform to one feature matrix: the steps of every `FeatureRecipe`."""
+"""Spectral features of a waveform: the steps of every `FeatureRecipe`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRAMES_AT_ONCE = 20_000  # spectra held at a time; some minutes
 def spectral_features(
     waveform: np.ndarray, recipe: FeatureRecipe, sampling_rate: int = 16_000, normalize: bool = True
 ) -> np.ndarray:
-    """Features of one utterance.
+    """Return the features of one utterance.
 
     waveform: (samples,) in [-1, 1]. Returns (frames, recipe.feature_size) float32.
     """
@@ -36,7 +36,7 @@ def spectral_features(
 
 
 def static_features(signal: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
-    """The features without deltas, (frames, recipe.static_size), of some frames at a time.
+    """Return the features without deltas, (frames, recipe.static_size), computed some frames at a time.
 
     The spectra of an hour at once would be a gigabyte. A centred recipe's signal is mirrored at its ends already.
     """
@@ -56,12 +56,12 @@ def static_features(signal: torch.Tensor, recipe: FeatureRecipe, sampling_rate: 
 
 
 def centred_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Frames centred on multiples of the hop, the signal mirrored at its ends: complex (frames, bins)."""
+    """Return spectra of frames centred on multiples of the hop, mirrored at the ends: complex (frames, bins)."""
     return stft(mirrored(signal, recipe), recipe)
 
 
 def mirrored(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """The pre-emphasised signal, continued at both ends so that frame 0 is centred on sample 0."""
+    """Return the pre-emphasised signal, mirrored at both ends so that frame 0 is centred on sample 0."""
     if recipe.pre_emphasis:
         signal = torch.cat([signal[:1], signal[1:] - recipe.pre_emphasis * signal[:-1]])
     half = recipe.fft_length // 2
@@ -69,7 +69,7 @@ def mirrored(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 
 
 def stft(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Frames that begin at multiples of the hop: complex (frames, bins)."""
+    """Return spectra of frames that begin at multiples of the hop: complex (frames, bins)."""
     window = torch.hann_window(recipe.window_length, dtype=signal.dtype)
     return torch.stft(
         signal,
@@ -83,7 +83,7 @@ def stft(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 
 
 def framed_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Kaldi's frames, which lie within the signal: complex (frames, bins)."""
+    """Return spectra of Kaldi's frames, all within the signal: complex (frames, bins)."""
     frames = signal.unfold(0, recipe.window_length, recipe.hop_length)
     if recipe.remove_offset:
         frames = frames - frames.mean(1, keepdim=True)
@@ -98,7 +98,7 @@ def framed_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor
 
 @lru_cache(maxsize=8)
 def mel_filters(recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
-    """The mel filter bank of a recipe, (frequency bins, mel bins) float64."""
+    """Return the mel filter bank of a recipe, (frequency bins, mel bins) float64."""
     filters = mel_filter_bank(
         num_frequency_bins=recipe.fft_length // 2 + 1,
         num_mel_filters=recipe.static_size,
@@ -113,7 +113,7 @@ def mel_filters(recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
 
 
 def compressed(spectrum: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """The logarithm a recipe takes."""
+    """Return the logarithm of a spectrum, as the recipe computes it."""
     match recipe.compression:
         case "add-log":
             return torch.log(spectrum + recipe.floor)
@@ -125,7 +125,7 @@ def compressed(spectrum: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 
 
 def with_deltas(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """The features beside their first `delta_order` derivatives over time."""
+    """Return the features next to their first `delta_order` derivatives over time."""
     blocks = [features]
     for _ in range(recipe.delta_order):
         blocks.append(slopes(blocks[-1], recipe))
@@ -133,10 +133,10 @@ def with_deltas(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 
 
 def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Slope of the line fitted to `delta_width` frames around each frame, per frame.
+    """Return the slope of the line fitted to `delta_width` frames around each frame.
 
     At the ends the edge frame is repeated ("repeat", Kaldi), or the line of the outermost full window is used
-    ("line", librosa); an utterance shorter than the window uses the widest odd window it holds.
+    ("line", librosa); an utterance shorter than the window uses the widest odd window that fits.
     """
     width = recipe.delta_width
     if recipe.delta_edges == "line":
@@ -154,6 +154,6 @@ def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 
 
 def normalized(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Mean 0 and variance 1 of every column over the utterance (CMVN)."""
+    """Return features with mean 0 and variance 1 in every column over the utterance (CMVN)."""
     centred = features - features.mean(0)
     return centred / (features.std(0, correction=recipe.std_correction) + recipe.std_floor)

@@ -1,4 +1,4 @@
-"""From features back to sound: every step of `spectral_features` undone, the phases found as Griffin and Lim do.
+"""Inversion of spectral features to sound, with phases by Griffin and Lim.
 
 Griffin and Lim, "Signal estimation from modified short-time Fourier transform", IEEE TASSP 1984, in the fast form of
 Perraudin, Balazs and Søndergaard, WASPAA 2013.
@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from .feature_recipes import FeatureRecipe
 from .mockingjay_errors import ModelError
@@ -27,15 +28,15 @@ def sounds_like(
     iterations: int = 32,
     normalized: bool = True,
 ) -> NDArray[np.float32]:
-    """What features of an utterance sound like.
+    """Return the sound of features of an utterance.
 
     Args:
-        features: (frames, recipe.feature_size); derivatives are not looked at.
-        original: (samples,) the utterance itself: its level, and the mean and spread of its features, are put back.
+        features: (frames, recipe.feature_size); derivatives are ignored.
+        original: (samples,) the utterance, for its level and the mean and spread of its features.
         recipe: of the features.
         sampling_rate: Hz.
-        iterations: of the search for phases.
-        normalized: the features have mean 0 and variance 1 over the utterance.
+        iterations: number of steps of the phase search.
+        normalized: whether the features have mean 0 and variance 1 over the utterance.
 
     Returns:
         (samples,) float32 in [-1, 1], no longer than the original.
@@ -67,7 +68,7 @@ def sounds_like(
 
 
 def spectral_magnitudes(logarithms: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
-    """Magnitudes (frames, bins) whose logarithmic features (frames, static_size) these are, as nearly as mel allows."""
+    """Return magnitudes (frames, bins) for logarithmic features (frames, static_size), as exactly as mel allows."""
     match recipe.compression:
         case "decibel":
             powers = 10 ** ((logarithms.clamp(0, 1) * 100 - 80) / 20)
@@ -82,7 +83,7 @@ def spectral_magnitudes(logarithms: torch.Tensor, recipe: FeatureRecipe, samplin
 
 
 def find_phases(magnitudes: torch.Tensor, recipe: FeatureRecipe, iterations: int) -> torch.Tensor:
-    """A signal (samples,) whose spectrum has nearly these magnitudes (frames, bins); the same for every call."""
+    """Return a signal (samples,) whose spectrum has nearly these magnitudes (frames, bins); deterministic."""
     bare = replace(recipe, pre_emphasis=0.0)
     samples = recipe.hop_length * (len(magnitudes) - 1)
     generator = torch.Generator().manual_seed(0)
@@ -105,6 +106,4 @@ def _signal(spectrum: torch.Tensor, recipe: FeatureRecipe, samples: int) -> torc
 
 
 def _without_pre_emphasis(signal: torch.Tensor, factor: float) -> torch.Tensor:
-    from scipy.signal import lfilter
-
     return torch.from_numpy(lfilter([1.0], [1.0, -factor], signal.numpy()))
