@@ -16,7 +16,7 @@ from sat_probe import analyze_model, refine
 from sat_probe.errors import AudioError, CorpusError, ModelError
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, shown_name
-from sat_probe.studies.inputs import open_corpus, open_inputs, open_model, stored_model
+from sat_probe.studies.inputs import open_corpus, open_inputs, open_model
 from sat_probe.studies.model_identity import weights_digest
 from tests.models.tiny_models import tiny_model
 
@@ -246,7 +246,27 @@ def test_refine_leaves_any_model_as_it_was():
     shared = {weight.data_ptr() for weight in model.parameters()}
     assert not shared & {weight.data_ptr() for weight in small.parameters()}
     with pytest.raises(ModelError, match="meta"):
-        stored_model(ModelChoice(ctc().to("meta")))
+        refine(ctc().to("meta"), remove=[(0, 1)])
+
+
+def test_refine_takes_the_model_keywords_of_a_study(cached, folder, tmp_path):
+    model = tiny_model("mockingjay")
+    small = refine(cached, remove=[(0, 1)], revision=COMMIT, device="cpu", dtype="float64")
+    assert small.dtype == torch.float64
+    expected = refine(model, remove=[(0, 1)], dtype=torch.float64)
+    assert weights_digest(small) == weights_digest(expected)
+    assert model.dtype == torch.float32
+    with pytest.raises(ModelError, match="the bundled model has no revision main"):
+        refine(span=3, revision="main")
+    with pytest.raises(ModelError, match="device 'warp:9' cannot be used"):
+        refine(model, span=3, device="warp:9")
+    pickled = tmp_path / "pickled"
+    shutil.copytree(folder, pickled)
+    (pickled / "model.safetensors").unlink()
+    torch.save(model.state_dict(), pickled / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="not in safetensors"):
+        refine(pickled, span=3)
+    assert weights_digest(refine(pickled, span=3, allow_pickle=True)) == weights_digest(model)
 
 
 def test_adapters_are_merged_before_refining():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from sat_probe.errors import ModelError
@@ -19,7 +20,7 @@ from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.footprint import footprints
 from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
-from sat_probe.studies.inputs import Inputs, stored_model
+from sat_probe.studies.inputs import Inputs, open_model
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
@@ -38,6 +39,11 @@ def refine(
     remove: Iterable[tuple[int, int]] = (),
     span: int | None = None,
     span_mode: SpanMode = "mask",
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
 ) -> ProbedModel:
     """Return a copy of a model without some heads, or with attention that reaches only near frames.
 
@@ -47,17 +53,22 @@ def refine(
 
     Args:
         model: a name on the Hub, a folder, "bundled" or None (the bundled Mockingjay), or a speech model of
-            transformers in memory, which is left as it is. The copy is on its device and in its dtype.
+            transformers in memory, which is left as it is.
         remove: heads as (layer, head), counted from 0 as in the intact model. All heads of a layer may go, but not all
             heads of all layers.
         span: each query reaches keys at most this many frames away; None changes nothing.
         span_mode: ``"mask"`` computes only the band, in time that grows with frames x span; ``"zero"`` is the paper's
             span pruning (weights beyond the span are dropped, the rest not re-normalised) and saves no time.
+        revision: branch, tag or commit of a model on the Hub.
+        allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
+        device: of the copy; by default that of a model in memory, and for others a GPU if there is one.
+        dtype: of the copy; by default that of a model in memory, and for others float32. Half precision becomes
+            float32 on a CPU.
 
     Raises:
         TypeError: for what is no model.
-        ModelError: if the model cannot be loaded or holds adapters that are not merged; for a head that does not exist,
-            was removed before or is named twice; if no head would be left; or for a negative span.
+        ModelError: if the model cannot be loaded or moved, or holds adapters that are not merged; for a head that does
+            not exist, was removed before or is named twice; if no head would be left; or for a negative span.
 
     Example:
         >>> from sat_probe import refine
@@ -72,7 +83,7 @@ def refine(
         raise ModelError(
             f"{type(model).__name__} holds adapters that are not merged ({adapted}): call merge_and_unload() first"
         )
-    refined = deepcopy(stored_model(ModelChoice(model)))
+    refined = deepcopy(open_model(ModelChoice(model, revision, allow_pickle, device, dtype)))
     heads = list(remove)
     if heads:
         refined.remove_heads(heads)
