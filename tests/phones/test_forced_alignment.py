@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.agreement import boundary_errors
 from sat_probe.audio import read_audio
+from sat_probe.cli import run
 from sat_probe.cli.align import align
 from sat_probe.errors import AlignmentError, CorpusError
 from sat_probe.phones.corpora.corpus import load_corpus
@@ -195,3 +196,30 @@ def test_the_command(small, tmp_path):
     assert (printed["aligned"], printed["failed"]) == (2, {})
     again = CliRunner().invoke(app, arguments[:-1])
     assert again.stdout.startswith("0 aligned, 2 kept, 0 failed")
+
+
+def test_strict_stops_at_the_first_failure(small, tmp_path):
+    (small / "noise.wav").write_bytes(b"RIFF nothing")
+    (small / "noise.txt").write_text("the boy")
+    with pytest.raises(AlignmentError, match="noise: .*cannot be decoded"):
+        align_corpus(load_corpus(small), tmp_path / "out", strict=True)
+    write_audio(small / "silent.wav")
+    with pytest.raises(AlignmentError, match="silent: has no text to align"):
+        align_corpus(load_corpus(small), tmp_path / "out", strict=True)
+
+
+def test_the_command_fails_if_nothing_could_be_aligned(tmp_path, capsys):
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    (speech / "noise.wav").write_bytes(b"RIFF nothing")
+    (speech / "noise.txt").write_text("the boy")
+    arguments = ["align", str(speech), "--output", str(tmp_path / "out")]
+    assert run([*arguments, "--json"]) == 1
+    printed = capsys.readouterr()
+    assert list(json.loads(printed.out)["failed"]) == ["noise"]
+    assert "Not aligned: noise: " in printed.err
+    assert printed.err.endswith("Error: speech: no utterance could be aligned\n")
+    assert run([*arguments, "--strict"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Error: noise: " in printed.err

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AUDIO_ONLY, AsJson, option, with_groups
+from sat_probe.cli.options import AUDIO_ONLY, AsJson, Strict, option, with_groups
 from sat_probe.cli.quiet import quiet
+from sat_probe.errors import AlignmentError
 from sat_probe.studies.choices import CorpusChoice
 
 
@@ -46,12 +48,13 @@ def align(
     overwrite: Annotated[
         bool, option("--overwrite", help="Replace the TextGrids in --output instead of keeping them.")
     ] = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Align English text to audio, offline, and write one TextGrid per utterance (tiers words and phones).
 
-    An interrupted run continues with the same command. Needs an extra: pip install -c constraints.txt '.\\[align]' in
-    a checkout.
+    An interrupted run continues with the same command. The exit status is 1 if no utterance could be aligned. Needs an
+    extra: pip install -c constraints.txt '.\\[align]' in a checkout.
 
     [bold]sat-probe align my/recordings -o alignments -j 4[/bold]
 
@@ -72,23 +75,18 @@ def align(
             lexicon=lexicon,
             num_proc=num_proc,
             overwrite=overwrite,
+            strict=strict,
             progress=bar.update,
         )
     for line in failures(run):
         typer.echo(f"Not aligned: {line}", err=True)
     if as_json:
-        result = {
-            "output": str(run.output),
-            "aligned": run.aligned,
-            "present": run.present,
-            "failed": run.failed,
-            "audio_seconds": round(run.audio_seconds, 3),
-            "cpu_seconds": round(run.cpu_seconds, 3),
-            "elapsed_seconds": round(run.elapsed_seconds, 3),
-            "num_proc": run.num_proc,
-            "real_time_factor": run.real_time_factor,
-        }
-        typer.echo(json.dumps(result, indent=2))
-        return
-    speed = f", {run.real_time_factor:.3f} x real time per core" if run.real_time_factor is not None else ""
-    typer.echo(f"{run.aligned} aligned, {run.present} kept, {len(run.failed)} failed{speed}: {run.output}")
+        facts = asdict(run) | {"output": str(run.output), "real_time_factor": run.real_time_factor}
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        speed = "" if run.real_time_factor is None else f", {run.real_time_factor:.3f} x real time per core"
+        typer.echo(
+            f"{run.aligned} aligned, {run.present} kept, {len(run.failed)} failed{speed}: {run.output}"
+        )
+    if run.failed and not (run.aligned or run.present):
+        raise AlignmentError(f"{loaded.name}: no utterance could be aligned")

@@ -72,6 +72,7 @@ def align_corpus(
     lexicon: str | Path | None = None,
     num_proc: int = 1,
     overwrite: bool = False,
+    strict: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> AlignmentRun:
     """Align every utterance of a corpus that has no TextGrid yet.
@@ -85,11 +86,13 @@ def align_corpus(
         lexicon: pronunciations of words that the dictionary lacks (see :class:`ForcedAligner`).
         num_proc: processes.
         overwrite: replace TextGrids that exist.
+        strict: stop at the first utterance that cannot be aligned, instead of reporting it in ``failed``.
         progress: called with 1 for every finished utterance.
 
     Raises:
         CorpusError: if the corpus streams or has no text.
-        AlignmentError: before any work, if words are unknown or PocketSphinx is not installed.
+        AlignmentError: before any work, if words are unknown or PocketSphinx is not installed; if strict, at the first
+            utterance that cannot be aligned.
     """
     if corpus.is_streaming:
         raise CorpusError(
@@ -106,7 +109,7 @@ def align_corpus(
             run.present += 1
             tick(1)
         elif not (utterance.text or "").strip():
-            run.failed[utterance.id] = "has no text to align"
+            _fail(run, utterance.id, "has no text to align", strict)
             tick(1)
         else:
             todo.append(_Task(utterance.id, utterance.audio, utterance.text or "", target))
@@ -115,11 +118,17 @@ def align_corpus(
             run.aligned += 1
             run.audio_seconds += result.audio_seconds
         else:
-            run.failed[result.utterance_id] = result.problem
+            _fail(run, result.utterance_id, result.problem, strict)
         run.cpu_seconds += result.cpu_seconds
         tick(1)
     run.elapsed_seconds = time.perf_counter() - started
     return run
+
+
+def _fail(run: AlignmentRun, utterance_id: str, problem: str, strict: bool) -> None:
+    if strict:
+        raise AlignmentError(f"{utterance_id}: {problem}")
+    run.failed[utterance_id] = problem
 
 
 def output_name(corpus: Corpus, utterance: Utterance) -> str:
