@@ -15,8 +15,8 @@ from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.uploads import check_size, file_name, read_upload
 from sat_probe.errors import AlignmentError, ConfigurationError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_phn
-from sat_probe.phones.readers.textgrid import parse_textgrid, textgrid_alignment
+from sat_probe.phones.readers.phn_ctm import decode_text, read_phn
+from sat_probe.phones.readers.textgrid import read_textgrid
 
 PER_VOICE = 2
 
@@ -102,11 +102,8 @@ def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> 
     text = decode_text(Path(path).read_bytes(), name)
     samples = len(clip.waveform)
     if "ooTextFile" in text[:200]:
-        grid = parse_textgrid(text, name)
-        return textgrid_alignment(
-            grid, clip.name, tier="phones", gaps="silence", sampling_rate=SAMPLING_RATE, duration=samples
-        )
-    alignment = parse_phn(text, name, clip.name, SAMPLING_RATE, None)
+        return read_textgrid(name, clip.name, gaps="silence", duration=samples, text=text)
+    alignment = read_phn(name, clip.name, text=text)
     if not len(alignment):
         raise AlignmentError(
             f"{name}: contains no phones; use a TextGrid with a tier 'phones' or a .phn file"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
@@ -49,22 +50,6 @@ class AlignmentRun:
         return self.cpu_seconds / self.audio_seconds if self.audio_seconds else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    utterance_id: str
-    audio: Path | bytes
-    text: str
-    output: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    utterance_id: str
-    cpu_seconds: float
-    audio_seconds: float = 0.0
-    problem: str | None = None
-
-
 def align_corpus(
     corpus: Corpus,
     output: str | Path,
@@ -101,8 +86,9 @@ def align_corpus(
     run = AlignmentRun(Path(output), num_proc)
     started = time.perf_counter()
     tick = progress or (lambda count: None)
-    _check_texts(corpus, ForcedAligner(lexicon))
-    todo: list[_Task] = []
+    _aligner.cache_clear()  # the lexicon may have changed since an earlier run
+    _check_texts(corpus, _aligner(lexicon))
+    todo: list[tuple[Utterance, Path]] = []
     for utterance in corpus:
         target = run.output / (output_name(corpus, utterance) + ".TextGrid")
         if target.is_file() and not overwrite:
@@ -112,14 +98,15 @@ def align_corpus(
             _fail(run, utterance.id, "has no text to align", strict)
             tick(1)
         else:
-            todo.append(_Task(utterance.id, utterance.audio, utterance.text or "", target))
-    for result in _results(todo, lexicon, num_proc):
-        if result.problem is None:
+            todo.append((utterance, target))
+    results = _results(todo, lexicon, num_proc)
+    for (utterance, _), (cpu_seconds, audio_seconds, problem) in zip(todo, results, strict=True):
+        if problem is None:
             run.aligned += 1
-            run.audio_seconds += result.audio_seconds
+            run.audio_seconds += audio_seconds
         else:
-            _fail(run, result.utterance_id, result.problem, strict)
-        run.cpu_seconds += result.cpu_seconds
+            _fail(run, utterance.id, problem, strict)
+        run.cpu_seconds += cpu_seconds
         tick(1)
     run.elapsed_seconds = time.perf_counter() - started
     return run
@@ -139,31 +126,32 @@ def output_name(corpus: Corpus, utterance: Utterance) -> str:
 
 
 def _check_texts(corpus: Corpus, aligner: ForcedAligner) -> None:
-    texts = corpus.dataset["text"]
-    unknown: dict[str, None] = {}
-    spoken = False
-    for text in texts:
-        spoken = spoken or bool((text or "").strip())
-        unknown.update(dict.fromkeys(aligner.unknown_words(text or "")))
-    if not spoken:
+    texts = [text or "" for text in corpus.dataset["text"]]
+    unknown = [word for text in texts for word in aligner.unknown_words(text)]
+    if not any(text.strip() for text in texts):
         raise CorpusError(f"{corpus.name}: no utterance has text; alignment needs the transcripts")
     if unknown:
-        raise AlignmentError(f"{corpus.name}: {unknown_words_message(list(unknown))}")
+        raise AlignmentError(f"{corpus.name}: {unknown_words_message(unknown)}")
 
 
-def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> Iterator[_Result]:
-    workers = min(num_proc, len(tasks))
+@lru_cache(maxsize=1)
+def _aligner(lexicon: str | Path | None) -> ForcedAligner:
+    """The aligner of this process."""
+    return ForcedAligner(lexicon)
+
+
+def _results(
+    todo: list[tuple[Utterance, Path]], lexicon: str | Path | None, num_proc: int
+) -> Iterator[tuple[float, float, str | None]]:
+    align = partial(_align, lexicon=lexicon)
+    workers = min(num_proc, len(todo))
     if workers <= 1:
-        aligner = ForcedAligner(lexicon) if tasks else None
-        yield from (_align(task, aligner) for task in tasks if aligner is not None)
+        yield from map(align, todo)
         return
     # spawned, because the fork of a process whose libraries use threads may hang
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(lexicon,))
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     try:
-        yield from executor.map(
-            _align_in_worker, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers)))
-        )
+        yield from executor.map(align, todo, chunksize=max(1, min(16, len(todo) // (4 * workers))))
     except BrokenProcessPool as error:
         raise AlignmentError(
             "a worker process died, perhaps for lack of memory; run the command again to continue"
@@ -172,30 +160,21 @@ def _results(tasks: list[_Task], lexicon: str | Path | None, num_proc: int) -> I
         executor.shutdown(cancel_futures=True)
 
 
-_worker: list[ForcedAligner] = []
-
-
-def _start_worker(lexicon: str | Path | None) -> None:
-    _worker.append(ForcedAligner(lexicon))
-
-
-def _align_in_worker(task: _Task) -> _Result:
-    return _align(task, _worker[0])
-
-
-def _align(task: _Task, aligner: ForcedAligner) -> _Result:
+def _align(task: tuple[Utterance, Path], lexicon: str | Path | None) -> tuple[float, float, str | None]:
+    """Write the TextGrid of one utterance: seconds of the processor, seconds of audio, and what prevented it."""
+    utterance, output = task
+    aligner = _aligner(lexicon)
     started = time.process_time()
     try:
-        waveform = read_audio(task.audio, name=task.utterance_id)
-        found = aligner.align(task.utterance_id, waveform, task.text)
+        waveform = read_audio(utterance.audio, name=utterance.id)
+        found = aligner.align(utterance.id, waveform, utterance.text or "")
     except SatProbeError as error:
-        problem = str(error).removeprefix(f"{task.utterance_id}: ")
-        return _Result(task.utterance_id, time.process_time() - started, problem=problem)
-    task.output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = task.output.with_name(f".{task.output.name}.{os.getpid()}")
+        return time.process_time() - started, 0.0, str(error).removeprefix(f"{utterance.id}: ")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
     write_textgrid(unfinished, found.phones, found.words)
-    unfinished.replace(task.output)
-    return _Result(task.utterance_id, time.process_time() - started, len(waveform) / SAMPLING_RATE)
+    unfinished.replace(output)
+    return time.process_time() - started, len(waveform) / SAMPLING_RATE, None
 
 
 def failures(run: AlignmentRun, most: int = 10) -> Iterable[str]:

@@ -180,20 +180,14 @@ class Alignment:
                 alignment = alignment.with_silence_in_gaps()
         return alignment
 
-    def with_silence_in_gaps(self) -> Alignment:
-        """The alignment with ``sil`` wherever nothing is labelled, up to the end of the audio if known."""
-        edge = int(self.ends[-1]) if self.duration is None else max(self.duration, int(self.ends[-1]))
-        rows: list[tuple[int, int, str]] = []
-        position = 0
-        for start, end, label in zip(self.starts.tolist(), self.ends.tolist(), self.labels, strict=True):
-            if start > position:
-                rows.append((position, start, SILENCE))
-            rows.append((start, end, label))
-            position = end
-        if edge > position:
-            rows.append((position, edge, SILENCE))
-        starts, ends, labels = zip(*rows, strict=True)
-        return self._with(np.array(starts), np.array(ends), labels)
+    def with_silence_in_gaps(self, label: str = SILENCE) -> Alignment:
+        """The alignment with ``label`` wherever nothing is labelled, up to the end of the audio if known."""
+        before, after = np.r_[0, self.ends], np.r_[self.starts, max(self.duration or 0, self.ends[-1])]
+        gaps = after > before
+        starts, ends = np.r_[self.starts, before[gaps]], np.r_[self.ends, after[gaps]]
+        labels = [*self.labels, *[label] * int(gaps.sum())]
+        order = np.argsort(starts)
+        return self._with(starts[order], ends[order], tuple(labels[i] for i in order))
 
     def _with(self, starts: NDArray[np.int64], ends: NDArray[np.int64], labels: tuple[str, ...]) -> Alignment:
         return Alignment(self.utterance_id, starts, ends, labels, self.sampling_rate, self.duration)

@@ -39,47 +39,9 @@ _TIMIT = """
 """
 
 # The 39 phones of the CMU Pronouncing Dictionary; the last digit of a vowel is its stress (AH0, AH1, AH2).
-_ARPABET = [
-    "AA",
-    "AE",
-    "AH",
-    "AO",
-    "AW",
-    "AY",
-    "B",
-    "CH",
-    "D",
-    "DH",
-    "EH",
-    "ER",
-    "EY",
-    "F",
-    "G",
-    "HH",
-    "IH",
-    "IY",
-    "JH",
-    "K",
-    "L",
-    "M",
-    "N",
-    "NG",
-    "OW",
-    "OY",
-    "P",
-    "R",
-    "S",
-    "SH",
-    "T",
-    "TH",
-    "UH",
-    "UW",
-    "V",
-    "W",
-    "Y",
-    "Z",
-    "ZH",
-]
+_ARPABET = """
+    AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH
+""".split()
 # Labels of aligners for silence (including an empty interval) and for speech without phones.
 _ALIGNER_SILENCES = ("", "sil", "SIL", "sp", "SP", "<eps>", "pau", "h#", "#h")
 _ALIGNER_NOISES = ("spn", "SPN", "nsn", "NSN", "+NSN+", "+SPN+", "<unk>")

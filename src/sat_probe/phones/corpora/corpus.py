@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
@@ -11,9 +12,8 @@ from typing import Any
 
 from sat_probe.errors import CorpusError
 from sat_probe.phones.alignment import Gaps
-from sat_probe.phones.corpora.digest import digest_of, row_parts
 from sat_probe.phones.corpora.opening import CorpusOptions, open_corpus
-from sat_probe.phones.corpora.rows import ROW_COLUMNS, Utterance, utterance_from
+from sat_probe.phones.corpora.rows import ROW_COLUMNS, Utterance, row_parts, utterance_from
 from sat_probe.phones.phone_set import PhoneSet
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,10 @@ class Corpus:
         on the Hub its name, configuration and commit, of a streamed dataset in memory its description.
         """
         content = self._state() if self.is_streaming else row_parts(self.dataset)
-        return digest_of([repr((self.split, self.phone_set.name, self.is_streaming)), *content])
+        digest = hashlib.sha256()
+        for part in (repr((self.split, self.phone_set.name, self.is_streaming)), *content):
+            digest.update(part.encode() + b"\n")
+        return digest.hexdigest()
 
     @property
     def warnings(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -162,3 +162,15 @@ def _metadata_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         )
     for row in reader:
         yield reader.line_num, row
+
+
+def listing_parts(records: Iterable[Record]) -> Iterator[str]:
+    """What a listing of files tells of a corpus: ids, speakers, and sizes of audio and alignments, in order."""
+    for record in records:
+        sizes = [_size(record.audio), _size(record.alignment)]
+        yield repr((record.id, record.speaker, record.gender, *sizes, record.table_row))
+
+
+def _size(source: str | None) -> int | None:
+    """Bytes of a file; of a member of an archive, those of the archive."""
+    return None if source is None else Path(source.partition("::")[0]).stat().st_size

@@ -11,11 +11,16 @@ from typing import Any
 
 from sat_probe.errors import CorpusError
 from sat_probe.phones.alignment import Gaps
-from sat_probe.phones.corpora.config import DatasetConfig, HubTable, find_config
-from sat_probe.phones.corpora.digest import listing_parts
+from sat_probe.phones.corpora.config import (
+    DatasetConfig,
+    HubTable,
+    find_config,
+    find_folder,
+    is_saved_dataset,
+    public_name,
+)
 from sat_probe.phones.corpora.hub import load_hub_alignments, open_table, streamed_state
-from sat_probe.phones.corpora.layouts import CorpusScan, detect_layout, holds_tables
-from sat_probe.phones.corpora.place import find_folder, is_saved_dataset, public_name
+from sat_probe.phones.corpora.layouts import CorpusScan, detect_layout, holds_tables, listing_parts
 from sat_probe.phones.corpora.recordings import recording_rows, recordings
 from sat_probe.phones.corpora.rows import load_folder_rows
 from sat_probe.phones.corpora.table_rows import TableReading, table_rows

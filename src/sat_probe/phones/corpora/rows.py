@@ -199,3 +199,15 @@ def utterance_from(row: dict[str, Any]) -> Utterance:
         alignment=alignment,
         gender=row["gender"],
     )
+
+
+def row_parts(dataset: Any) -> Iterator[str]:
+    """The content of a map-style dataset of `row_features`: ids, speakers, sizes and alignments, in order."""
+    from pyarrow import compute
+
+    values, lists = ("id", "speaker", "gender", "samples", "aligned"), ("starts", "ends", "labels")
+    for batch in dataset.select_columns([*values, *lists]).with_format("arrow").iter(1000):
+        yield from (repr(batch[name].to_pylist()) for name in values)
+        for name in lists:
+            yield repr(compute.list_value_length(batch[name]).to_pylist())
+            yield repr(compute.list_flatten(batch[name]).to_pylist())

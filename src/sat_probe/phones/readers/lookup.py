@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import zipfile
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from sat_probe.audio import SAMPLING_RATE
 from sat_probe.errors import AlignmentError
 from sat_probe.phones.alignment import Alignment, Gaps
 from sat_probe.phones.phone_set import phone_set
-from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn, read_ctm, read_text
+from sat_probe.phones.readers.phn_ctm import decode_text, read_ctm, read_phn
 from sat_probe.phones.readers.table import AlignmentTable
-from sat_probe.phones.readers.textgrid import parse_textgrid, textgrid_alignment
+from sat_probe.phones.readers.textgrid import read_textgrid
 from sat_probe.phones.record import ReadingOptions, Record
 
 _MEMBER = "::"
@@ -146,7 +145,7 @@ def _archive(path: str, process: int) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _ctm(path: str, written: int, gaps: Gaps) -> dict[str, Alignment]:
-    return read_ctm(path, gaps=gaps, sampling_rate=SAMPLING_RATE)
+    return read_ctm(path, gaps=gaps)
 
 
 def read_alignment(
@@ -187,17 +186,9 @@ def _read_file(source: str, record: Record, samples: int, options: ReadingOption
         return _from_ctm(Path(source), record, samples, gaps)
     if suffix not in SUFFIXES:
         raise AlignmentError(f"{source}: is not an alignment file (.TextGrid, .phn or .ctm)")
-    text = (
-        decode_text(_archive(archive, os.getpid()).read(member), source)
-        if member
-        else read_text(Path(source))
-    )
-    if suffix == ".phn":
-        return parse_phn(text, source, record.id, SAMPLING_RATE, samples, gaps)
-    grid = parse_textgrid(text, source)
-    return textgrid_alignment(
-        grid, record.id, tier=options.tier, gaps=gaps, sampling_rate=SAMPLING_RATE, duration=samples
-    )
+    text = decode_text(_archive(archive, os.getpid()).read(member), source) if member else None
+    read = read_phn if suffix == ".phn" else partial(read_textgrid, tier=options.tier)
+    return read(source, record.id, gaps=gaps, duration=samples, text=text)
 
 
 def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment:

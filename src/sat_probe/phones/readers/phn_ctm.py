@@ -45,8 +45,8 @@ def read_phn(
     utterance_id: str | None = None,
     *,
     gaps: Gaps = "refuse",
-    sampling_rate: int = 16_000,
     duration: int | None = None,
+    text: str | None = None,
 ) -> Alignment:
     """Read TIMIT's ``start end label`` lines; times are samples.
 
@@ -54,45 +54,33 @@ def read_phn(
         path: the .phn file.
         utterance_id: name of the utterance in error messages; the file by default.
         gaps: what time between two segments means; see :meth:`Alignment.from_seconds`.
-        sampling_rate: of the audio whose samples the file counts.
         duration: samples of audio, if known.
+        text: its text, for a file that is not on disk, but in an archive or uploaded.
 
     Raises:
         AlignmentError: with file and line, for a malformed line, an overlap or a gap; otherwise as :class:`Alignment`.
     """
-    text = read_text(Path(path))
-    return parse_phn(text, str(path), utterance_id or str(path), sampling_rate, duration, gaps)
-
-
-def parse_phn(
-    text: str, name: str, utterance_id: str, sampling_rate: int, duration: int | None, gaps: Gaps = "refuse"
-) -> Alignment:
-    """Parse the text of a .phn file; ``name`` is its name in error messages (see :func:`read_phn`)."""
-    starts: list[int] = []
-    ends: list[int] = []
-    labels: list[str] = []
-    lines: list[int] = []
+    rows: list[tuple[int, int, str, int]] = []
+    text = read_text(Path(path)) if text is None else text
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         fields = line.split()
         if len(fields) != 3 or not (fields[0].isdigit() and fields[1].isdigit()):
             raise AlignmentError(
-                f"{name}, line {number}: expected 'start end label' with times in samples, found {line.strip()!r}"
+                f"{path}, line {number}: expected 'start end label' with times in samples, found {line.strip()!r}"
             )
-        starts.append(int(fields[0]))
-        ends.append(int(fields[1]))
-        labels.append(fields[2])
-        lines.append(number)
+        rows.append((int(fields[0]), int(fields[1]), fields[2], number))
+    starts, ends, labels, lines = zip(*rows, strict=True) if rows else ((), (), (), ())
     times = np.array(starts), np.array(ends)
     problem = order_problem(*times, labels, lambda sample: f"sample {sample}", gaps=gaps)
     if problem is not None:
-        raise AlignmentError(f"{name}, line {lines[problem[0]]}: {problem[1]}")
-    alignment = Alignment(utterance_id, *times, tuple(labels), sampling_rate, duration)
+        raise AlignmentError(f"{path}, line {lines[problem[0]]}: {problem[1]}")
+    alignment = Alignment(utterance_id or str(path), *times, labels, duration=duration)
     return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
 
 
-def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16_000) -> dict[str, Alignment]:
+def read_ctm(path: str | Path, *, gaps: Gaps = "refuse") -> dict[str, Alignment]:
     """Read a CTM file: ``utterance channel start duration label [confidence]`` lines, times in seconds.
 
     The segments of an utterance must be in order, but not adjacent in the file; ``;;`` starts a comment.
@@ -135,9 +123,7 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse", sampling_rate: int = 16
         if problem is not None:
             raise AlignmentError(f"{path}, line {lines[problem[0]]}: {problem[1]}")
         try:
-            alignments[utterance] = Alignment.from_seconds(
-                utterance, starts, ends, labels, gaps=gaps, sampling_rate=sampling_rate
-            )
+            alignments[utterance] = Alignment.from_seconds(utterance, starts, ends, labels, gaps=gaps)
         except AlignmentError as error:
             raise AlignmentError(f"{path}: {error}") from error
     return alignments

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +74,7 @@ def read_textgrid(
     gaps: Gaps = "refuse",
     sampling_rate: int = 16_000,
     duration: int | None = None,
+    text: str | None = None,
 ) -> Alignment:
     """Read one tier of a TextGrid file (UTF-8).
 
@@ -89,21 +89,14 @@ def read_textgrid(
             :meth:`Alignment.from_seconds`.
         sampling_rate: samples per second of the alignment.
         duration: samples of the audio; the TextGrid's own end by default.
+        text: its text, for a file that is not on disk, but in an archive or uploaded.
 
     Raises:
         AlignmentError: with file and line, if it is not a TextGrid, lacks the tier, or its intervals overlap or leave
             gaps; if its duration differs from the audio's by more than 0.1 s.
     """
-    grid = parse_textgrid(read_text(Path(path)), str(path))
-    return textgrid_alignment(
-        grid, utterance_id or str(path), tier=tier, gaps=gaps, sampling_rate=sampling_rate, duration=duration
-    )
-
-
-def textgrid_alignment(
-    grid: TextGrid, utterance_id: str, *, tier: str, gaps: Gaps, sampling_rate: int, duration: int | None
-) -> Alignment:
-    """The alignment of one tier of a parsed TextGrid (see :func:`read_textgrid`)."""
+    grid = parse_textgrid(read_text(Path(path)) if text is None else text, str(path))
+    utterance_id = utterance_id or str(path)
     if duration is not None and abs(grid.end - duration / sampling_rate) > DURATION_TOLERANCE:
         raise AlignmentError(
             f"{grid.name}: ends at {grid.end:.3f} s, but the audio of {utterance_id} is "
@@ -196,44 +189,22 @@ def write_textgrid(path: str | Path, phones: Alignment, words: Alignment | None 
     end = max(phones.duration or 0, int(phones.ends[-1]))
     if words is not None and (words.sampling_rate != phones.sampling_rate or words.ends[-1] > end):
         raise AlignmentError(f"{phones.utterance_id}: words and phones do not span the same time")
+    rate = phones.sampling_rate
+    span = ["xmin = 0", f"xmax = {end / rate!r}"]
     named = [(name, tier) for name, tier in (("words", words), ("phones", phones)) if tier is not None]
-    header = [
-        'File type = "ooTextFile"',
-        'Object class = "TextGrid"',
-        "",
-        "xmin = 0",
-        f"xmax = {end / phones.sampling_rate!r}",
-    ]
-    lines = [*header, "tiers? <exists>", f"size = {len(named)}", "item []:"]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", *span]
+    lines += ["tiers? <exists>", f"size = {len(named)}", "item []:"]
     for number, (name, tier) in enumerate(named, start=1):
-        lines += [f"    item [{number}]:", *(f"        {line}" for line in _tier_lines(name, tier, end))]
+        filled = replace(tier, duration=end).with_silence_in_gaps("")
+        about = ['class = "IntervalTier"', f'name = "{name}"', *span, f"intervals: size = {len(filled)}"]
+        lines += [f"    item [{number}]:", *(f"        {line}" for line in about)]
+        rows = zip(filled.starts.tolist(), filled.ends.tolist(), filled.labels, strict=True)
+        for row, (start, stop, label) in enumerate(rows, start=1):
+            text = label.replace('"', '""')
+            lines += [
+                f"        intervals [{row}]:",
+                f"            xmin = {start / rate!r}",
+                f"            xmax = {stop / rate!r}",
+                f'            text = "{text}"',
+            ]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-def _tier_lines(name: str, tier: Alignment, end: int) -> Sequence[str]:
-    rows: list[tuple[int, int, str]] = []
-    position = 0
-    for start, stop, label in zip(tier.starts.tolist(), tier.ends.tolist(), tier.labels, strict=True):
-        if start > position:
-            rows.append((position, start, ""))
-        rows.append((start, stop, label))
-        position = stop
-    if position < end:
-        rows.append((position, end, ""))
-    rate = tier.sampling_rate
-    lines = [
-        'class = "IntervalTier"',
-        f'name = "{name}"',
-        "xmin = 0",
-        f"xmax = {end / rate!r}",
-        f"intervals: size = {len(rows)}",
-    ]
-    for number, (start, stop, label) in enumerate(rows, start=1):
-        text = label.replace('"', '""')
-        lines += [
-            f"intervals [{number}]:",
-            f"    xmin = {start / rate!r}",
-            f"    xmax = {stop / rate!r}",
-            f'    text = "{text}"',
-        ]
-    return lines
