@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from sat_probe.audio import audio_duration, read_audio
-from sat_probe.demo.page_frame import bundled_report_folder
+from sat_probe.demo.browse.published import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.head_report import HeadReport

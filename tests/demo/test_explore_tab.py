@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sat_probe import analyze_model
-from sat_probe.demo import page_frame
+from sat_probe.demo.browse import published
 from sat_probe.demo.clips import bundled_clip, example_clip, examples, uploaded_alignment, uploaded_clip
 from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.session import Session, categories_of
@@ -161,7 +161,7 @@ def test_markup_in_a_name_stays_text(tmp_path):
 
 
 def test_a_new_session_stands_for_the_bundled_report():
-    report = page_frame.bundled_report()
+    report = published.bundled_report()
     clip = Session().shown_clip
     assert clip.name == report.example.id
     assert Session().model == ModelChoice()
@@ -184,11 +184,11 @@ def test_heads_that_do_not_exist_are_refused():
 
 def test_the_bundled_report_is_of_the_bundled_model_and_speech(model):
     """Where this fails, the bundled model changed: run scripts/make_demo_report.py."""
-    report = page_frame.bundled_report()
+    report = published.bundled_report()
     clip = bundled_clip(report.example.id)
     maps = model.encode([clip.waveform], output_attentions=True).attentions
     layer, head = model.num_probed_layers - 1, 0
     kept = report.example.weights(layer, head)
     np.testing.assert_allclose(kept, maps[layer][0, head], atol=0.01)
-    size = sum(file.stat().st_size for file in page_frame.bundled_report_folder().iterdir())
+    size = sum(file.stat().st_size for file in published.bundled_report_folder().iterdir())
     assert size < 1_500_000

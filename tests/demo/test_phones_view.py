@@ -89,7 +89,7 @@ def test_without_a_fitting_probe_the_rest_is_shown(monkeypatch, clip, trouble):
         return replace(fitting, model_digest="of another model")
 
     monkeypatch.setattr(phone_probe, "bundled_phone_probe", bundled)
-    monkeypatch.setattr(model_pool, "_probes", {})
+    monkeypatch.setattr(ablate_tab, "phone_probe", model_pool.phone_probe.__wrapped__)
     shown = ablated(clip)
     assert ABSENT in shown
     assert "sat-phones" not in shown

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sat_probe.demo.browse import published as module
-from sat_probe.demo.browse.published import UNTRAINED_LABEL, PublishedReports
-from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.browse.published import UNTRAINED_LABEL, PublishedReports, bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import HubError, ReportError
 from sat_probe.reports.head_report import push_report

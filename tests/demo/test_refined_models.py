@@ -11,11 +11,11 @@ import torch
 from sat_probe import refine
 from sat_probe.demo.ablate import tab as ablate_tab
 from sat_probe.demo.ablate.head_grid import REMOVED
+from sat_probe.demo.browse.published import bundled_report
 from sat_probe.demo.browse.tab import ORDERS, heads_html, report_html
 from sat_probe.demo.clips import example_clip, examples
 from sat_probe.demo.compare.comparison import SCALES, Side, changes_html, figures_html, overview_html
 from sat_probe.demo.explore import tab as explore_tab
-from sat_probe.demo.page_frame import bundled_report
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import DemoSettings, named_models
 from sat_probe.errors import ConfigurationError

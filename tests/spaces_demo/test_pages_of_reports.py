@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sat_probe.demo.page_frame import bundled_report
+from sat_probe.demo.browse.published import bundled_report
 from tests.hub.made_reports import made_report
 from tests.spaces_demo.conftest import NARROW, PUBLISHED, STRANGE, open_tab, visiting
 

@@ -10,7 +10,7 @@ from sat_probe.demo.ablate import tab as ablate_tab
 from sat_probe.demo.browse import tab as report_tab
 from sat_probe.demo.compare import tab as compare_tab
 from sat_probe.demo.explore import tab as explore_tab
-from sat_probe.demo.memory import forget_visitor_on_unload, free_memory_when_idle, return_large_blocks
+from sat_probe.demo.memory import forget_visitor_on_unload, free_memory_when_idle
 from sat_probe.demo.model_pool import set_concurrency
 from sat_probe.demo.session import Session
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
@@ -63,7 +63,6 @@ def serve(
     Raises:
         ConfigurationError: if the port is taken, or the address does not exist.
     """
-    return_large_blocks()
     set_concurrency(settings.concurrency)
     app = build_app(settings)
     try:

@@ -14,7 +14,6 @@ import gradio as gr
 
 QUIET = 3.0  # seconds without a request before memory is freed
 MOST_WAITS = 5  # after so many times QUIET memory is freed even if requests never pause
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of glibc's mallopt
 
 _requested = threading.Event()
 
@@ -50,26 +49,8 @@ def free_memory(app: gr.Blocks | None) -> None:
     for paths in app.temp_file_sets if app is not None else ():
         paths -= {path for path in tuple(paths) if not Path(path).exists()}
     gc.collect()
-    trim = _libc_function("malloc_trim")
-    if trim is not None:
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # musl has none
         trim(0)
-
-
-def return_large_blocks() -> None:
-    """Make the C library return large blocks to the system when they are freed; do nothing outside Linux.
-
-    By default it keeps the pages of reports apart for every thread, and the server grows: after 25 s of six visitors
-    by 66 MB instead of 5 MB (benchmarks/demo.py). A Gradio Space has no Dockerfile in which MALLOC_* could be set.
-    """
-    mallopt = _libc_function("mallopt")
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, 2**20)
-        mallopt(_ARENA_MAX, 2)
-
-
-def _libc_function(name: str) -> ctypes._NamedFuncPointer | None:
-    """Return a function of the C library; None outside Linux and where the library lacks it (musl)."""
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def forget_visitor_on_unload(app: gr.Blocks) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, TypeVar
 
 from sat_probe.errors import ModelError
 from sat_probe.studies.choices import ModelChoice
@@ -19,34 +19,13 @@ if TYPE_CHECKING:
     from sat_probe.studies.probing.phone_probe import PhoneProbe
 
 KEPT = 2  # models in memory at once; the least recently used one is dropped
-
 WARM_UP_DELAY = 3.0  # seconds after the first page was sent, which the browser needs to show it
+Loaded = TypeVar("Loaded")
 
 logger = logging.getLogger(__name__)
-_loaded: OrderedDict[ModelChoice, ProbedModel] = OrderedDict()
-_heads: dict[ModelChoice, torch.nn.Module | None] = {}  # small, and as many as the demo offers models
-_probes: dict[ModelChoice, PhoneProbe | None] = {}
 _warmed: set[ModelChoice] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant, because a head or a probe needs its model
 _concurrency = 1
-
-
-def probed_model(choice: ModelChoice) -> ProbedModel:
-    """Return a model, loading it if it is not in memory.
-
-    Raises:
-        ModelError: if it cannot be loaded.
-    """
-    with _lock:
-        if choice not in _loaded:
-            from sat_probe.studies.inputs import open_model  # imports torch
-
-            _limit_threads()
-            _loaded[choice] = open_model(choice)
-        _loaded.move_to_end(choice)
-        while len(_loaded) > KEPT:
-            _loaded.popitem(last=False)
-        return _loaded[choice]
 
 
 def set_concurrency(requests: int) -> None:
@@ -58,37 +37,53 @@ def set_concurrency(requests: int) -> None:
     _concurrency = requests
 
 
-def _limit_threads() -> None:
+def _shared(load: Callable[[ModelChoice], Loaded]) -> Callable[[ModelChoice], Loaded]:
+    """Keep what a function returned for the last models; while one visitor waits for it, so do the others."""
+    cached = lru_cache(KEPT)(load)
+
+    @wraps(load)
+    def loaded(choice: ModelChoice) -> Loaded:
+        with _lock:
+            return cached(choice)
+
+    return loaded
+
+
+@_shared
+def probed_model(choice: ModelChoice) -> ProbedModel:
+    """Return a model, loading it if it is not in memory.
+
+    Raises:
+        ModelError: if it cannot be loaded.
+    """
     import torch
 
+    from sat_probe.studies.inputs import open_model  # imports torch
+
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // _concurrency)))
+    return open_model(choice)
 
 
+@_shared
 def reconstruction_head(choice: ModelChoice) -> torch.nn.Module | None:
     """Return the head that a Mockingjay was pre-trained with; None for models without such a head."""
-    model = probed_model(choice)
-    with _lock:
-        if choice not in _heads:
-            from sat_probe.studies.probing.reconstruction import pretraining_head
+    from sat_probe.studies.probing.reconstruction import pretraining_head
 
-            _heads[choice] = pretraining_head(model)
-        return _heads[choice]
+    return pretraining_head(probed_model(choice))
 
 
+@_shared
 def phone_probe(choice: ModelChoice) -> PhoneProbe | None:
     """Return the bundled phone probe if it was trained on the weights of this model, else None."""
-    model = probed_model(choice)
-    with _lock:
-        if choice not in _probes:
-            from sat_probe.studies.probing.phone_probe import bundled_phone_probe
+    from sat_probe.studies.probing.phone_probe import bundled_phone_probe
 
-            try:
-                probe = bundled_phone_probe()
-                _probes[choice] = probe if probe.fits(model) else None
-            except ModelError:
-                logger.exception("the demo cannot show phones")
-                _probes[choice] = None
-        return _probes[choice]
+    model = probed_model(choice)
+    try:
+        probe = bundled_phone_probe()
+        return probe if probe.fits(model) else None
+    except ModelError:
+        logger.exception("the demo cannot show phones")
+        return None
 
 
 def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
@@ -103,7 +98,6 @@ def warm_up(choice: ModelChoice, try_out: Callable[[], object]) -> None:
 
     def load() -> None:
         try:
-            probed_model(choice)
             reconstruction_head(choice)
             phone_probe(choice)
             try_out()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sat_probe.demo.browse.published import bundled_report
 from sat_probe.demo.clips import Clip, bundled_clip
-from sat_probe.demo.page_frame import bundled_report
 from sat_probe.demo.settings import BUNDLED_LABEL
 from sat_probe.errors import ConfigurationError
 from sat_probe.reports.report_data import ReportData

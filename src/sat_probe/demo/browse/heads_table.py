@@ -7,6 +7,7 @@ import html
 
 import pandas as pd
 
+from sat_probe.demo.theme import page_file
 from sat_probe.errors import ReportError
 from sat_probe.reports.palette import CATEGORIES, CATEGORY_LETTERS
 
@@ -19,20 +20,7 @@ NAMES = {
     "globalness_per_log_length": "globalness / log T",
     "verticality_per_log_length": "verticality / log T",
 }
-TABLE_CSS = """
-.heads { overflow: auto; container-type: inline-size; max-height: 32rem;
-  border: 1px solid var(--sat-line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; margin: 0; }
-caption { text-align: left; padding: 6px 8px; color: var(--sat-soft); position: sticky; left: 0; width: 100cqi;
-  box-sizing: border-box; }
-th, td { padding: 4px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--sat-line); }
-th { position: sticky; top: 0; background: var(--sat-panel); font-weight: 600; }
-td.word, th.word { text-align: left; }
-th.word { white-space: normal; }
-.letter { display: inline-block; min-width: 1.5em; text-align: center; border-radius: 3px; margin-right: 6px; }
-.csv { display: inline-block; padding: 10px 16px; margin: 8px 0; border: 1px solid var(--sat-line); border-radius: 6px;
-  background: var(--sat-panel); color: var(--sat-ink); text-decoration: none; font-weight: 600; }
-"""
+TABLE_CSS = page_file("table.css")
 
 
 def select_heads(

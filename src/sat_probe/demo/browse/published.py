@@ -1,4 +1,4 @@
-"""Saved reports that visitors may open: those that the operator lists, by name. Opened reports are cached."""
+"""Saved reports that visitors may open, by name: the bundled ones, and those that the operator lists."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from sat_probe.demo.page_frame import bundled_report, bundled_report_folder
+import gradio as gr
+
+from sat_probe.demo.errors import guard
 from sat_probe.demo.settings import BUNDLED_LABEL, DemoSettings
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
@@ -21,6 +25,17 @@ FRESH = 600.0  # seconds until a cached value is read again
 Value = TypeVar("Value")
 UNTRAINED_LABEL = "Mockingjay, small, before training"
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def bundled_report_folder() -> Path:
+    """Return the folder of the bundled report, which `scripts/make_demo_report.py` writes."""
+    return Path(str(files("sat_probe") / "data" / "report"))
+
+
+@cache
+def bundled_report() -> HeadReport:
+    """Return the report of the bundled model on the bundled speech."""
+    return HeadReport.load(bundled_report_folder())
 
 
 class PublishedReports:
@@ -97,3 +112,35 @@ class PublishedReports:
             while len(self._cache) > KEPT:
                 self._cache.popitem(last=False)
         return value
+
+
+def report_choice(
+    published: PublishedReports, label: str, first: int = 0
+) -> tuple[gr.Dropdown, gr.Dropdown, gr.events.Dependency]:
+    """Return both lists, and the event after which the models are those of the chosen source.
+
+    The list of models is visible only if there are several.
+
+    Args:
+        published: the reports to choose from.
+        label: label of the list of sources.
+        first: index of the source that is chosen at the start; the last one if there are fewer.
+    """
+    names = list(published.names)
+    source = gr.Dropdown(names, value=names[min(first, len(names) - 1)], label=label, filterable=False)
+    model = gr.Dropdown([], value=None, label="Model", visible=False)
+
+    def offer_models(name: str) -> gr.Dropdown:
+        models = published.models(name)
+        choices = [(_short(model), model) for model in models]
+        return gr.Dropdown(choices=choices, value=models[0] if models else None, visible=len(models) > 1)
+
+    offered = source.input(
+        guard(offer_models), source, model, api_visibility="private", show_progress="hidden"
+    )
+    return source, model, offered
+
+
+def _short(model: str) -> str:
+    name, _, revision = model.rpartition("@")
+    return f"{name} at {revision[:12]}"

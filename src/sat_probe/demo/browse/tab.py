@@ -6,12 +6,12 @@ import html
 
 import gradio as gr
 
-from sat_probe.demo.browse.choice import report_choice
 from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table, select_heads
-from sat_probe.demo.browse.published import PublishedReports
+from sat_probe.demo.browse.published import PublishedReports, report_choice
 from sat_probe.demo.errors import guard
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.demo.settings import DemoSettings
+from sat_probe.demo.theme import page_file
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.reports.head_report import HeadReport
@@ -37,15 +37,7 @@ FACTS = (
     "date",
     "command",
 )
-REPORT_CSS = (
-    TABLE_CSS
-    + """
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 12px; margin: 0; align-content: start; }
-dt { color: var(--sat-soft); } dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 0; min-width: 0; }
-.report { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 16px; }
-"""
-)
+REPORT_CSS = TABLE_CSS + page_file("report.css")
 
 
 def build(settings: DemoSettings, tab: gr.Tab) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from sat_probe.demo.browse.heads_table import TABLE_CSS, csv_link, html_table
 from sat_probe.demo.errors import message_html
 from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.theme import page_file
 from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports.head_report import HeadReport
@@ -19,16 +20,7 @@ if TYPE_CHECKING:  # matplotlib is imported only when a figure is drawn
     from matplotlib.axes import Axes
 
 SCALES = ("nats", "share of log T")
-PAIR_CSS = (
-    TABLE_CSS
-    + """
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px;
-  align-items: end; }
-h3 { font-size: 1.1rem; font-weight: 600; margin: 24px 0 8px; }
-figure { margin: 0; min-width: 0; }
-figcaption { color: var(--sat-soft); font-size: 14px; text-align: center; overflow-wrap: anywhere; }
-"""
-)
+PAIR_CSS = TABLE_CSS + page_file("pair.css")
 
 
 class Side(NamedTuple):

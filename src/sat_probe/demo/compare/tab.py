@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from sat_probe.demo.browse.choice import report_choice
-from sat_probe.demo.browse.published import PublishedReports
+from sat_probe.demo.browse.published import PublishedReports, report_choice
 from sat_probe.demo.compare.comparison import (
     PAIR_CSS,
     SCALES,

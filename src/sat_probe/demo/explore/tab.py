@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from dataclasses import replace
 from functools import cache
@@ -10,15 +11,17 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from sat_probe.demo.browse.published import bundled_report
 from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
 from sat_probe.demo.errors import guard, message_html
 from sat_probe.demo.model_pool import probed_model, warm_up
-from sat_probe.demo.page_frame import bundled_report, framed_page, page_frame
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
-from sat_probe.demo.theme import note_html
+from sat_probe.demo.theme import note_html, page_file
 from sat_probe.demo.uploads import accept_uploads_only, delete_upload
 from sat_probe.errors import ConfigurationError, SatProbeError
+from sat_probe.reports.head_report import HeadReport
+from sat_probe.reports.page.render import render_page
 
 ALPHA, BETA = 0.32, 0.85  # the best values for the heads of the bundled model on the examples
 ASK = '<p class="sat-note">Choose a head above to see the phone boundaries it predicts.</p>'
@@ -198,3 +201,19 @@ def _clip(
     except SatProbeError as error:  # the recording is deleted by now, so it is analyzed anyway
         gr.Warning(f"Analyzed without its phones. {message_html(str(error))}", title="Please check")
         return clip
+
+
+def page_frame(**options: Any) -> gr.HTML:
+    """Return a component for `framed_page`; its `click` event says which head was chosen (`event.layer`, `.head`)."""
+    return gr.HTML(value="", js_on_load=page_file("frame.js"), **options)
+
+
+def framed_page(report: HeadReport) -> str:
+    """Return the page of a report, the same as `report.html`, as the value of `page_frame`.
+
+    The frame may run its own scripts and nothing else: it has no origin, so it can neither read nor send anything.
+    """
+    page = html.escape(render_page(report), quote=True)
+    # one wide character would double the memory that every copy of the page takes
+    page = page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return f'<iframe class="sat-frame" title="Heads of the model" sandbox="allow-scripts" srcdoc="{page}"></iframe>'
