@@ -148,11 +148,9 @@ class Corpus:
         return self._with(self.dataset.select(range(index, len(self), count)))
 
     def _with(self, dataset: Any, step: str = "") -> Corpus:
-        def state() -> Iterator[str]:
-            yield from self._state()
-            yield step
-
-        return Corpus(self.name, self.split, dataset, self.phone_set, self.folder, state)
+        return Corpus(
+            self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self._state(), step]
+        )
 
 
 def load_corpus(

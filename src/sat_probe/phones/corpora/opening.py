@@ -23,10 +23,9 @@ from sat_probe.phones.corpora.hub import load_hub_alignments, open_table, stream
 from sat_probe.phones.corpora.layouts import CorpusScan, detect_layout, holds_tables, listing_parts
 from sat_probe.phones.corpora.recordings import recording_rows, recordings
 from sat_probe.phones.corpora.rows import load_folder_rows
-from sat_probe.phones.corpora.table_rows import TableReading, table_rows
+from sat_probe.phones.corpora.table_rows import table_rows
 from sat_probe.phones.phone_set import PhoneSet, phone_set
-from sat_probe.phones.readers.lookup import AlignmentLookup, open_alignments
-from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.readers.lookup import Lookup, open_alignments
 from sat_probe.phones.record import ReadingOptions
 
 
@@ -49,11 +48,11 @@ class CorpusOptions:
 
     def reading(self, config: DatasetConfig | None = None, default: str = "arpabet-39") -> ReadingOptions:
         """How labels are read: as asked for, else as the configuration says, else by default."""
-        if config is None:
-            return ReadingOptions(self.phone_set or default, self.gaps, self.tier or "phones")
-        return ReadingOptions(
-            self.phone_set or config.phone_set, self.gaps or config.gaps, self.tier or config.tier or "phones"
+        chosen = self.phone_set or (config.phone_set if config else default)
+        gaps, tier = (
+            (self.gaps, self.tier) if config is None else (self.gaps or config.gaps, self.tier or config.tier)
         )
+        return ReadingOptions(chosen, gaps, tier or "phones")
 
     def refuse(self, what: str, *names: str) -> None:
         """Raise a CorpusError if one of these keywords is given: it does not apply to ``what``."""
@@ -122,18 +121,40 @@ def _of_folder(name: str, folder: Path, config: DatasetConfig | None, options: C
 
 
 def _of_hub(name: str, table: HubTable, config: DatasetConfig | None, options: CorpusOptions) -> OpenedCorpus:
-    if options.configuration is not None:
-        table = replace(table, configuration=options.configuration)
+    table = replace(table, configuration=options.configuration or table.configuration)
+    dataset = open_table(table, options.split, options.streaming)
+    state = partial(streamed_state, table, options.split)
+    split = options.split or table.default_split
+    return _of_table(name, split, dataset, table, state, options, config)
+
+
+def _of_table(
+    name: str,
+    split: str | None,
+    dataset: Any,
+    table: HubTable,
+    state: Callable[[], Iterable[str]],
+    options: CorpusOptions,
+    config: DatasetConfig | None = None,
+) -> OpenedCorpus:
     lookup = _lookup(name, None if config is None else config.alignments, options, on_hub=True)
     reading = options.reading(config)
-    dataset = open_table(table, options.split, options.streaming)
-    how = TableReading(table.repository, reading, table.columns, lookup)
+    rows = table_rows(
+        dataset,
+        table.repository,
+        reading,
+        table.columns,
+        lookup,
+        sampling_rate=options.sampling_rate,
+        limit=options.limit,
+        num_proc=options.num_proc,
+    )
     return OpenedCorpus(
         name,
-        options.split or table.default_split,
-        table_rows(dataset, how, options.limit, options.num_proc),
+        split,
+        rows,
         phone_set(reading.phone_set),
-        state=partial(_limited, partial(streamed_state, table, options.split), options.limit),
+        state=lambda: [*state(), f"limit {options.limit}"],
         promised=lookup is not None,
     )
 
@@ -156,18 +177,9 @@ def _of_dataset(source: Any, options: CorpusOptions) -> OpenedCorpus:
     elif hasattr(source, "__len__") and not len(source):
         raise CorpusError("the dataset has no rows; give at least one")
     name = source.info.dataset_name or "dataset"
-    lookup, reading = _lookup(name, None, options), options.reading()
-    how = TableReading(name, reading, {}, lookup, options.sampling_rate)
     found = str(source.split) if split is None and source.split is not None else split
     about = (name, source.info.config_name, source.info.version, source.split, source.column_names)
-    return OpenedCorpus(
-        name,
-        found,
-        table_rows(source, how, options.limit, options.num_proc),
-        phone_set(reading.phone_set),
-        state=partial(_limited, lambda: [repr(tuple(map(str, about)))], options.limit),
-        promised=lookup is not None,
-    )
+    return _of_table(name, found, source, HubTable(name), lambda: [repr(tuple(map(str, about)))], options)
 
 
 def _of_recordings(source: Any, options: CorpusOptions) -> OpenedCorpus:
@@ -192,13 +204,9 @@ def _usual_set(alignment: str | None) -> str:
     return "timit-39" if (alignment or "").lower().endswith(".phn") else "arpabet-39"
 
 
-def _limited(state: Callable[[], Iterable[str]], limit: int | None) -> list[str]:
-    return [*state(), f"limit {limit}"]
-
-
 def _lookup(
     name: str, published: HubTable | None, options: CorpusOptions, on_hub: bool = False
-) -> AlignmentLookup | AlignmentTable | None:
+) -> Lookup | None:
     """The alignments that were asked for; for a corpus on the Hub, by default those its configuration names."""
     place = options.alignments
     if place is None and not (on_hub and published):

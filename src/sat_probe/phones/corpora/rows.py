@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from sat_probe.audio import MINIMUM_SECONDS, SAMPLING_RATE, audio_duration
 from sat_probe.errors import AudioError, CorpusError, SatProbeError
 from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.corpora.layouts import CorpusScan
-from sat_probe.phones.readers.lookup import read_alignment
+from sat_probe.phones.corpora.waveforms import EncodedAudio
+from sat_probe.phones.phone_set import phone_set
+from sat_probe.phones.readers.lookup import Lookup, read_alignment
 from sat_probe.phones.readers.table import AlignmentTable
 from sat_probe.phones.record import ReadingOptions, Record
 
@@ -62,10 +64,33 @@ def row_features() -> Any:
     )
 
 
-def row_of(record: Record, alignment: Alignment | None, samples: int | None) -> dict[str, Any]:
-    """The row of an utterance, without its audio."""
+def read_row(
+    record: Record,
+    audio: EncodedAudio,
+    options: ReadingOptions,
+    lookup: Lookup | None = None,
+    given: Callable[[int], Alignment | None] | None = None,
+) -> dict[str, Any]:
+    """Return the row of an utterance.
+
+    Args:
+        record: the utterance.
+        audio: its audio; without readable audio it has no alignment.
+        options: how labels are read.
+        lookup: where its alignment is, if not in ``record.alignment``.
+        given: instead, a function of the samples of audio (at 16 kHz) that returns the alignment.
+
+    Raises:
+        AlignmentError: if the alignment is malformed, does not fit its audio, or has unknown labels.
+    """
+    samples, alignment = _samples_of(audio_source(audio)), None
+    if samples is not None and given is None:
+        alignment = read_alignment(record, samples, options, lookup)
+    elif samples is not None and given is not None and (alignment := given(samples)) is not None:
+        phone_set(options.phone_set).require_labels(alignment.labels, record.id)
     return {
         "id": record.id,
+        "audio": audio,
         "speaker": record.speaker,
         "gender": _gender_letter(record.gender),
         "text": record.text,
@@ -77,29 +102,12 @@ def row_of(record: Record, alignment: Alignment | None, samples: int | None) -> 
     }
 
 
-def folder_rows(
-    records: Iterable[Record],
-    table: AlignmentTable | None,
-    options: ReadingOptions,
-    stamp: str = "",
-    version: int = ROW_VERSION,
+def _folder_rows(
+    records: Iterable[Record], table: AlignmentTable | None, options: ReadingOptions, **_key: Any
 ) -> Iterator[dict[str, Any]]:
-    """Read the alignment of each record and yield its row.
-
-    Args:
-        records: utterances on disk.
-        table: the table that `Record.table_row` refers to.
-        options: how labels are read.
-        stamp: state of the files, used only in the key of the cache.
-        version: version of this code, likewise.
-
-    Raises:
-        AlignmentError: if an alignment is malformed, does not fit its audio, or has unknown labels.
-    """
+    """Yield the rows of utterances on disk; `_key` distinguishes entries of the cache of `datasets`."""
     for record in records:
-        samples = samples_of(record.audio)
-        alignment = None if samples is None else read_alignment(record, samples, options, table)
-        yield row_of(record, alignment, samples) | {"audio": {"bytes": None, "path": record.audio}}
+        yield read_row(record, {"bytes": None, "path": record.audio}, options, table)
 
 
 def load_folder_rows(
@@ -115,7 +123,7 @@ def load_folder_rows(
 
     Raises:
         CorpusError: if two utterances have the same id.
-        AlignmentError: as :func:`folder_rows`.
+        AlignmentError: as :func:`read_row`.
     """
     from datasets import Audio, Dataset, IterableDataset
     from datasets.exceptions import DatasetGenerationError
@@ -126,19 +134,19 @@ def load_folder_rows(
         "options": options,
     }
     if streaming:
-        return IterableDataset.from_generator(folder_rows, features=row_features(), gen_kwargs=arguments)
+        return IterableDataset.from_generator(_folder_rows, features=row_features(), gen_kwargs=arguments)
     records = list(scan)
     require_unique(records)
-    arguments |= {"records": records, "stamp": _stamp(records)}
+    arguments |= {"records": records, "stamp": _stamp(records), "version": ROW_VERSION}
     workers = None if num_proc is None else min(num_proc, len(records))
     try:
         dataset = Dataset.from_generator(
-            folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers
+            _folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers
         )
     except DatasetGenerationError as error:
         if workers is not None:
             # a worker's exception arrives as text: raise the original here
-            deque(folder_rows(**arguments), maxlen=0)
+            deque(_folder_rows(**arguments), maxlen=0)
         if isinstance(error.__cause__, SatProbeError):
             raise error.__cause__ from None
         raise
@@ -164,7 +172,7 @@ def _stamp(records: list[Record]) -> str:
     return digest.hexdigest()
 
 
-def samples_of(audio: str | Path | bytes) -> int | None:
+def _samples_of(audio: str | Path | bytes) -> int | None:
     """Samples at 16 kHz; None for audio that cannot be decoded or is too short, which is reported when it is read."""
     try:
         samples = round(audio_duration(audio) * SAMPLING_RATE)
@@ -178,9 +186,9 @@ def _gender_letter(gender: str | None) -> str | None:
     return {"female": "f", "male": "m"}.get(gender.lower(), gender.lower()) if gender else None
 
 
-def audio_source(encoded: Mapping[str, Any] | None) -> Path | bytes:
+def audio_source(encoded: EncodedAudio | None) -> Path | bytes:
     """The audio of a row: its bytes, else its file, else empty bytes, which are reported when they are read."""
-    content, path = (encoded or {}).get("bytes"), (encoded or {}).get("path")
+    content, path = (encoded["bytes"], encoded["path"]) if encoded else (None, None)
     return Path(path) if content is None and path else content or b""
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sat_probe.errors import CorpusError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.corpora.rows import ROW_VERSION, audio_source, row_features, row_of, samples_of
+from sat_probe.phones.corpora.rows import ROW_VERSION, read_row, row_features
 from sat_probe.phones.corpora.waveforms import encoded_audio
-from sat_probe.phones.phone_set import phone_set
-from sat_probe.phones.readers.lookup import AlignmentLookup, read_alignment
-from sat_probe.phones.readers.table import AlignmentTable, alignment_from_phones
+from sat_probe.phones.readers.lookup import AlignmentLookup, Lookup
+from sat_probe.phones.readers.table import alignment_from_phones
 from sat_probe.phones.record import ReadingOptions, Record
 
 _NAMES = {
@@ -25,43 +23,34 @@ _NAMES = {
     "gender": ("gender", "sex"),
     "phones": ("phonemes", "phones"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TableReading:
-    """How the rows of a table become utterances.
-
-    Args:
-        name: of the table, in error messages.
-        options: how labels are read.
-        columns: our column ("id", "audio", "text", "speaker", "gender", "phones", "phone") -> the table's.
-        lookup: alignments to join by utterance id; otherwise the table's own column of phones, if it has one.
-        sampling_rate: of arrays that come without one.
-        stamp, version: state of the alignment files and of this code, used only in the key of the cache of `datasets`.
-    """
-
-    name: str
-    options: ReadingOptions
-    columns: Mapping[str, str]
-    lookup: AlignmentLookup | AlignmentTable | None = None
-    sampling_rate: int | None = None
-    stamp: str = ""
-    version: int = ROW_VERSION
+_TEXTS = ("id", "speaker", "gender", "text")
 
 
 def table_rows(
-    dataset: Any, reading: TableReading, limit: int | None = None, num_proc: int | None = None
+    dataset: Any,
+    name: str,
+    options: ReadingOptions,
+    columns: Mapping[str, str],
+    lookup: Lookup | None = None,
+    *,
+    sampling_rate: int | None = None,
+    limit: int | None = None,
+    num_proc: int | None = None,
 ) -> Any:
     """Return a dataset with the columns of `rows.row_features`, map-style or streaming like the given one.
 
     Args:
         dataset: a `datasets.Dataset` or `datasets.IterableDataset`.
-        reading: how its rows are read.
+        name: of the table, in error messages.
+        options: how labels are read.
+        columns: our column ("id", "audio", "text", "speaker", "gender", "phones", "phone") -> the table's.
+        lookup: alignments to join by utterance id; otherwise the table's own column of phones, if it has one.
+        sampling_rate: of arrays that come without one (Hz).
         limit: at most this many rows.
         num_proc: processes that prepare rows of a map-style dataset.
 
     Raises:
-        CorpusError: if it has no audio column, or lacks a column that ``reading.columns`` names.
+        CorpusError: if it has no audio column, or lacks a column that ``columns`` names.
     """
     from datasets import Audio, concatenate_datasets
 
@@ -69,22 +58,30 @@ def table_rows(
     if limit is not None:
         dataset = dataset.take(limit)
     there = dataset.column_names or list(dataset.features or next(iter(dataset), {}))
-    columns = _found_columns(reading, there, dataset.features or {})
-    stamp = reading.lookup.stamp if isinstance(reading.lookup, AlignmentLookup) else ""
-    reading = replace(reading, columns=columns, stamp=stamp)
-    audio = reading.columns["audio"]
+    columns = _found_columns(name, columns, there, dataset.features or {})
+    audio = columns["audio"]
     encoded = _is_encoded((dataset.features or {}).get(audio))
     if encoded:
         dataset = dataset.cast_column(audio, Audio(decode=False))
-    features = row_features()
+    features, workers = row_features(), {"num_proc": num_proc}
     streaming = not hasattr(dataset, "__len__")
-    convert = partial(_converted, reading=reading, audio=streaming or not encoded)
     if streaming:
-        return dataset.map(convert, with_indices=True, remove_columns=there, features=features)
-    if encoded:
+        workers = {}
+    elif encoded:
         del features["audio"]
-    rows = dataset.map(convert, with_indices=True, remove_columns=there, features=features, num_proc=num_proc)
-    if not encoded:
+    convert = partial(
+        _converted,
+        kept=tuple(features),
+        name=name,
+        options=options,
+        columns=columns,
+        lookup=lookup,
+        sampling_rate=sampling_rate,
+        stamp=lookup.stamp if isinstance(lookup, AlignmentLookup) else "",
+        version=ROW_VERSION,
+    )
+    rows = dataset.map(convert, with_indices=True, remove_columns=there, features=features, **workers)
+    if "audio" in features:
         return rows
     # the audio stays where it is instead of being copied
     untouched = dataset.select_columns([audio])
@@ -93,17 +90,19 @@ def table_rows(
     )
 
 
-def _found_columns(reading: TableReading, there: list[str], features: Mapping[str, Any]) -> dict[str, str]:
-    named = {ours: next((name for name in names if name in there), None) for ours, names in _NAMES.items()}
-    for ours, theirs in reading.columns.items():
-        if ours in named and theirs not in there:
-            raise CorpusError(f"{reading.name}: has no column {theirs!r}; its columns: {', '.join(there)}")
-    found = {ours: name for ours, name in named.items() if name is not None} | dict(reading.columns)
-    typed = [name for name, kind in features.items() if type(kind).__name__ == "Audio"]
+def _found_columns(
+    name: str, given: Mapping[str, str], there: list[str], features: Mapping[str, Any]
+) -> dict[str, str]:
+    for ours, theirs in given.items():
+        if ours in _NAMES and theirs not in there:
+            raise CorpusError(f"{name}: has no column {theirs!r}; its columns: {', '.join(there)}")
+    usual = {ours: [name for name in names if name in there] for ours, names in _NAMES.items()}
+    found = {ours: names[0] for ours, names in usual.items() if names} | dict(given)
+    typed = [column for column, kind in features.items() if type(kind).__name__ == "Audio"]
     if "audio" not in found and len(typed) == 1:  # by its type, whatever its name
         return {**found, "audio": typed[0]}
     if "audio" not in found:
-        raise CorpusError(f"{reading.name}: has no audio column; its columns: {', '.join(there)}")
+        raise CorpusError(f"{name}: has no audio column; its columns: {', '.join(there)}")
     return found
 
 
@@ -111,44 +110,35 @@ def _is_encoded(feature: Any) -> bool:
     """Whether a column holds files or their content, rather than arrays."""
     if isinstance(feature, Mapping):
         return set(feature) <= {"bytes", "path"}
-    return type(feature).__name__ == "Audio" or getattr(feature, "dtype", None) in (
-        "string",
-        "large_string",
-        "binary",
-    )
+    stored = getattr(feature, "dtype", None)
+    return type(feature).__name__ == "Audio" or stored in ("string", "large_string", "binary")
 
 
-def _converted(row: dict[str, Any], index: int, reading: TableReading, audio: bool) -> dict[str, Any]:
-    encoded = encoded_audio(
-        row[reading.columns["audio"]], f"row {index} of {reading.name}", reading.sampling_rate
-    )
-    path = encoded["path"]
-    speaker, gender, text = (_text(row, reading, name) for name in ("speaker", "gender", "text"))
-    name = _text(row, reading, "id") or (Path(path).stem if path else f"{index:08d}")
-    record = Record(name, path or name, speaker, gender, text)
-    samples = samples_of(audio_source(encoded))
-    alignment = None if samples is None else _alignment(row, record, samples, reading)
-    converted = row_of(record, alignment, samples)
-    return converted | {"audio": encoded} if audio else converted
+def _converted(
+    row: dict[str, Any],
+    index: int,
+    *,
+    kept: tuple[str, ...],
+    name: str,
+    options: ReadingOptions,
+    columns: Mapping[str, str],
+    lookup: Lookup | None,
+    sampling_rate: int | None,
+    **_key: Any,
+) -> dict[str, Any]:
+    """The columns `kept` of one row; `_key` distinguishes entries of the cache of `datasets`."""
+    audio = encoded_audio(row[columns["audio"]], f"row {index} of {name}", sampling_rate)
+    found = {ours: row.get(theirs) for ours, theirs in columns.items()}
+    text = {ours: str(value) for ours, value in found.items() if value is not None and ours in _TEXTS}
+    path = audio["path"]
+    identity = text.get("id") or (Path(path).stem if path else f"{index:08d}")
+    record = Record(identity, path or identity, text.get("speaker"), text.get("gender"), text.get("text"))
 
+    def own(samples: int) -> Alignment | None:
+        fields = {"phone": "phoneme"} | dict(columns)
+        return alignment_from_phones(
+            found.get("phones"), identity, samples, options.gaps or "silence", fields
+        )
 
-def _alignment(row: dict[str, Any], record: Record, samples: int, reading: TableReading) -> Alignment | None:
-    options, lookup = reading.options, reading.lookup
-    if lookup is not None:
-        table = lookup if isinstance(lookup, AlignmentTable) else None
-        return read_alignment(lookup.locate(record), samples, options, table)
-    fields = {"phone": "phoneme"} | dict(reading.columns)
-    phones = _cell(row, reading, "phones")
-    found = alignment_from_phones(phones, record.id, samples, options.gaps or "silence", fields)
-    if found is not None:
-        phone_set(options.phone_set).require_labels(found.labels, record.id)
-    return found
-
-
-def _text(row: dict[str, Any], reading: TableReading, name: str) -> str | None:
-    value = _cell(row, reading, name)
-    return None if value is None else str(value)
-
-
-def _cell(row: dict[str, Any], reading: TableReading, name: str) -> Any:
-    return row[reading.columns[name]] if name in reading.columns else None
+    converted = read_row(record, audio, options, lookup, own if lookup is None else None)
+    return {column: converted[column] for column in kept}

@@ -49,7 +49,7 @@ def encoded_audio(value: Any, name: str, sampling_rate: int | None = None) -> En
     elif is_array(value) or isinstance(value, list):
         return {"bytes": wav_content(value, sampling_rate, name), "path": None}
     raise TypeError(
-        f"{name} is {_described(value)}; audio is a path, an array, {{'array', 'sampling_rate'}} or {{'bytes', 'path'}}"
+        f"{name} is {shown(value)}; audio is a path, an array, {{'array', 'sampling_rate'}} or {{'bytes', 'path'}}"
     )
 
 
@@ -111,5 +111,8 @@ def as_samples(array: Any, name: str) -> NDArray[np.float32]:
     return samples.astype(np.float32)
 
 
-def _described(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+def shown(value: Any) -> str:
+    """A value in an error message: itself if it is short, else its type."""
+    if value is None or isinstance(value, str | Path | int | float):
+        return repr(value)
+    return f"a {type(value).__name__}"

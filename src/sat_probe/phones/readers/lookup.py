@@ -21,7 +21,7 @@ _MEMBER = "::"
 SUFFIXES = {".textgrid", ".phn"}
 
 
-def open_alignments(place: str | Path) -> AlignmentLookup | AlignmentTable:
+def open_alignments(place: str | Path) -> Lookup:
     """Open alignments that are stored away from their audio.
 
     Args:
@@ -148,8 +148,11 @@ def _ctm(path: str, written: int, gaps: Gaps) -> dict[str, Alignment]:
     return read_ctm(path, gaps=gaps)
 
 
+Lookup = AlignmentLookup | AlignmentTable
+
+
 def read_alignment(
-    record: Record, samples: int, options: ReadingOptions, table: AlignmentTable | None = None
+    record: Record, samples: int, options: ReadingOptions, lookup: Lookup | None = None
 ) -> Alignment | None:
     """Read the alignment of a record.
 
@@ -157,21 +160,21 @@ def read_alignment(
         record: the utterance.
         samples: duration of its audio, in samples at 16 kHz.
         options: how labels are read.
-        table: the table that ``record.table_row`` refers to.
+        lookup: where its alignment is, if not in ``record.alignment``.
 
     Returns:
-        The alignment, None if the record has none.
+        The alignment, None if there is none.
 
     Raises:
         AlignmentError: if it is malformed, does not fit the audio, or has a label that the phone set does not know.
     """
-    if table is not None:
-        row = record.table_row
-        found = None if row is None else table.read(row, record.id, samples, options.gaps or "silence")
+    if lookup is not None:
+        record = lookup.locate(record)
+    found = None
+    if isinstance(lookup, AlignmentTable) and record.table_row is not None:
+        found = lookup.read(record.table_row, record.id, samples, options.gaps or "silence")
     elif record.alignment is not None:
         found = _read_file(record.alignment, record, samples, options)
-    else:
-        return None
     if found is not None:
         phone_set(options.phone_set).require_labels(found.labels, found.utterance_id)
     return found
