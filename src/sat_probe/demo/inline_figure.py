@@ -54,6 +54,12 @@ def inline_figure(ax: Axes, alt: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" style="{style}" ', 1)
 
 
+def figure_html(ax: Axes, alt: str, *, spectrogram: bool = False) -> str:
+    """Return a figure as a <figure> of the demo, as wide as the page; dark pages invert spectrograms."""
+    kind = "sat-figure sat-spectrogram" if spectrogram else "sat-figure"
+    return f'<figure class="{kind}">{inline_figure(ax, alt)}</figure>'
+
+
 def _take_ink(axes: Axes) -> None:
     from matplotlib.text import Text
 

@@ -26,6 +26,17 @@ _BLUES = Color(
     c50="#eef6fb", c100="#d8ebf6", c200="#b0d6ed", c300="#7dbde1", c400="#56b4e9", c500="#0072b2",
     c600="#0072b2", c700="#005a8d", c800="#004870", c900="#003553", c950="#00263c", name="report",
 )  # fmt: skip
+# what Gradio calls the places of each colour
+_USES = {
+    "paper": "body_background_fill background_fill_primary block_background_fill",
+    "panel": "background_fill_secondary input_background_fill block_label_background_fill "
+    "button_secondary_background_fill",
+    "ink": "block_title_text_color body_text_color button_secondary_text_color",
+    "soft": "block_label_text_color block_info_text_color body_text_color_subdued",
+    "line": "border_color_primary block_border_color input_border_color",
+    "accent": "border_color_accent link_text_color slider_color button_primary_background_fill",
+    "focus": "input_border_color_focus",
+}
 
 
 def make_theme() -> gr.themes.Base:
@@ -38,35 +49,12 @@ def make_theme() -> gr.themes.Base:
         font=SANS,
         font_mono=MONO,
     )
-    names = {
-        "body_background_fill": "paper",
-        "background_fill_primary": "paper",
-        "background_fill_secondary": "panel",
-        "block_background_fill": "paper",
-        "input_background_fill": "panel",
-        "block_label_background_fill": "panel",
-        "block_label_text_color": "soft",
-        "block_title_text_color": "ink",
-        "block_info_text_color": "soft",
-        "body_text_color": "ink",
-        "body_text_color_subdued": "soft",
-        "border_color_primary": "line",
-        "border_color_accent": "accent",
-        "block_border_color": "line",
-        "input_border_color": "line",
-        "input_border_color_focus": "focus",
-        "link_text_color": "accent",
-        "slider_color": "accent",
-        "color_accent": "accent",
-        "button_secondary_background_fill": "panel",
-        "button_secondary_text_color": "ink",
-    }
-    colours = {name: TOKENS[token][0] for name, token in names.items()}
-    colours |= {f"{name}_dark": TOKENS[token][1] for name, token in names.items() if name != "color_accent"}
+    colours = {"color_accent": TOKENS["accent"][0]}  # Gradio has no dark one; demo.css sets it
+    for token, names in _USES.items():
+        for name in names.split():
+            colours[name], colours[f"{name}_dark"] = TOKENS[token]
     return theme.set(
         **colours,
-        button_primary_background_fill=TOKENS["accent"][0],
-        button_primary_background_fill_dark=TOKENS["accent"][1],
         button_primary_background_fill_hover=_BLUES.c700,
         button_primary_background_fill_hover_dark=_BLUES.c300,
         button_primary_text_color="#ffffff",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from sat_probe.demo.clips import Clip
-from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.inline_figure import figure_html
 from sat_probe.demo.theme import note_html
 from sat_probe.measures.posterior_change import changed, divergence, runs
 from sat_probe.phones.phone_set import SILENCE, NaturalClass, phone_set
@@ -41,10 +41,15 @@ def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times:
     lines = [
         f"In {share:.0%} of the frames the probe reads another phone; the mean divergence is {nats:.2f} nats."
     ]
-    right = _right(read, probe, clip, times)
-    if right is not None:
+    spoken = np.full(len(times), "", dtype=object)  # phone of each speech frame, if the phones are known
+    for start, end, label in clip.phones:
+        phone = _folded(label)
+        spoken[(times >= start) & (times < end)] = phone if phone not in {None, SILENCE} else ""
+    if any(spoken):
+        right = np.array(probe.phones, dtype=object)[read.argmax(axis=2)] == spoken
+        intact, ablated = right[:, spoken != ""].mean(axis=1)
         lines.append(
-            f"Of the speech frames it reads {right[0]:.0%} correctly with all heads, {right[1]:.0%} after the ablation."
+            f"Of the speech frames it reads {intact:.0%} correctly with all heads, {ablated:.0%} after the ablation."
         )
     if told := probe.made.get("strangers_speech"):
         lines.append(
@@ -52,34 +57,16 @@ def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times:
             f"always answering the most frequent phone gives {told['constant']:.0%}."
         )
     alt = f"Phones read from {clip.name} over time, with all heads and after the ablation: {share:.0%} of frames change"
-    figure = inline_figure(_posteriorgrams(read, frames, probe, times), alt)
-    spoken = [html.escape(_folded(label) or label) for _, _, label in clip.phones]
+    figure = figure_html(_posteriorgrams(read, frames, probe, times), alt, spectrogram=True)
+    truth = [html.escape(_folded(label) or label) for _, _, label in clip.phones]
     return (
         "<h3>Phones that a probe reads from the last layer</h3>"
         + note_html(" ".join(lines))
-        + f'<figure class="sat-figure sat-spectrogram">{figure}</figure>'
-        + (_line("spoken", spoken) if spoken else "")
+        + figure
+        + (_line("spoken", truth) if truth else "")
         + _line(_PANELS[0], _sequence(read[0], np.zeros_like(frames), probe, times))
         + _line(_PANELS[1], _sequence(read[1], frames, probe, times))
     )
-
-
-def _right(
-    read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times: NDArray[np.float64]
-) -> tuple[float, float] | None:
-    """Return the share of speech frames read correctly, with all heads and after; None if their phones are unknown."""
-    spoken: dict[int, str] = {}
-    for start, end, label in clip.phones:
-        phone = _folded(label)
-        if phone not in {None, SILENCE}:
-            spoken |= dict.fromkeys(np.flatnonzero((times >= start) & (times < end)).tolist(), str(phone))
-    if not spoken:
-        return None
-    intact, ablated = (
-        float(np.mean([probe.phones[side[index].argmax()] == phone for index, phone in spoken.items()]))
-        for side in read
-    )
-    return intact, ablated
 
 
 def _folded(label: str) -> str | None:
@@ -101,7 +88,7 @@ def _posteriorgrams(
         shades = np.sqrt(np.exp(side[:, shown])).T  # the square root shows small probabilities too
         ax.imshow(
             shades,
-            cmap=SPECTROGRAM_COLOURMAP,
+            SPECTROGRAM_COLOURMAP,
             vmin=0,
             vmax=1,
             aspect="auto",

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip
-from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.inline_figure import figure_html
 from sat_probe.demo.theme import note_html
 from sat_probe.reports.palette import REFERENCE_COLOUR, SERIES_COLOURS, SPECTROGRAM_COLOURMAP
 from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
 
 if TYPE_CHECKING:
     from sat_probe.studies.ablation_effect import AblationEffect
+
+_PANELS = ("input of the model", "reconstructed with all heads", "reconstructed after the ablation")
 
 
 def effect_html(
@@ -37,37 +39,26 @@ def effect_html(
         taken: description of the ablation, the heading.
         phones: effect on the phones, as HTML.
     """
-    parts = [f"<h3>{html.escape(taken)}</h3>"]
     errors = effect.errors()
     if errors is None:
-        parts.append(
-            note_html("This model has no reconstruction head of its own, so there is nothing to hear.")
+        reconstruction = note_html(
+            "This model has no reconstruction head of its own, so there is nothing to hear."
         )
     else:
-        parts.append(
-            note_html(
-                f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} after the ablation."
-            )
+        reconstruction = note_html(
+            f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} after the ablation."
         )
-        parts += [
-            '<div class="sat-sounds">',
-            *(_player(name, sound) for name, sound in sounds.items()),
-            "</div>",
-        ]
-        parts.append(
-            _figure(_spectrograms(effect, clip), f"Spectrograms of {clip.name}: {', '.join(_PANELS)}", True)
+        reconstruction += (
+            f'<div class="sat-sounds">{"".join(_player(*sound) for sound in sounds.items())}</div>'
         )
-    parts.append(phones)
+        alt = f"Spectrograms of {clip.name}: {', '.join(_PANELS)}"
+        reconstruction += figure_html(_spectrograms(effect, clip), alt, spectrogram=True)
     layers = ", ".join(f"{value:.0%}" for value in effect.relative_change)
     alt = f"Relative change of the hidden states, from the embedding to the last layer: {layers}"
-    parts.append(_figure(_layers(effect), alt, False))
-    return "".join(parts)
+    return f"<h3>{html.escape(taken)}</h3>{reconstruction}{phones}{figure_html(_layers(effect), alt)}"
 
 
-_PANELS = ("input of the model", "reconstructed with all heads", "reconstructed after the ablation")
-
-
-def _spectrograms(effect: AblationEffect, clip: Clip) -> Figure:
+def _spectrograms(effect: AblationEffect, clip: Clip) -> Axes:
     figure = figure_of(axes_or_new(None, 8.0, 4.6))
     figure.clear()
     axes = figure.subplots(3, 1, sharex=True, sharey=True)
@@ -83,10 +74,10 @@ def _spectrograms(effect: AblationEffect, clip: Clip) -> Figure:
         ax.set_title(title, fontsize=9, loc="left")
         ax.set_ylabel("band", fontsize=8)
     axes[-1].set_xlabel("time (s)")
-    return figure
+    return figure.axes[0]
 
 
-def _layers(effect: AblationEffect) -> Figure:
+def _layers(effect: AblationEffect) -> Axes:
     ax = tidy(axes_or_new(None, 8.0, 2.4))
     states = np.arange(len(effect.relative_change))
     ax.bar(
@@ -97,12 +88,7 @@ def _layers(effect: AblationEffect) -> Figure:
     ax.set_ylabel("change")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
-    return figure_of(ax)
-
-
-def _figure(figure: Figure, alt: str, grey: bool) -> str:
-    kind = "sat-figure sat-spectrogram" if grey else "sat-figure"
-    return f'<figure class="{kind}">{inline_figure(figure.axes[0], alt)}</figure>'
+    return ax
 
 
 def _player(name: str, sound: NDArray[np.float32]) -> str:

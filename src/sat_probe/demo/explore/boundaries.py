@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.clips import Clip
-from sat_probe.demo.inline_figure import inline_figure
+from sat_probe.demo.inline_figure import figure_html
 from sat_probe.demo.theme import note_html
 from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.score import boundary_scores
@@ -29,7 +29,7 @@ def boundaries_html(clip: Clip, head: tuple[int, int], predicted: NDArray[np.flo
         if (legend := ax.get_legend()) is not None:
             legend.remove()
     alt = f"Spectrogram of {clip.name} with the {len(predicted)} phone boundaries predicted by {title.split(':')[0]}"
-    figure = f'<figure class="sat-figure sat-spectrogram">{inline_figure(ax, alt)}</figure>'
+    figure = figure_html(ax, alt, spectrogram=True)
     if len(references):
         return figure + _scores(references, predicted)
     return figure + note_html("Scores need the phones of the recording.")
