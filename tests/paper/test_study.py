@@ -14,27 +14,10 @@ from sat_probe.errors import AlignmentError, ReportError
 from sat_probe.measures.boundaries.score import r_value
 from sat_probe.measures.intervals import r_value_difference
 from sat_probe.paper.claims import CLAIMS, findings
-from sat_probe.paper.claims_ablation import (
-    diagonal_over_vertical,
-    far_from_untrained,
-    globalness_over_weight,
-    half_can_go,
-    near_span_helps_phones,
-    null_distances,
-    removal_is_faster,
-)
-from sat_probe.paper.claims_boundaries import attention_beats_mfcc, falls_with_c_num
-from sat_probe.paper.claims_heads import (
-    all_categories,
-    category_count,
-    more_global_heads,
-    most_diagonal_heads,
-    off_the_main_diagonal,
-    offset_grows,
-    vertical_heads_choose_phones,
-)
+from sat_probe.paper.claims_ablation import null_distances
+from sat_probe.paper.claims_heads import category_count
 from sat_probe.paper.files import StudyFiles, provenance_of, publish_tables, save_tables
-from sat_probe.paper.finding import difference, finding_from_interval, interval_verdict
+from sat_probe.paper.finding import Finding, difference, finding_from_interval, interval_verdict
 from sat_probe.paper.page import _findings_text, findings_table, study_text, summary
 from sat_probe.paper.tables import interval, trials, trials_table
 
@@ -59,6 +42,12 @@ def write(folder: Path, **tables: pd.DataFrame) -> StudyFiles:
     }  # fmt: skip
     (folder / "study.json").write_text(json.dumps(facts))
     return StudyFiles(folder)
+
+
+def checked(claim: str, files: StudyFiles) -> list[Finding]:
+    """The findings about the one claim that begins like this."""
+    (found,) = [one for one in CLAIMS if one.text.startswith(claim)]
+    return found.findings(files)
 
 
 def recipe() -> dict:
@@ -164,13 +153,13 @@ def test_paired_difference_of_r_values_against_a_slow_bootstrap():
 
 def test_category_claims(tmp_path):
     files = write(tmp_path, M3__heads=heads("GVDDDD"), M6__heads=heads("GGGVVD"))
-    assert [one.verdict for one in all_categories(files)] == ["holds", "holds"]
-    (most,) = most_diagonal_heads(files)
+    assert [one.verdict for one in checked("Every model has", files)] == ["holds", "holds"]
+    (most,) = checked("M3 has the most diagonal", files)
     assert (most.value, most.verdict) == (3.0, "holds")
-    (more,) = more_global_heads(files)
+    (more,) = checked("A larger C_num", files)
     assert (more.value, more.verdict) == (2.0, "holds")
     files = write(tmp_path, M3__heads=heads("GVD"), M6__heads=heads("GVDDD"))
-    assert most_diagonal_heads(files)[0].verdict == "does not hold"
+    assert checked("M3 has the most diagonal", files)[0].verdict == "does not hold"
 
 
 def test_interval_of_a_category_count():
@@ -181,16 +170,16 @@ def test_interval_of_a_category_count():
 
 def test_offsets(tmp_path):
     files = write(tmp_path, M3__heads=heads("GVD", offset=-30.0), M6__heads=heads("GVD", offset=60.0))
-    assert [(one.value, one.verdict) for one in off_the_main_diagonal(files)] == [
+    assert [(one.value, one.verdict) for one in checked("Focused diagonal heads", files)] == [
         (20.0, "holds"),
         (50.0, "holds"),
     ]
-    focused, every = offset_grows(files)
+    focused, every = checked("The offset of diagonal heads", files)
     assert focused.value == every.value == 30.0
     assert focused.verdict == "holds"
     files = write(tmp_path, M3__heads=heads("GVD", offset=3.0), M6__heads=heads("GVD", offset=-3.0, half=5.0))
-    assert [one.verdict for one in off_the_main_diagonal(files)] == ["does not hold"] * 2
-    assert offset_grows(files)[0].verdict == "not testable here"
+    assert [one.verdict for one in checked("Focused diagonal heads", files)] == ["does not hold"] * 2
+    assert checked("The offset of diagonal heads", files)[0].verdict == "not testable here"
 
 
 def test_vertical_heads_against_the_others(tmp_path):
@@ -202,7 +191,7 @@ def test_vertical_heads_against_the_others(tmp_path):
         }
     )  # fmt: skip
     files = write(tmp_path, M3__heads=table, M3__concentration=concentration)
-    (finding,) = vertical_heads_choose_phones(files)
+    (finding,) = checked("Vertical heads focus", files)
     assert finding.value == pytest.approx(1.8)
     assert finding.verdict == "holds"
     assert "4 of 4 focus" in finding.measured
@@ -214,10 +203,10 @@ def test_boundary_claims(tmp_path):
         "M6__rows-1-segmentation_counts": boundaries(5),
     }
     files = write(tmp_path, **tables)
-    better, worse = attention_beats_mfcc(files)
+    better, worse = checked("Attention beats MFCC", files)
     assert (better.verdict, worse.verdict) == ("holds", "does not hold")
     assert better.value == pytest.approx(100 * (r_value(10, 10, 9) - r_value(10, 10, 7)))
-    assert falls_with_c_num(files)[0].verdict == "holds"
+    assert checked("The R-value of attention falls", files)[0].verdict == "holds"
 
 
 def test_pruning_claims(tmp_path):
@@ -228,26 +217,26 @@ def test_pruning_claims(tmp_path):
         **{("verticality", count): (0.6, 0.5, 0.5, 0.5, 0.3)[count] for count in range(5)},
     }  # fmt: skip
     files = write(tmp_path, **curves(values))
-    first, curve = diagonal_over_vertical(files)
+    first, curve = checked("Diagonal heads matter", files)
     assert first.value == pytest.approx(0.1)
     assert first.verdict == "holds"
     assert first.high - first.low < 0.02  # what makes an utterance hard cancels
     assert curve.value == pytest.approx(((0.5 - 0.4) + (0.5 - 0.4) + (0.5 - 0.3)) / 3)
     assert (first.detail, curve.detail) == (False, True)
-    (half,) = half_can_go(files)
+    (half,) = checked("Half the heads", files)
     assert (half.value, half.verdict) == (pytest.approx(0.005), "holds")
     # the same numbers as L1 say the opposite: more is worse
     files = write(tmp_path, **curves(values, "reconstruction", "l1"))
-    assert diagonal_over_vertical(files)[0].verdict == "does not hold"
-    assert half_can_go(files)[0].value == pytest.approx(0.01 * 0.6 + 0.005)
+    assert checked("Diagonal heads matter", files)[0].verdict == "does not hold"
+    assert checked("Half the heads", files)[0].value == pytest.approx(0.01 * 0.6 + 0.005)
 
 
 def test_loss_near_the_tolerance_is_not_testable(tmp_path):
     values = {("globalness", count): (0.6, 0.6, 0.595, 0.5, 0.3)[count] for count in range(5)}
-    (half,) = half_can_go(write(tmp_path, **curves(values, noise=0.1)))
+    (half,) = checked("Half the heads", write(tmp_path, **curves(values, noise=0.1)))
     assert half.low < 0 < half.high
     assert half.verdict == "not testable here"
-    (half,) = half_can_go(write(tmp_path, **curves(values | {("globalness", 2): 0.5})))
+    (half,) = checked("Half the heads", write(tmp_path, **curves(values | {("globalness", 2): 0.5})))
     assert half.verdict == "does not hold"
 
 
@@ -258,9 +247,9 @@ def test_weight_is_compared_on_speakers_only(tmp_path):
         for count in range(4)
     }
     files = write(tmp_path, **curves(values))
-    assert globalness_over_weight(files)[0].measured.endswith("was not measured")
+    assert checked("Globalness is a better", files)[0].measured.endswith("was not measured")
     files = write(tmp_path, **curves(values, "speakers_frame"))
-    finding, curve = globalness_over_weight(files)
+    finding, curve = checked("Globalness is a better", files)
     assert finding.value == pytest.approx(0.2)
     assert curve.value == pytest.approx(0.15)
     assert finding.verdict == "holds"
@@ -269,7 +258,7 @@ def test_weight_is_compared_on_speakers_only(tmp_path):
 
 def test_near_spans_against_the_full_span(tmp_path):
     values = {("span", 0): 0.5, ("span", 50): 0.1, ("span", 25): 0.53, ("span", 15): 0.51}
-    (finding,) = near_span_helps_phones(write(tmp_path, **curves(values)))
+    (finding,) = checked("A span of 15", write(tmp_path, **curves(values)))
     assert finding.value == pytest.approx(0.02)
     assert finding.verdict == "holds"
     assert "mean of spans 15 and 25" in finding.measured
@@ -278,7 +267,7 @@ def test_near_spans_against_the_full_span(tmp_path):
 def test_curves_without_sums_per_utterance_are_ignored(tmp_path):
     tables = curves({("diagonality", 0): 0.5})
     files = write(tmp_path, **{"M3-importance-c": tables["M3-importance-c"]})
-    (finding,) = diagonal_over_vertical(files)
+    (finding,) = checked("Diagonal heads matter", files)
     assert finding.measured == "importance, with sums per utterance, was not measured"
 
 
@@ -317,12 +306,12 @@ def test_speed_is_the_median_of_repeats(tmp_path):
             for repeat, time in enumerate(own)
         ]
     )  # fmt: skip
-    finding = removal_is_faster(write(tmp_path, M3__speed=table))[0]
+    finding = checked("A model without", write(tmp_path, M3__speed=table))[0]
     assert (finding.value, finding.low, finding.high) == pytest.approx((0.4, 0.25, 0.5))
     assert finding.verdict == "holds"
     assert "0.80 of the multiply-adds" in finding.measured
     few = table[table["repeat"] < 5]
-    assert removal_is_faster(write(tmp_path, M3__speed=few))[0].verdict == "not testable here"
+    assert checked("A model without", write(tmp_path, M3__speed=few))[0].verdict == "not testable here"
 
 
 def test_distance_from_untrained_models(tmp_path):
@@ -335,7 +324,7 @@ def test_distance_from_untrained_models(tmp_path):
     assert distances.loc["a", "z"] == pytest.approx(8.0)
     assert bool(distances.loc["a", "outside"])
     assert (distances.loc["b", "z"], distances.loc["b", "rank"]) == (0.0, 1)
-    (finding,) = far_from_untrained(write(tmp_path, control=control))
+    (finding,) = checked("Training, not", write(tmp_path, control=control))
     assert finding.value == pytest.approx(1 - 2 * 2 / 4)
 
 

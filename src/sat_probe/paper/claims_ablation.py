@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,9 @@ import pandas as pd
 
 from sat_probe.measures.intervals import Number, median_interval
 from sat_probe.paper.files import StudyFiles
-from sat_probe.paper.finding import ACROSS, Finding, Z, finding_from_interval, interval_verdict, not_measured
+from sat_probe.paper.finding import Finding, Z, finding_from_interval
 from sat_probe.reports.task_curves import TaskCurves, task_curves
 
-_WHAT = "importance, with sums per utterance,"
 TASKS = {
     "reconstruction": "reconstruction", "phones_hidden": "phones", "speakers_frame": "speakers, frame",
     "speakers_utterance": "speakers, utterance",
@@ -38,25 +38,17 @@ class _Case:
         return finding_from_interval(self.model, self.words, text, number, self.unit, self.files, detail)
 
 
-def diagonal_over_vertical(files: StudyFiles) -> list[Finding]:
-    """Return the harm of pruning diagonal heads minus vertical ones: at the first step, and over all steps."""
-    return _order_differences(files, "diagonality", "verticality", first=True)
+def order_differences(
+    files: StudyFiles, worse: str, better: str, first: bool = True, only: str = ""
+) -> Iterator[Finding]:
+    """Yield the harm of pruning in one order minus that in another: after some heads, and over the whole curve.
 
-
-def vertical_over_global(files: StudyFiles) -> list[Finding]:
-    """Return the harm of pruning vertical heads minus global ones: at the first step, and over all steps."""
-    return _order_differences(files, "verticality", "globalness", first=True)
-
-
-def globalness_over_weight(files: StudyFiles) -> list[Finding]:
-    """Return the harm to speaker tasks of pruning by weight minus by globalness: two thirds of the heads, all steps."""
-    return _order_differences(files, "weight", "globalness", first=False, only="speakers")
-
-
-def _order_differences(
-    files: StudyFiles, worse: str, better: str, first: bool, only: str = ""
-) -> list[Finding]:
-    findings = []
+    Args:
+        files: the study.
+        worse, better: the two rankings.
+        first: compare after the first step; otherwise after two thirds of the heads.
+        only: how the names of the tasks to look at begin.
+    """
     for case in _cases(files, only):
         left, right = (case.curves.removals(ranking) for ranking in (worse, better))
         counts = list(left)
@@ -71,13 +63,11 @@ def _order_differences(
                 f"{told}: by {worse} {case.curves.score(harmed):.3f}, by {better} {case.curves.score(spared):.3f}; "
                 "harm, first minus second"
             )
-            findings.append(case.finding(text, case.curves.gain(spared, harmed), len(chosen) > 1))
-    return findings or [not_measured(ACROSS, _WHAT)]
+            yield case.finding(text, case.curves.gain(spared, harmed), len(chosen) > 1)
 
 
-def half_can_go(files: StudyFiles) -> list[Finding]:
-    """Return the tolerated loss minus the loss after removing half of the heads by globalness."""
-    findings = []
+def half_can_go(files: StudyFiles) -> Iterator[Finding]:
+    """Yield the tolerated loss minus the loss after removing half of the heads by globalness."""
     for case in _cases(files, ""):
         points = case.curves.removals("globalness")
         if not points:
@@ -88,13 +78,11 @@ def half_can_go(files: StudyFiles) -> list[Finding]:
         without = case.curves.score([points[half]])
         text = f"intact {intact:.3f}, without {half} heads {without:.3f}; {tolerated:.3f} tolerated less lost"
         room = case.curves.gain([points[half]], [case.curves.intact], allowance=TOLERATED)
-        findings.append(case.finding(text, room))
-    return findings or [not_measured(ACROSS, _WHAT)]
+        yield case.finding(text, room)
 
 
-def near_span_helps_phones(files: StudyFiles) -> list[Finding]:
-    """Return the phone accuracy with a span of 15 to 25 frames minus that with the full span."""
-    findings = []
+def near_span_helps_phones(files: StudyFiles) -> Iterator[Finding]:
+    """Yield the phone accuracy with a span of 15 to 25 frames minus that with the full span."""
     for case in _cases(files, "phones"):
         near = {span: point for span, point in case.curves.spans().items() if 15 <= span <= 25}
         if not near:
@@ -104,15 +92,13 @@ def near_span_helps_phones(files: StudyFiles) -> list[Finding]:
             f"all {case.curves.score([intact]):.3f}, mean of spans {' and '.join(map(str, near))} (frames of "
             f"{case.hop_ms:.4g} ms) {case.curves.score(points):.3f}; difference"
         )
-        findings.append(case.finding(text, case.curves.gain(points, [intact])))
-    return findings or [not_measured(ACROSS, _WHAT)]
+        yield case.finding(text, case.curves.gain(points, [intact]))
 
 
-def removal_is_faster(files: StudyFiles) -> list[Finding]:
-    """Return the time each removal saves, as a share of the intact model's time: the median over repeats."""
-    findings = []
+def removal_is_faster(files: StudyFiles) -> Iterator[Finding]:
+    """Yield the time each removal saves, as a share of the intact model's time: the median over repeats."""
     for model in files.models:
-        name, file = f"{model}-speed", f"tables/{model}-speed.csv"
+        name = f"{model}-speed"
         if not files.has(name):
             continue
         table = files.table(name)
@@ -128,18 +114,15 @@ def removal_is_faster(files: StudyFiles) -> list[Finding]:
             text = (
                 f"{heads}{share:.2f} of the multiply-adds; median of the time saved in {len(saved)} repeats"
             )
-            findings.append(
-                finding_from_interval(model, version, text, median_interval(saved), "share", file)
+            yield finding_from_interval(
+                model, version, text, median_interval(saved), "share", files.links(name)
             )
-    return findings or [not_measured(ACROSS, "speed")]
 
 
-def far_from_untrained(files: StudyFiles) -> list[Finding]:
-    """Return the number of head statistics outside the range of all untrained models, minus the number by chance."""
-    file = "tables/control.csv"
+def far_from_untrained(files: StudyFiles) -> Iterator[Finding]:
+    """Yield the number of head statistics outside the range of all untrained models, minus the number by chance."""
     if not files.has("control"):
-        return [not_measured(ACROSS, "the control")]
-    findings = []
+        return
     for family, table in null_distances(files.table("control")).groupby("family", sort=False):
         outside, count, seeds = int(table["outside"].sum()), len(table), int(table["seeds"].iloc[0])
         # each statistic is below or above all of n random ones by chance 2 times in n + 1
@@ -150,10 +133,7 @@ def far_from_untrained(files: StudyFiles) -> list[Finding]:
         )
         half = Z * float(np.sqrt(expected * (1 - 2 / (seeds + 1))))
         number = outside - expected, outside - expected - half, outside - expected + half
-        findings.append(
-            Finding(str(family), "", text, *number, "statistics", interval_verdict(*number[1:]), file)
-        )
-    return findings
+        yield finding_from_interval(str(family), "", text, number, "statistics", files.links("control"))
 
 
 def null_distances(control: pd.DataFrame) -> pd.DataFrame:
@@ -179,19 +159,16 @@ def null_distances(control: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _cases(files: StudyFiles, only: str) -> list[_Case]:
-    """Return every task and kind of probe, of every model and corpus, whose tables have sums per utterance."""
-    cases = []
+def _cases(files: StudyFiles, only: str) -> Iterator[_Case]:
+    """Yield every task and kind of probe, of every model and corpus, whose tables have sums per utterance."""
     for model in files.models:
         for corpus in files.probing:
             names = [f"{model}-{table}-{corpus}" for table in ("importance", "importance_counts")]
             if not all(map(files.has, names)):
                 continue
             hop = files.origin(f"importance-{model}-{corpus}").get("frame_hop_ms", float("nan"))
-            places = ", ".join(f"tables/{name}.csv" for name in names)
             for curves in task_curves(*map(files.table, names)):
                 if curves.task.startswith(only):
                     words = TASKS.get(curves.task, curves.task)
                     words += "" if curves.task == "reconstruction" else f" ({curves.mode})"
-                    cases.append(_Case(model, f"{words}, {corpus}", curves, places, hop))
-    return cases
+                    yield _Case(model, f"{words}, {corpus}", curves, files.links(*names), hop)

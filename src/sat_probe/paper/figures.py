@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sat_probe.paper.claims_ablation import TASKS, null_distances
-from sat_probe.paper.claims_boundaries import setting_words
+from sat_probe.paper.claims_heads import setting_words
 from sat_probe.paper.files import StudyFiles
 from sat_probe.paper.tables import best_sources
 from sat_probe.reports.palette import SERIES_COLOURS

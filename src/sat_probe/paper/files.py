@@ -130,11 +130,11 @@ class StudyFiles:
 
     def has(self, name: str) -> bool:
         """Return whether a table exists."""
-        return self.path(name).is_file()
+        return (self.folder / self.links(name)).is_file()
 
-    def path(self, name: str) -> Path:
-        """Return the path of a table."""
-        return self.folder / "tables" / f"{name}.csv"
+    def links(self, *names: str) -> str:
+        """Return the paths of tables, relative to the study, separated by commas."""
+        return ", ".join(f"tables/{name}.csv" for name in names)
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table by the name of its file.
@@ -144,7 +144,7 @@ class StudyFiles:
         """
         if not self.has(name):
             raise ReportError(f"the study has no table {name!r}")
-        return pd.read_csv(io.StringIO(self.path(name).read_text(encoding="utf-8")))
+        return pd.read_csv(io.StringIO((self.folder / self.links(name)).read_text(encoding="utf-8")))
 
     def origin(self, folder: str) -> dict[str, Any]:
         """Return the provenance of a stage's folder, {} if the stage is not finished."""

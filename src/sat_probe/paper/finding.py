@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from sat_probe.measures.intervals import Number
+
 Verdict = Literal["holds", "does not hold", "not testable here"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "not testable here")
 ACROSS = "all"  # in place of a model, for claims that compare models
@@ -54,7 +56,7 @@ def finding_from_interval(
     model: str,
     case: str,
     measured: str,
-    number: tuple[float, float, float],
+    number: Number,
     unit: str,
     file: str,
     detail: bool = False,
@@ -69,9 +71,7 @@ def not_measured(model: str, what: str) -> Finding:
     return Finding(model, "", f"{what} was not measured", nan, nan, nan, "", "not testable here", "")
 
 
-def difference(
-    first: tuple[float, float, float], second: tuple[float, float, float]
-) -> tuple[float, float, float]:
+def difference(first: Number, second: Number) -> Number:
     """Return first minus second with its interval; each argument is (value, low, high).
 
     The half-widths are added as squares, which is right for independent numbers such as those of two models' heads.

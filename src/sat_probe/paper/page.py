@@ -8,7 +8,7 @@ import pandas as pd
 
 from sat_probe.paper.claims import CLAIMS, SECTIONS, findings
 from sat_probe.paper.claims_ablation import TASKS, null_distances
-from sat_probe.paper.claims_boundaries import setting_words
+from sat_probe.paper.claims_heads import setting_words
 from sat_probe.paper.figures import save_study_figures
 from sat_probe.paper.files import DIGITS, StudyFiles
 from sat_probe.paper.finding import VERDICTS

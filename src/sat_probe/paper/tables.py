@@ -9,8 +9,7 @@ import pandas as pd
 
 from sat_probe.measures.intervals import r_value_difference
 from sat_probe.paper.claims_ablation import null_distances
-from sat_probe.paper.claims_boundaries import setting_words, source_counts
-from sat_probe.paper.claims_heads import category_count
+from sat_probe.paper.claims_heads import category_count, setting_words, source_counts
 from sat_probe.paper.files import StudyFiles
 
 SOURCES = {
