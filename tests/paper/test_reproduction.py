@@ -13,7 +13,7 @@ import yaml
 from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.paper import chain as chain_module
-from sat_probe.paper import stage_work
+from sat_probe.paper import stages as stages_module
 from sat_probe.paper.chain import Chain, Stage, choose_stages, duration_text
 from sat_probe.paper.control import head_statistics
 from sat_probe.paper.files import StudyFiles
@@ -277,7 +277,7 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     timit, bundled = shared_data / "timit-sample", "bundled"
     times = iter(range(1, 1000))
     monkeypatch.setattr(
-        stage_work, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
+        stages_module, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
     )
     changes = {
         "pretraining.config": tmp_path / "tiny.yaml", "pretraining.steps": 4, "pretraining.c_nums": "[3]",

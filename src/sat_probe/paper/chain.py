@@ -13,6 +13,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sat_probe.errors import ConfigurationError
 from sat_probe.files import write_atomically
 from sat_probe.studies.corpus_pass.processes import Process, gather
@@ -103,10 +105,9 @@ class Chain:
             ConfigurationError: if a stage needs one that is neither finished nor chosen.
         """
         done: list[str] = []
-        shared = [name for name in chosen if self.stages[name].together]
         for number, name in enumerate(chosen, start=1):
             stage = self.stages[name]
-            if not process.is_main and name not in shared:
+            if not (process.is_main or stage.together):
                 continue
             reason = self.reason_to_run(name) if process.is_main else None
             if stage.together:  # the first process decides: the others might look too late
@@ -182,10 +183,4 @@ def _processor_seconds() -> float:
 def _weights_digest(folder: Path) -> str | None:
     """Return a digest of the weights in a folder: the same settings trained again give another model."""
     weights = folder / "model.safetensors"
-    if not weights.is_file():
-        return None
-    digest = blake2b(digest_size=16)
-    with weights.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+    return blake2b(np.memmap(weights), digest_size=16).hexdigest() if weights.is_file() else None

@@ -45,9 +45,14 @@ class Spelled:
         return len(self.features)
 
 
-def ctc_config(shape: SmallCTC) -> Any:
-    """Return the transformers configuration; without dropout, so that a resumed training gives the same weights."""
-    return Wav2Vec2BertConfig(
+def new_ctc(shape: SmallCTC, seed: int) -> Any:
+    """Return an untrained network whose weights depend on the seed alone.
+
+    It has no dropout, so that a resumed training gives the same weights.
+    """
+    set_seed(seed)
+    parts = ("hidden", "attention", "activation", "feat_proj", "conformer_conv", "final")
+    config = Wav2Vec2BertConfig(
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
@@ -59,19 +64,9 @@ def ctc_config(shape: SmallCTC) -> Any:
         ctc_zero_infinity=True,
         apply_spec_augment=False,
         layerdrop=0.0,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        feat_proj_dropout=0.0,
-        conformer_conv_dropout=0.0,
-        final_dropout=0.0,
+        **{f"{part}_dropout": 0.0 for part in parts},
     )
-
-
-def new_ctc(shape: SmallCTC, seed: int) -> Any:
-    """Return an untrained network whose weights depend on the seed alone."""
-    set_seed(seed)
-    return Wav2Vec2BertForCTC(ctc_config(shape))
+    return Wav2Vec2BertForCTC(config)
 
 
 def ctc_extractor() -> Any:

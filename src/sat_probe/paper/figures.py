@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from sat_probe.paper.claims_ablation import TASKS, null_distances
 from sat_probe.paper.claims_heads import setting_words
 from sat_probe.paper.files import StudyFiles
-from sat_probe.paper.tables import best_sources
+from sat_probe.paper.tables import best_scores
 from sat_probe.reports.palette import SERIES_COLOURS
 from sat_probe.reports.plots.axes import axes_or_new, figure_of, tidy
 from sat_probe.reports.plots.heads import plot_categories, plot_offsets
@@ -70,12 +70,11 @@ def plot_leads(files: StudyFiles, ax: Axes | None = None) -> Axes:
     ticks: list[str] = []
     for model in files.models:
         for setting in files.settings:
-            name = f"{model}-{setting}-segmentation"
-            if not files.has(name):
+            if not files.has(f"{model}-{setting}-segmentation"):
                 continue
-            best = best_sources(files.table(name))
+            best = best_scores(files, model, setting)
             for index, source in enumerate(("attention", "hidden", "mfcc")):
-                value, low, high = (100 * best[source][f"r_value{end}"] for end in ("", "_low", "_high"))
+                value, low, high = best[source]
                 ax.errorbar(
                     len(ticks) + 0.2 * (index - 1), value, yerr=[[value - low], [high - value]],
                     fmt="osD"[index], markersize=4,

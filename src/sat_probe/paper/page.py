@@ -92,13 +92,14 @@ def study_text(files: StudyFiles, figures: list[str]) -> str:
         "",
         _corpora_text(files),
     ]
+    before = {"segmentation": _segmentation_text, "control": _control_text}
     for section, title in SECTIONS.items():
-        parts += [f"## {title}\n", *_section_text(section, files), _figures_text(section, files, figures)]
+        told = before[section](files) if section in before else []
+        parts += [f"## {title}\n", *told, _figures_text(section, files, figures)]
         own = found[found["section"] == section]
         for claim in dict.fromkeys(own["claim"]):
             rows = own[own["claim"] == claim]
-            paper = f"The paper: {rows['paper'].iloc[0]}."
-            parts += [f"**{claim}.** {paper}\n", *_findings_text(rows), ""]
+            parts += [f"**{claim}.** The paper: {rows['paper'].iloc[0]}.\n", *_findings_text(rows), ""]
     tried = trials(files)
     if len(tried):
         parts += ["## What was tried for segmentation\n", _TRIED, markdown(trials_table(tried)), ""]
@@ -107,7 +108,7 @@ def study_text(files: StudyFiles, figures: list[str]) -> str:
         "Processor time of each kind of stage on one core; that of training is taken from its own log.\n",
         markdown(budget_table(files)),
     ]
-    return "\n".join(part for part in parts if part is not None).replace("\n\n\n", "\n\n").rstrip() + "\n"
+    return "\n".join(parts).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
@@ -148,16 +149,11 @@ def findings_by_model(rows: pd.DataFrame) -> pd.DataFrame:
 
 def findings_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the findings about one claim in words."""
-    shown = pd.DataFrame(
-        {
-            "model": rows["model"].to_numpy(),
-            "of": rows["case"].to_numpy(),
-            "measured": rows["measured"].to_numpy(),
-            "value (95 %)": [_value_text(row) for _, row in rows.iterrows()],
-            "verdict": [f"**{verdict}**" for verdict in rows["verdict"]],
-            "from": [_file_links(file) for file in rows["file"]],
-        }
-    )
+    shown = rows[["model", "case", "measured"]].rename(columns={"case": "of"}).assign(
+        **{"value (95 %)": [_value_text(row) for _, row in rows.iterrows()]},
+        verdict="**" + rows["verdict"] + "**",
+        **{"from": [_file_links(file) for file in rows["file"]]},
+    )  # fmt: skip
     return shown if (rows["case"] != "").any() else shown.drop(columns="of")
 
 
@@ -198,54 +194,50 @@ def _probing_text(files: StudyFiles) -> str:
     return f" (test utterances: {', '.join(tested)})" if tested else ""
 
 
-def _section_text(section: str, files: StudyFiles) -> list[str]:
-    """Return the text before the claims of a section."""
-    if section == "segmentation":
-        model = next(iter(files.models))
-        table = boundaries_table(files, model)
-        if table.empty or setting_words(files.settings[0]) not in table:
-            return []
-        origin = files.origin(f"segmentation-{model}-{files.settings[-1]}")
-        own = trials(files)
-        own = own[own["run"] == model]
-        plain, best = own[own["setting"] == files.settings[0]], own.iloc[0]
-        lead = [
-            interval(row["lead"], row["lead_low"], row["lead_high"], signed=True)
-            for row in (plain.iloc[0], best)
-        ]
-        headline = f"**Attention minus MFCC, {model}: {lead[0]} points** read as in the paper"
-        if best["setting"] != files.settings[0]:
-            headline += f", **{lead[1]}** with {setting_words(str(best['setting']))}"
-        told = f" ({origin['utterances']['test']} utterances)" if origin else ""
-        return [
-            f"{headline}. The paper has +3.31 for its M3. Intervals are paired over utterances.\n",
-            f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is "
-            "the paper's way, the others add what sat-probe offers beyond it.\n",
-            markdown(table),
-            "",
-        ]
-    if section == "control" and files.has("control"):
-        runs = files.table("control_runs").set_index("family").to_dict("index")
-        ctc, control = runs["ctc"], files.facts["plan"]["control"]
-        error = float(ctc["character_error_rate"])
-        remark = "It is far from a usable recogniser." if error > 0.5 else "It has learned to spell."
-        shape = {name: control["ctc"][name] for name in ("layers", "heads", "steps")}
-        text = _CONTROL.format(
-            seeds=control["seeds"], utterances=control["utterances"], **shape,
-            first_loss=ctc["first_loss"], loss=ctc["loss"], error=error, remark=remark,
-        )  # fmt: skip
-        distances = null_distances(files.table("control"))
-        inside = [
-            f"{family}: {', '.join(part[~part['outside']]['statistic'])}"
-            for family, part in distances.groupby("family", sort=False)
-        ]
-        return [
-            text,
-            f"Inside the range of the untrained models: {'; '.join(inside)}.\n",
-            markdown(control_table(files)),
-            "",
-        ]
-    return []
+def _segmentation_text(files: StudyFiles) -> list[str]:
+    """Return the text before the claims about segmentation."""
+    model, paper = next(iter(files.models)), files.settings[0]
+    table = boundaries_table(files, model)
+    if setting_words(paper) not in table:
+        return []
+    own = trials(files)
+    own = own[own["run"] == model]
+    plain, best = own[own["setting"] == paper].iloc[0], own.iloc[0]
+    lead = [interval(*row[["lead", "lead_low", "lead_high"]], signed=True) for row in (plain, best)]
+    headline = f"**Attention minus MFCC, {model}: {lead[0]} points** read as in the paper"
+    if best["setting"] != paper:
+        headline += f", **{lead[1]}** with {setting_words(str(best['setting']))}"
+    origin = files.origin(f"segmentation-{model}-{files.settings[-1]}")
+    told = f" ({origin['utterances']['test']} utterances)" if origin else ""
+    return [
+        f"{headline}. The paper has +3.31 for its M3. Intervals are paired over utterances.\n",
+        f"R-values (%) of {model} on the test speakers{told}, tuned on other speakers. The first column is "
+        "the paper's way, the others add what sat-probe offers beyond it.\n",
+        markdown(table),
+        "",
+    ]
+
+
+def _control_text(files: StudyFiles) -> list[str]:
+    """Return the text before the claim about the control."""
+    if not files.has("control"):
+        return []
+    ctc = files.table("control_runs").set_index("family").loc["ctc"]
+    control, error = files.facts["plan"]["control"], float(ctc["character_error_rate"])
+    text = _CONTROL.format(
+        **{**control["ctc"], **control}, first_loss=ctc["first_loss"], loss=ctc["loss"], error=error,
+        remark="It is far from a usable recogniser." if error > 0.5 else "It has learned to spell.",
+    )  # fmt: skip
+    inside = [
+        f"{family}: {', '.join(part[~part['outside']]['statistic'])}"
+        for family, part in null_distances(files.table("control")).groupby("family", sort=False)
+    ]
+    return [
+        text,
+        f"Inside the range of the untrained models: {'; '.join(inside)}.\n",
+        markdown(control_table(files)),
+        "",
+    ]
 
 
 def _figures_text(section: str, files: StudyFiles, figures: list[str]) -> str:

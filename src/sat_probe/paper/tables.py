@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from sat_probe.measures.intervals import r_value_difference
+from sat_probe.measures.intervals import Number
 from sat_probe.paper.claims_ablation import null_distances
-from sat_probe.paper.claims_heads import category_count, setting_words, source_counts
+from sat_probe.paper.claims_heads import category_count, points_difference, setting_words, source_counts
 from sat_probe.paper.files import StudyFiles
 
 SOURCES = {
@@ -72,16 +72,11 @@ def boundaries_table(files: StudyFiles, model: str) -> pd.DataFrame:
     """Return the R-values (%) of the best source of each kind, by setting."""
     columns = {}
     for setting in files.settings:
-        name = f"{model}-{setting}-segmentation"
-        if files.has(name):
-            best = best_sources(files.table(name))
+        if files.has(f"{model}-{setting}-segmentation"):
+            best = best_scores(files, model, setting)
             columns[setting_words(setting)] = {
-                caption: interval(*(100 * best[source][f"r_value{end}"] for end in ("", "_low", "_high")))
-                for source, caption in SOURCES.items()
-                if source in best
+                caption: interval(*best[source]) for source, caption in SOURCES.items() if source in best
             }
-    if not columns:
-        return pd.DataFrame()
     return pd.DataFrame(columns).rename_axis("source").reset_index()
 
 
@@ -97,28 +92,23 @@ def trials(files: StudyFiles) -> pd.DataFrame:
             if not files.has(name):
                 continue
             origin = files.origin(f"segmentation-{model}-{setting}")
-            recipe, training = origin["training"].get("recipe"), origin["training"]
+            training = origin["training"]
+            recipe = training.get("recipe", {})
             counts = files.table(name)
-            attention, mfcc = (source_counts(counts, kind) for kind in ("attention", "mfcc"))
             place = counts[counts["source"] == "attention"].iloc[0]
-            best = best_sources(files.table(f"{model}-{setting}-segmentation"))
-            lead = r_value_difference(attention, mfcc)
+            best = best_scores(files, model, setting)
+            lead = points_difference(*(source_counts(counts, kind) for kind in ("attention", "mfcc")))
             rows.append(
                 {
                     "run": model, "model": origin["model"], "c_num": training.get("c_num"),
                     "stacked": recipe["model"]["downsample_rate"] if recipe else None,
                     "frame_ms": _frame_ms(files, model, recipe) if recipe else None,
                     "network": _network(recipe) if recipe else None,
-                    "steps": recipe["steps"] if recipe else None,
-                    "learning_rate": recipe["learning_rate"] if recipe else None,
-                    "hours": training["data"]["hours"] if "data" in training else None,
+                    **{name: recipe.get(name) for name in ("steps", "learning_rate")},
+                    "hours": training.get("data", {}).get("hours"),
                     "held_out_loss": training.get("held_out_loss"),
                     "setting": setting, "layer": int(place["layer"]), "head": int(place["head"]),
-                    "attention": 100 * best["attention"]["r_value"],
-                    "attention_low": 100 * best["attention"]["r_value_low"],
-                    "attention_high": 100 * best["attention"]["r_value_high"],
-                    "mfcc": 100 * best["mfcc"]["r_value"],
-                    "lead": 100 * lead[0], "lead_low": 100 * lead[1], "lead_high": 100 * lead[2],
+                    **_with_ends("attention", best["attention"]), "mfcc": best["mfcc"][0], **_with_ends("lead", lead),
                 }
             )  # fmt: skip
     table = pd.DataFrame(rows)
@@ -127,46 +117,41 @@ def trials(files: StudyFiles) -> pd.DataFrame:
 
 def trials_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the trials in words."""
-    stacked = table["stacked"].astype(float)
-    hops = _formatted(table["frame_ms"].astype(float) / stacked, "{:.4g} ms")
-    return pd.DataFrame(
+    hops = table["frame_ms"].astype(float) / table["stacked"].astype(float)
+    rows = [
         {
-            "model": [
-                model if run == model else f"{model} ({run.replace('-', ' ')})"
-                for model, run in zip(table["model"].astype(str), table["run"].astype(str), strict=True)
-            ],
-            "R x hop": [
-                f"{rows:.0f} x {hop}" if rows > 0 else hop for rows, hop in zip(stacked, hops, strict=True)
-            ],
-            "network": _formatted(table["network"], "{}"),
-            "steps": _formatted(table["steps"], "{:,.0f}"),
-            "learning rate": _formatted(table["learning_rate"], "{:g}"),
-            "speech": _formatted(table["hours"], "{:.2f} h"),
-            "held-out L1": _formatted(table["held_out_loss"], "{:.3f}"),
-            "read from": [setting_words(setting) for setting in table["setting"]],
-            "head": [f"L{row.layer} H{row.head}" for row in table.itertuples()],
-            "attention R": _intervals(table, "attention"),
-            "MFCC R": [f"{value:.2f}" for value in table["mfcc"]],
-            "attention minus MFCC": _intervals(table, "lead", signed=True),
+            "model": row.model if row.run == row.model else f"{row.model} ({row.run.replace('-', ' ')})",
+            "R x hop": _shown(row.stacked, "{:.0f} x ").rstrip("–") + _shown(hop, "{:.4g} ms"),
+            "network": _shown(row.network, "{}"),
+            "steps": _shown(row.steps, "{:,.0f}"),
+            "learning rate": _shown(row.learning_rate, "{:g}"),
+            "speech": _shown(row.hours, "{:.2f} h"),
+            "held-out L1": _shown(row.held_out_loss, "{:.3f}"),
+            "read from": setting_words(row.setting),
+            "head": f"L{row.layer} H{row.head}",
+            "attention R": interval(row.attention, row.attention_low, row.attention_high),
+            "MFCC R": f"{row.mfcc:.2f}",
+            "attention minus MFCC": interval(row.lead, row.lead_low, row.lead_high, signed=True),
         }
-    )
+        for row, hop in zip(table.itertuples(), hops, strict=True)
+    ]
+    return pd.DataFrame(rows)
 
 
 def control_table(files: StudyFiles) -> pd.DataFrame:
     """Return every statistic of the trained models beside the untrained ones."""
-    table = null_distances(files.table("control"))
-    return pd.DataFrame(
+    rows = [
         {
-            "family": table["family"],
-            "statistic of the heads": table["statistic"],
-            "trained": [f"{value:.3g}" for value in table["trained"]],
-            "untrained, mean ± deviation": [
-                f"{row.null_mean:.3g} ± {row.null_deviation:.2g}" for row in table.itertuples()
-            ],
-            "z": [f"{value:+.1f}" if pd.notna(value) else "–" for value in table["z"]],
-            "untrained below": [f"{row.rank} of {row.seeds}" for row in table.itertuples()],
+            "family": row.family,
+            "statistic of the heads": row.statistic,
+            "trained": f"{row.trained:.3g}",
+            "untrained, mean ± deviation": f"{row.null_mean:.3g} ± {row.null_deviation:.2g}",
+            "z": _shown(row.z, "{:+.1f}"),
+            "untrained below": f"{row.rank} of {row.seeds}",
         }
-    )
+        for row in null_distances(files.table("control")).itertuples()
+    ]
+    return pd.DataFrame(rows)
 
 
 def budget_table(files: StudyFiles) -> pd.DataFrame:
@@ -181,9 +166,11 @@ def budget_table(files: StudyFiles) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["stages", "processor minutes"])
 
 
-def best_sources(table: pd.DataFrame) -> dict[Any, dict[Any, Any]]:
-    """Return the row of the best source of each kind."""
-    return table.groupby("source", sort=False).head(1).set_index("source").to_dict("index")
+def best_scores(files: StudyFiles, model: str, setting: str) -> dict[str, Number]:
+    """Return the R-value (%) of the best source of each kind, with its interval."""
+    best = files.table(f"{model}-{setting}-segmentation").groupby("source", sort=False).head(1)
+    ends = 100 * best.set_index("source")[["r_value", "r_value_low", "r_value_high"]]
+    return {str(row[0]): (row[1], row[2], row[3]) for row in ends.itertuples()}
 
 
 def _training(files: StudyFiles, model: str) -> dict[str, Any]:
@@ -198,9 +185,8 @@ def _network(recipe: Mapping[str, Any]) -> str:
     return f"{model['num_hidden_layers']} x {model['num_attention_heads']}, hidden {model['hidden_size']}"
 
 
-def _formatted(values: pd.Series, form: str) -> list[str]:
-    """Return each value formatted, and a dash for missing ones."""
-    return ["–" if pd.isna(value) else form.format(value) for value in values]
+def _shown(value: Any, form: str) -> str:
+    return "–" if pd.isna(value) else form.format(value)
 
 
 def _frame_ms(files: StudyFiles, model: str, recipe: Mapping[str, Any]) -> float:
@@ -211,6 +197,5 @@ def _frame_ms(files: StudyFiles, model: str, recipe: Mapping[str, Any]) -> float
     return float(recipe["model"]["downsample_rate"] * (hop / 16 if hop else 12.5))
 
 
-def _intervals(table: pd.DataFrame, name: str, signed: bool = False) -> Sequence[str]:
-    ends = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-    return [interval(*row, signed=signed) for row in ends]
+def _with_ends(name: str, number: Number) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), number, strict=True))
