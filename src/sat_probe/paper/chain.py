@@ -183,4 +183,4 @@ def _processor_seconds() -> float:
 def _weights_digest(folder: Path) -> str | None:
     """Return a digest of the weights in a folder: the same settings trained again give another model."""
     weights = folder / "model.safetensors"
-    return blake2b(np.memmap(weights), digest_size=16).hexdigest() if weights.is_file() else None
+    return blake2b(np.memmap(weights).data, digest_size=16).hexdigest() if weights.is_file() else None

@@ -203,7 +203,7 @@ def _segmentation_text(files: StudyFiles) -> list[str]:
     own = trials(files)
     own = own[own["run"] == model]
     plain, best = own[own["setting"] == paper].iloc[0], own.iloc[0]
-    lead = [interval(*row[["lead", "lead_low", "lead_high"]], signed=True) for row in (plain, best)]
+    lead = [interval(row["lead"], row["lead_low"], row["lead_high"], signed=True) for row in (plain, best)]
     headline = f"**Attention minus MFCC, {model}: {lead[0]} points** read as in the paper"
     if best["setting"] != paper:
         headline += f", **{lead[1]}** with {setting_words(str(best['setting']))}"
@@ -222,7 +222,7 @@ def _control_text(files: StudyFiles) -> list[str]:
     """Return the text before the claim about the control."""
     if not files.has("control"):
         return []
-    ctc = files.table("control_runs").set_index("family").loc["ctc"]
+    ctc = files.table("control_runs").set_index("family").to_dict("index")["ctc"]
     control, error = files.facts["plan"]["control"], float(ctc["character_error_rate"])
     text = _CONTROL.format(
         **{**control["ctc"], **control}, first_loss=ctc["first_loss"], loss=ctc["loss"], error=error,

@@ -133,7 +133,7 @@ def trials_table(table: pd.DataFrame) -> pd.DataFrame:
             "MFCC R": f"{row.mfcc:.2f}",
             "attention minus MFCC": interval(row.lead, row.lead_low, row.lead_high, signed=True),
         }
-        for row, hop in zip(table.itertuples(), hops, strict=True)
+        for row, hop in zip(_rows(table), hops, strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -149,7 +149,7 @@ def control_table(files: StudyFiles) -> pd.DataFrame:
             "z": _shown(row.z, "{:+.1f}"),
             "untrained below": f"{row.rank} of {row.seeds}",
         }
-        for row in null_distances(files.table("control")).itertuples()
+        for row in _rows(null_distances(files.table("control")))
     ]
     return pd.DataFrame(rows)
 
@@ -170,7 +170,7 @@ def best_scores(files: StudyFiles, model: str, setting: str) -> dict[str, Number
     """Return the R-value (%) of the best source of each kind, with its interval."""
     best = files.table(f"{model}-{setting}-segmentation").groupby("source", sort=False).head(1)
     ends = 100 * best.set_index("source")[["r_value", "r_value_low", "r_value_high"]]
-    return {str(row[0]): (row[1], row[2], row[3]) for row in ends.itertuples()}
+    return {str(row[0]): (row[1], row[2], row[3]) for row in _rows(ends)}
 
 
 def _training(files: StudyFiles, model: str) -> dict[str, Any]:
@@ -183,6 +183,10 @@ def _training(files: StudyFiles, model: str) -> dict[str, Any]:
 def _network(recipe: Mapping[str, Any]) -> str:
     model = recipe["model"]
     return f"{model['num_hidden_layers']} x {model['num_attention_heads']}, hidden {model['hidden_size']}"
+
+
+def _rows(table: pd.DataFrame) -> list[Any]:
+    return list(table.itertuples())
 
 
 def _shown(value: Any, form: str) -> str:
