@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AUDIO_ONLY, AsJson, Strict, option, with_groups
+from sat_probe.cli.options import AUDIO_ONLY, AsJson, Strict, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.errors import AlignmentError
 from sat_probe.studies.choices import CorpusChoice
@@ -30,23 +30,21 @@ def align(
     corpus: CorpusChoice,
     output: Annotated[
         Path,
-        option(
+        typer.Option(
             "--output", "-o", metavar="DIR", help="Folder for the TextGrids, with the layout of the audio."
         ),
     ],
     lexicon: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--lexicon",
             metavar="FILE",
             help="Pronunciations of words that the dictionary lacks, one per line: WORD PH PH PH.",
         ),
     ] = None,
-    num_proc: Annotated[
-        int, option("--num-proc", "-j", min=1, help="Number of processes.", show_default=True)
-    ] = 1,
+    num_proc: Annotated[int, typer.Option("--num-proc", "-j", min=1, help="Number of processes.")] = 1,
     overwrite: Annotated[
-        bool, option("--overwrite", help="Replace the TextGrids in --output instead of keeping them.")
+        bool, typer.Option("--overwrite", help="Replace the TextGrids in --output instead of keeping them.")
     ] = False,
     strict: Strict = False,
     as_json: AsJson = False,

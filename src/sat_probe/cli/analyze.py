@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson, Overwrite, Resume, Seed, Strict, keywords, option, with_groups
+from sat_probe.cli.options import AsJson, Overwrite, Resume, Seed, Strict, keywords, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 
@@ -27,17 +27,21 @@ def analyze(
     corpus: CorpusChoice,
     output: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--output", "-o", metavar="DIR", help="Folder for the report.", show_default="sat-probe-report"
         ),
     ] = None,
     leave_out_own_segment: Annotated[
         bool,
-        option("--leave-out-own-segment", help="Relation maps without pairs of frames in the same phone."),
+        typer.Option(
+            "--leave-out-own-segment", help="Relation maps without pairs of frames in the same phone."
+        ),
     ] = False,
     model_rate: Annotated[
         bool,
-        option("--model-rate", help="Relation maps with one label per encoder frame, not per input frame."),
+        typer.Option(
+            "--model-rate", help="Relation maps with one label per encoder frame, not per input frame."
+        ),
     ] = False,
     seed: Seed = 0,
     strict: Strict = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson, option
+from sat_probe.cli.options import AsJson
 
 
 def convert_mockingjay(
@@ -16,7 +16,7 @@ def convert_mockingjay(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="New folder to write.")],
     features: Annotated[
         str | None,
-        option(
+        typer.Option(
             "--features",
             metavar="NAME",
             help="Features the model reads, if the file does not say: online_log_mel, legacy_mel, ...",
@@ -24,7 +24,7 @@ def convert_mockingjay(
     ] = None,
     targets: Annotated[
         str | None,
-        option("--targets", metavar="NAME", help="Features it reconstructs, if the file does not say."),
+        typer.Option("--targets", metavar="NAME", help="Features it reconstructs, if the file does not say."),
     ] = None,
     chunked: Annotated[
         bool,

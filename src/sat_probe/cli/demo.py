@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson, option, with_groups
+from sat_probe.cli.options import AsJson, with_groups
 from sat_probe.studies.choices import ModelChoice
 
 
@@ -19,7 +19,7 @@ def demo(
     model: ModelChoice,
     models: Annotated[
         list[str] | None,
-        option(
+        typer.Option(
             "--model",
             "-m",
             metavar="MODEL",
@@ -28,7 +28,7 @@ def demo(
     ] = None,
     report: Annotated[
         list[str] | None,
-        option(
+        typer.Option(
             "--report",
             "-r",
             metavar="DIR|OWNER/NAME",
@@ -36,15 +36,17 @@ def demo(
         ),
     ] = None,
     max_seconds: Annotated[
-        float, option("--max-seconds", min=1, help="Longest recording that is analysed.", show_default=True)
+        float, typer.Option("--max-seconds", min=1, help="Longest recording that is analysed.")
     ] = 20.0,
     host: Annotated[
         str | None,
-        option("--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"),
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"
+        ),
     ] = None,
     port: Annotated[
         int | None,
-        option(
+        typer.Option(
             "--port",
             "-p",
             min=1,

@@ -9,9 +9,7 @@ import typer
 from sat_probe.cli.options import AsJson
 
 
-def families(
-    as_json: AsJson = False,
-) -> None:
+def families(as_json: AsJson = False) -> None:
     """List the speech encoders that can be probed: frame rate, padded batches, limits.
 
     Of whole models (Whisper, SpeechT5, Voxtral ...) the encoder is loaded. [bold]hop[/bold] is the time between frame

@@ -21,7 +21,6 @@ from sat_probe.cli.options import (
     Strict,
     Task,
     keywords,
-    option,
     with_groups,
 )
 from sat_probe.cli.quiet import quiet
@@ -33,12 +32,12 @@ def importance(
     model: ModelChoice,
     corpus: CorpusChoice,
     output: Annotated[
-        Path, option("--output", "-o", metavar="DIR", help="Folder for the report.", show_default=True)
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
     ] = Path("sat-probe-importance"),
     task: Task = None,
     ranking: Annotated[
         list[str] | None,
-        option(
+        typer.Option(
             "--ranking",
             metavar="NAME",
             help="globalness, verticality, diagonality, weight, gradient, leave_one_out, random, or module:function, "
@@ -47,17 +46,14 @@ def importance(
         ),
     ] = None,
     spans: Annotated[
-        str,
-        option(
-            "--spans", metavar="LIST", help="Attention spans in frames; empty for none.", show_default=True
-        ),
+        str, typer.Option("--spans", metavar="LIST", help="Attention spans in frames; empty for none.")
     ] = "50,25,15,5,3,2,1,0",
     steps: Annotated[
-        int, option("--steps", min=1, help="Number of steps in which heads are removed.", show_default=True)
+        int, typer.Option("--steps", min=1, help="Number of steps in which heads are removed.")
     ] = 6,
     mode: Annotated[
         list[str] | None,
-        option(
+        typer.Option(
             "--mode",
             metavar="NAME",
             help="retrain: train a probe for each ablated model; frozen: keep the probe of the intact model. "
@@ -67,11 +63,10 @@ def importance(
     ] = None,
     layer: Annotated[
         str,
-        option(
+        typer.Option(
             "--layer",
             metavar="N|weighted",
             help="Hidden state to probe: 0 is the embedding, -1 the last; or a weighted mean of all.",
-            show_default=True,
         ),
     ] = "-1",
     missing_phones: MissingPhones = "refuse",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,18 +22,9 @@ Command = Callable[..., None]
 MODEL, CORPUS, RUN = "Model", "Corpus", "Run"  # panels of the help
 
 
-def option(*names: str, panel: str | None = None, **settings: Any) -> Any:
-    """Return an option that shows no default unless ``show_default`` says so."""
-    return typer.Option(*names, rich_help_panel=panel, **{"show_default": False, **settings})
-
-
-def _model(*names: str, **settings: Any) -> Any:
-    return option(*names, panel=MODEL, **settings)
-
-
-def _corpus(*names: str, **settings: Any) -> Any:
-    return option(*names, panel=CORPUS, **settings)
-
+_model = partial(typer.Option, rich_help_panel=MODEL)
+_corpus = partial(typer.Option, rich_help_panel=CORPUS)
+_run = partial(typer.Option, rich_help_panel=RUN)
 
 MODEL_OPTIONS: dict[str, Any] = {
     "model": Annotated[
@@ -40,12 +32,10 @@ MODEL_OPTIONS: dict[str, Any] = {
         typer.Argument(
             metavar="MODEL",
             help="A model on the Hugging Face Hub (org/name), or a folder. By default the bundled Mockingjay.",
-            show_default=False,
         ),
     ],
     "revision": Annotated[
-        str | None,
-        _model("--revision", metavar="NAME", help="Branch, tag or commit of a model on the Hub."),
+        str | None, _model("--revision", metavar="NAME", help="Branch, tag or commit of a model on the Hub.")
     ],
     "allow_pickle": Annotated[
         bool, _model("--allow-pickle", help="Read pytorch_model.bin if a model has no safetensors.")
@@ -86,8 +76,7 @@ CORPUS_OPTIONS: dict[str, Any] = {
         ),
     ],
     "configuration": Annotated[
-        str | None,
-        _corpus("--configuration", metavar="NAME", help="Configuration of a dataset on the Hub."),
+        str | None, _corpus("--configuration", metavar="NAME", help="Configuration of a dataset on the Hub.")
     ],
     "data_dir": Annotated[
         Path | None, _corpus("--data-dir", metavar="DIR", help="Directory of the named corpus.")
@@ -133,11 +122,13 @@ CORPUS_OPTIONS: dict[str, Any] = {
 SCORING_OPTIONS: dict[str, Any] = {
     "counting": Annotated[
         Counting | None,
-        option("--counting", help="Rule that decides which boundaries are hits.", show_default="rasanen"),
+        typer.Option(
+            "--counting", help="Rule that decides which boundaries are hits.", show_default="rasanen"
+        ),
     ],
     "tolerance": Annotated[
         float | None,
-        option(
+        typer.Option(
             "--tolerance",
             metavar="SECONDS",
             min=0.0,
@@ -153,22 +144,18 @@ _GROUPS: dict[Any, dict[str, Any]] = {
 }
 AUDIO_ONLY = ("dataset", "configuration", "data_dir", "split", "limit")  # of commands that need no phones
 
-Seed = Annotated[int, option("--seed", help="Random seed.", show_default=True)]
-AsJson = Annotated[bool, option("--json", help="Print the result as JSON.")]
-Strict = Annotated[
-    bool, option("--strict", panel=RUN, help="Stop at the first unusable file instead of skipping it.")
-]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Strict = Annotated[bool, _run("--strict", help="Stop at the first unusable file instead of skipping it.")]
 Resume = Annotated[
-    bool,
-    option("--resume", panel=RUN, help="Continue an interrupted run (same arguments, same --output)."),
+    bool, _run("--resume", help="Continue an interrupted run (same arguments, same --output).")
 ]
 Overwrite = Annotated[
-    bool,
-    option("--overwrite", panel=RUN, help="Replace what --output holds of another model or corpus."),
+    bool, _run("--overwrite", help="Replace what --output holds of another model or corpus.")
 ]
 Task = Annotated[
     list[str] | None,
-    option(
+    typer.Option(
         "--task",
         metavar="NAME",
         help="reconstruction, phones_linear, phones_hidden, speakers_frame or speakers_utterance. Repeatable.",
@@ -177,15 +164,11 @@ Task = Annotated[
 ]
 MissingPhones = Annotated[
     Literal["refuse", "ignore"],
-    option(
-        "--missing-phones",
-        help="Phones that do not occur in the training split.",
-        show_default=True,
-    ),
+    typer.Option("--missing-phones", help="Phones that do not occur in the training split."),
 ]
 MaxLoss = Annotated[
     float | None,
-    option(
+    typer.Option(
         "--max-loss",
         metavar="LOSS",
         min=0.0,

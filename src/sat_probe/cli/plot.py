@@ -19,11 +19,7 @@ def plot(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Folder for the pictures.",
-            show_default="the report",
+            "--output", "-o", metavar="DIR", help="Folder for the pictures.", show_default="the report"
         ),
     ] = None,
     as_json: AsJson = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AUDIO_ONLY, CORPUS, AsJson, Resume, Strict, option, with_groups
+from sat_probe.cli.options import AUDIO_ONLY, CORPUS, AsJson, Resume, Strict, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice
 
@@ -18,11 +18,11 @@ from sat_probe.studies.choices import CorpusChoice
     AUDIO_ONLY,
     dataset=Annotated[
         str,
-        option(
+        typer.Option(
             "--dataset",
             "-d",
             metavar="DIR|NAME",
-            panel=CORPUS,
+            rich_help_panel=CORPUS,
             help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name.",
         ),
     ],
@@ -31,7 +31,7 @@ def pretrain(
     corpus: CorpusChoice,
     c_num: Annotated[
         int,
-        option(
+        typer.Option(
             "--c-num",
             metavar="FRAMES",
             help="Number of frames masked together, a multiple of the downsampling rate: 3, 6, 9 make M3, M6, M9.",
@@ -39,17 +39,16 @@ def pretrain(
     ],
     output: Annotated[
         Path,
-        option("--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."
+        ),
     ],
     config: Annotated[
-        str,
-        option(
-            "--config", metavar="NAME|FILE", help="Recipe: small, large, or a YAML file.", show_default=True
-        ),
+        str, typer.Option("--config", metavar="NAME|FILE", help="Recipe: small, large, or a YAML file.")
     ] = "small",
     cache: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
         ),
     ] = None,
@@ -77,13 +76,7 @@ def pretrain(
     recipe = load_recipe(config)
     speech = open_corpus(corpus)
     with tqdm(
-        total=len(speech),
-        unit="file",
-        desc="features",
-        leave=False,
-        delay=1.0,
-        file=sys.stderr,
-        disable=None,
+        total=len(speech), unit="file", desc="features", leave=False, delay=1.0, file=sys.stderr, disable=None
     ) as bar:
         try:
             result = run_pretraining(

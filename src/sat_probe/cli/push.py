@@ -43,8 +43,7 @@ def push(
         ),
     ] = None,
     offer_results: Annotated[
-        bool,
-        typer.Option("--offer-results", help="Also offer the results to the model's repository."),
+        bool, typer.Option("--offer-results", help="Also offer the results to the model's repository.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

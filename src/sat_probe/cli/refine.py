@@ -21,7 +21,6 @@ from sat_probe.cli.options import (
     Seed,
     Strict,
     Task,
-    option,
     with_groups,
 )
 from sat_probe.cli.quiet import quiet
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
             metavar="DIR|NAME",
             rich_help_panel=CORPUS,
             help="Corpus with speakers or phone alignments: also compare what probes read from both models.",
-            show_default=False,
         ),
     ]
 )
@@ -50,15 +48,17 @@ def refine(
     model: ModelChoice,
     corpus: CorpusChoice,
     output: Annotated[
-        Path, option("--output", "-o", metavar="DIR", help="Folder for the refined model.", show_default=True)
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the refined model.")
     ] = Path("refined"),
     heads: Annotated[
         str | None,
-        option("--heads", metavar="LIST", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0)."),
+        typer.Option(
+            "--heads", metavar="LIST", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0)."
+        ),
     ] = None,
     remove_global: Annotated[
         float | None,
-        option(
+        typer.Option(
             "--remove-global",
             metavar="SHARE",
             min=0.0,
@@ -69,7 +69,7 @@ def refine(
     max_loss: MaxLoss = None,
     report: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--report",
             metavar="DIR",
             help="Report for --remove-global, or report of sat-probe importance for --max-loss.",
@@ -78,21 +78,19 @@ def refine(
     ] = None,
     span: Annotated[
         int | None,
-        option("--span", metavar="FRAMES", min=0, help="Limit attention to this many frames on each side."),
+        typer.Option(
+            "--span", metavar="FRAMES", min=0, help="Limit attention to this many frames on each side."
+        ),
     ] = None,
     span_mode: Annotated[
         Literal["mask", "zero"],
-        option(
+        typer.Option(
             "--span-mode",
             help="mask computes only the frames within the span, which is faster; zero is the paper's, no faster.",
-            show_default=True,
         ),
     ] = "mask",
     seconds: Annotated[
-        float,
-        option(
-            "--seconds", min=1.0, help="Audio per pass when time and memory are measured.", show_default=True
-        ),
+        float, typer.Option("--seconds", min=1.0, help="Audio per pass when time and memory are measured.")
     ] = 30.0,
     task: Task = None,
     missing_phones: MissingPhones = "refuse",

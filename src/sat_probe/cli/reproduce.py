@@ -9,27 +9,26 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson, option
+from sat_probe.cli.options import AsJson
 from sat_probe.cli.quiet import quiet
 
 
 def reproduce(
     plan: Annotated[
-        str, option("--plan", metavar="NAME|FILE", help="small, paper, or a YAML file.", show_default=True)
+        str, typer.Option("--plan", metavar="NAME|FILE", help="small, paper, or a YAML file.")
     ] = "small",
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for the results of all stages."),
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results of all stages.")
     ] = Path("sat-probe-study"),
     speech: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--speech", metavar="DIR", help="Folder of the training speech.", show_default="from the plan"
         ),
     ] = None,
     timit: Annotated[
         Path | None,
-        option("--timit", metavar="DIR", help="Folder of TIMIT.", show_default="from the plan"),
+        typer.Option("--timit", metavar="DIR", help="Folder of TIMIT.", show_default="from the plan"),
     ] = None,
     models: Annotated[
         Path | None,
@@ -46,7 +45,6 @@ def reproduce(
             "--tried",
             metavar="DIR",
             help="A model of an earlier attempt, to list in the table of segmentation attempts. Repeatable.",
-            show_default=False,
         ),
     ] = None,
     changes: Annotated[
@@ -55,17 +53,11 @@ def reproduce(
             "--set",
             metavar="KEY=VALUE",
             help="Change a value of the plan, such as pretraining.steps=20. Repeatable.",
-            show_default=False,
         ),
     ] = None,
     stages: Annotated[
         str | None,
-        typer.Option(
-            "--stages",
-            metavar="LIST",
-            help="Run only these stages: analysis-M3,'*-M6',study.",
-            show_default=False,
-        ),
+        typer.Option("--stages", metavar="LIST", help="Run only these stages: analysis-M3,'*-M6',study."),
     ] = None,
     publish: Annotated[
         Path | None,
@@ -83,8 +75,7 @@ def reproduce(
         ),
     ] = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print which stages would run, and why; run nothing."),
+        bool, typer.Option("--dry-run", help="Print which stages would run, and why; run nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

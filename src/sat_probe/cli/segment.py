@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sat_probe.cli.options import (
-    AsJson,
-    Overwrite,
-    Resume,
-    Seed,
-    Strict,
-    keywords,
-    option,
-    with_groups,
-)
+from sat_probe.cli.options import AsJson, Overwrite, Resume, Seed, Strict, keywords, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, Scoring
 
@@ -35,34 +26,28 @@ def segment(
     scoring: Scoring,
     attention_features: Annotated[
         Literal["rows", "rows_and_columns"],
-        option(
-            "--attention-features",
-            help="Parts of a map that describe a frame; the paper takes rows.",
-            show_default=True,
+        typer.Option(
+            "--attention-features", help="Parts of a map that describe a frame; the paper takes rows."
         ),
     ] = "rows",
     shifts: Annotated[
         int,
-        option(
+        typer.Option(
             "--shifts",
             metavar="N",
             min=1,
             help="Read each utterance N times, shifted by 1/N frame; the paper reads it once.",
-            show_default=True,
         ),
     ] = 1,
     validation_share: Annotated[
         float,
-        option(
-            "--validation-share",
-            metavar="SHARE",
-            help="Share of the speakers that settings are tuned on.",
-            show_default=True,
+        typer.Option(
+            "--validation-share", metavar="SHARE", help="Share of the speakers that settings are tuned on."
         ),
     ] = 0.5,
     output: Annotated[
         Path | None,
-        option(
+        typer.Option(
             "--output",
             "-o",
             metavar="DIR",
