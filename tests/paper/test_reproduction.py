@@ -277,7 +277,7 @@ def test_the_paper_preset_runs_on_a_cut(tmp_path, shared_data, monkeypatch, caps
     timit, bundled = shared_data / "timit-sample", "bundled"
     times = iter(range(1, 1000))
     monkeypatch.setattr(
-        stages_module, "footprint", lambda source, seconds: Footprint(10, 5.0, float(next(times)), 3)
+        stages_module, "footprints", lambda models, seconds: [Footprint(10, 5.0, float(next(times)), 3)]
     )
     changes = {
         "pretraining.config": tmp_path / "tiny.yaml", "pretraining.steps": 4, "pretraining.c_nums": "[3]",

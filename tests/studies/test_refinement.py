@@ -22,7 +22,8 @@ from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed_classes import ProbedMockingjayModel
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies import refinement
-from sat_probe.studies.footprint import Footprint, multiply_adds
+from sat_probe.studies.choices import ModelChoice
+from sat_probe.studies.footprint import Footprint, footprints, multiply_adds
 from sat_probe.studies.importance.ablation_lab import AblationLab
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
@@ -150,6 +151,21 @@ def test_the_cost_of_a_band_grows_with_the_frames():
     grown = multiply_adds(model, 40.0) / multiply_adds(model, 20.0)
     assert grown == pytest.approx(2.0, rel=0.02)
     assert multiply_adds(whole, 40.0) / multiply_adds(whole, 20.0) > 2.5
+
+
+def test_costs_of_several_models_are_measured_round_by_round(tmp_path, capfd):
+    tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
+    models = [ModelChoice(tmp_path / "tiny", device="cpu", dtype="bfloat16"), ModelChoice()]
+    tiny, bundled = footprints(models, seconds=1.0, rounds=2)
+    assert tiny.parameters == sum(one.numel() for one in tiny_model("mockingjay").parameters())
+    assert tiny.multiply_adds == multiply_adds(tiny_model("mockingjay"), 1.0)
+    assert tiny.multiply_adds < bundled.multiply_adds
+    assert (len(tiny.passes), len(bundled.passes)) == (2, 2)
+    assert min(bundled.passes) <= bundled.real_time_factor <= max(bundled.passes)
+    assert bundled.peak_memory > 1e8
+    with pytest.raises(ModelError, match="no folder named 'nowhere'"):
+        footprints([ModelChoice("nowhere")])
+    assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_shared_layers_lose_the_same_heads(tmp_path):

@@ -22,7 +22,7 @@ from sat_probe.paper.plan import BoundarySetting, ProbedSpeech, ReproductionPlan
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 from sat_probe.studies.corpus_pass.processes import gather
-from sat_probe.studies.footprint import footprint
+from sat_probe.studies.footprint import footprints
 from sat_probe.studies.head_analysis import analyze_model
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.study import head_importance
@@ -178,7 +178,7 @@ class _Work:
             for repeat in range(speed.repeats):
                 for version, source in versions.items():
                     removed = len(changes.get(version, {}).get("remove", []))
-                    cost = asdict(footprint(source, speed.seconds))
+                    cost = asdict(footprints([ModelChoice(source)], speed.seconds)[0])
                     del cost["passes"]
                     rows.append({"version": version, "repeat": repeat, "removed": removed, **cost})
         save_tables(folder, {"model": name, **asdict(speed)}, {"speed": pd.DataFrame(rows)})

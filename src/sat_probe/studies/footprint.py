@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import multiprocessing
+import os
+import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.utils.logging import disable_progress_bar
 
 from sat_probe.errors import ModelError
 from sat_probe.models.probed import ProbedModel
@@ -46,15 +49,6 @@ class Footprint:
     passes: tuple[float, ...] = ()
 
 
-def footprint(source: str | Path, seconds: float = 30.0) -> Footprint:
-    """Measure one model, as `footprints` does.
-
-    Raises:
-        ModelError: if it cannot be loaded or run.
-    """
-    return footprints([ModelChoice(source)], seconds)[0]
-
-
 def footprints(models: Sequence[ModelChoice], seconds: float = 30.0, rounds: int = ROUNDS) -> list[Footprint]:
     """Measure models that encode noise, each in a fresh process, in turn.
 
@@ -69,55 +63,26 @@ def footprints(models: Sequence[ModelChoice], seconds: float = 30.0, rounds: int
     Raises:
         ModelError: if one cannot be loaded or run.
     """
+    context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(choice, seconds)) for choice in models]
-        for worker in workers:
-            worker.answer("pass")
-        times = [[worker.answer("pass") / seconds for worker in workers] for _ in range(rounds)]
-        return [
-            Footprint(**worker.answer("cost"), real_time_factor=median(passes), passes=passes)
-            for worker, passes in zip(workers, zip(*times, strict=True), strict=True)
+        workers = [
+            # each ends at Ctrl-C without a traceback
+            stack.enter_context(
+                ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
+            )
+            for _ in models
         ]
-
-
-class _Worker:
-    """A fresh process that holds one model and does what it is told, a line at a time."""
-
-    def __init__(self, choice: ModelChoice, seconds: float) -> None:
-        self.name = choice.name
-        given = [None if choice.model is None else str(choice.model), choice.revision, choice.allow_pickle]
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "sat_probe.studies.footprint", json.dumps(given), str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-
-    def __enter__(self) -> _Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
-
-    def answer(self, order: str) -> Any:
-        """The answer to "pass" (seconds that one pass took) or "cost" (everything but time)."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
-            print(order, file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if line:
-            return json.loads(line)
-        self._process.wait()
-        self._errors.seek(0)
-        reason = (self._errors.read().strip().splitlines() or ["no message"])[-1]
-        raise ModelError(f"{self.name}: its cost could not be measured: {reason}")
+            for worker, choice in zip(workers, models, strict=True):
+                worker.submit(_prepare, replace(choice, device="cpu", dtype=None), seconds).result()
+            times = [[worker.submit(_pass).result() for worker in workers] for _ in range(rounds + 1)]
+            costs = [worker.submit(_cost).result() for worker in workers]
+        except BrokenProcessPool as error:
+            raise ModelError("a process that measures costs died, perhaps for lack of memory") from error
+    return [
+        Footprint(**cost, real_time_factor=median(passes), passes=passes)
+        for cost, passes in zip(costs, zip(*times[1:], strict=True), strict=True)
+    ]
 
 
 def multiply_adds(model: ProbedModel, seconds: float = 10.0) -> float:
@@ -133,26 +98,36 @@ def multiply_adds(model: ProbedModel, seconds: float = 10.0) -> float:
     return counter.get_total_flops() / 2
 
 
-def _work(choice: ModelChoice, seconds: float) -> None:
-    """Do what standard input says, and answer on standard output, until there is no more."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # libraries print too
+_measured: list[tuple[ProbedModel, float]] = []
+"""The model of a process that does nothing but measure it, and the seconds of audio in a pass."""
+
+
+def _prepare(choice: ModelChoice, seconds: float) -> None:
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - libraries print, until the process ends
+    disable_progress_bar()  # whose lock would be reported as leaked after Ctrl-C
     torch.set_num_threads(1)
-    model = open_model(choice)
+    _measured.append((open_model(choice), seconds))
+
+
+def _pass() -> float:
+    """Return the real-time factor of one pass."""
+    model, seconds = _measured[0]
     waveform = _noise(model, seconds)
-    for line in sys.stdin:
-        if line.strip() == "pass":
-            start = time.perf_counter()
-            model.encode([waveform])
-            answer: Any = time.perf_counter() - start
-        else:
-            memory = peak_memory()  # before the counting pass, which is not fused
-            counted = min(seconds, 30.0)
-            answer = {
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                "multiply_adds": multiply_adds(model, counted) / counted,
-                "peak_memory": memory,
-            }
-        print(json.dumps(answer), file=answers, flush=True)
+    start = time.perf_counter()
+    model.encode([waveform])
+    return (time.perf_counter() - start) / seconds
+
+
+def _cost() -> dict[str, Any]:
+    """Return everything but time."""
+    model, seconds = _measured[0]
+    memory = peak_memory()  # before the counting pass, which is not fused
+    counted = min(seconds, 30.0)
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "multiply_adds": multiply_adds(model, counted) / counted,
+        "peak_memory": memory,
+    }
 
 
 def peak_memory() -> int:
@@ -170,8 +145,3 @@ def peak_memory() -> int:
 def _noise(model: ProbedModel, seconds: float) -> np.ndarray:
     samples = int(seconds * model.sampling_rate)
     return np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-
-
-if __name__ == "__main__":
-    _name, _revision, _allow_pickle = json.loads(sys.argv[1])
-    _work(ModelChoice(_name, _revision, _allow_pickle, device="cpu"), float(sys.argv[2]))
