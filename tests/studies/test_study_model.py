@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from sat_probe import analyze_model, refine
+from sat_probe import analyze_model, refine, segment_model
 from sat_probe.errors import ReportError
+from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.study import head_importance
@@ -50,3 +53,20 @@ def test_analysis_identity_includes_the_span(tmp_path, monkeypatch):
     for number, one in enumerate((model, refine(model, span=1))):
         analyze_model(one, limit=2, replicates=2, output=tmp_path / str(number), progress=False)
     assert identities[0] != identities[1]
+
+
+@pytest.mark.parametrize("study", [analyze_model, segment_model, head_importance])
+def test_help_lists_the_keywords_that_all_studies_share(study):
+    taken = inspect.signature(study).parameters
+    assert all(taken[name].default is None for name in ("dataset", "limit", "device", "output"))
+    assert taken["progress"].default is True
+    assert "keywords" not in taken
+    shown = study.__doc__
+    assert all(f"\n    {name}: " in shown for name in StudyKeywords.__annotations__)
+
+
+def test_an_unknown_keyword_is_named_before_anything_is_opened():
+    with pytest.raises(
+        TypeError, match=r"^unexpected keyword argument 'limt'; there are configuration, data_dir, "
+    ):
+        analyze_model("nowhere/at-all", limt=2)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sat_probe.errors import ConfigurationError
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
-from sat_probe.phones.alignment import Gaps
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.choices import CorpusChoice, ModelChoice
+from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.accumulation import CorpusPass
 from sat_probe.studies.corpus_pass.attention_sums import HeadSums, RelationSums
 from sat_probe.studies.corpus_pass.reader import read_utterance
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_tables import head_table, relation_tables
-from sat_probe.studies.inputs import Inputs, open_inputs
-from sat_probe.studies.run_options import RunOptions, run_facts
+from sat_probe.studies.inputs import Inputs
+from sat_probe.studies.run_options import RunOptions, lists_keywords, open_study, run_facts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 RelationRate = Literal["upsampled", "model"]
 
@@ -45,33 +44,16 @@ class AnalysisOptions:
             raise ConfigurationError(f"replicates must be 1 or more, got {self.bootstrap_replicates}")
 
 
+@lists_keywords
 def analyze_model(
     model: Any = None,
     dataset: Any = None,
     *,
-    configuration: str | None = None,
-    data_dir: str | Path | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    alignments: str | Path | None = None,
-    streaming: bool = False,
-    phone_set: str | None = None,
-    tier: str | None = None,
-    gaps: Gaps | None = None,
-    sampling_rate: int | None = None,
-    revision: str | None = None,
-    allow_pickle: bool = False,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
     relation_rate: RelationRate = "upsampled",
     leave_out_own_segment: bool = False,
     seed: int = 0,
     replicates: int = 1000,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    strict: bool = False,
-    progress: bool = True,
+    **keywords: Unpack[StudyKeywords],
 ) -> HeadReport:
     """Run a corpus through a model once and report what each attention head does.
 
@@ -80,30 +62,12 @@ def analyze_model(
             Mockingjay that comes with sat-probe.
         dataset: a name, a folder of audio, an id on the Hub, or data in memory, as `load_corpus` takes it; by default
             the speech that comes with sat-probe.
-        configuration: of a dataset on the Hub that has several.
-        data_dir: directory of a named corpus on this machine.
-        split: part of the corpus.
-        limit: use only the first utterances, at most this many.
-        alignments: where phone alignments are; next to the audio by default.
-        streaming: read utterances as they come, without downloading or listing the corpus first.
-        phone_set: fold phones into this set, for corpora with alignments.
-        tier: TextGrid tier that holds the phones.
-        gaps: meaning of unlabelled time between two segments: "refuse", "unlabelled" or "silence".
-        sampling_rate: of audio given as bare arrays (Hz).
-        revision: branch, tag or commit of a model on the Hub.
-        allow_pickle: read weights from pytorch_model.bin where there are no safetensors.
-        device: where to compute; a GPU if there is one.
-        dtype: type of the weights; float32 by default.
         relation_rate: "upsampled" labels every input frame of a model that stacks frames, as the paper's supplement
             does; "model" gives each encoder frame one label. The same where nothing is stacked.
         leave_out_own_segment: relation maps without pairs of frames in the same phone (Shim et al. 2022).
         seed: random seed for the bootstrap intervals.
         replicates: number of bootstrap replicates.
-        output: save the report into this folder, and while running checkpoints next to it.
-        overwrite: replace a report of another model or corpus in `output`.
-        resume: continue from the checkpoint that a killed run with the same arguments left next to `output`.
-        strict: stop at the first file that cannot be used, instead of counting it.
-        progress: show a progress bar on standard error.
+        **keywords: of the corpus, the model and the run, see `StudyKeywords`.
 
     Returns:
         The report: one row in `report.heads` per head that the model has, under its original number; with alignments
@@ -124,24 +88,7 @@ def analyze_model(
     """
     options = AnalysisOptions(relation_rate, leave_out_own_segment, seed, replicates)
     options.check()
-    inputs = open_inputs(
-        ModelChoice(model, revision, allow_pickle, device, dtype),
-        CorpusChoice(
-            dataset,
-            configuration,
-            data_dir,
-            split,
-            limit,
-            alignments,
-            streaming,
-            phone_set,
-            tier,
-            gaps,
-            sampling_rate,
-        ),
-    )
-    run = RunOptions(output, overwrite, resume, strict, progress)
-    run.check(inputs)
+    inputs, run = open_study(model, dataset, keywords)
     return run.finish(analyze(inputs, options, run), inputs.process)
 
 

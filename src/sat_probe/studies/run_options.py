@@ -1,35 +1,31 @@
-"""Options of a run that all studies share."""
+"""Keywords that all studies share, and how they run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
+from inspect import Parameter, cleandoc, signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.report_folder import check_destination
+from sat_probe.studies.choices import CorpusChoice, ModelChoice, StudyKeywords
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process, gather
-from sat_probe.studies.inputs import Inputs
+from sat_probe.studies.inputs import Inputs, open_inputs
 from sat_probe.studies.provenance import command_line, versions
 
 Kind = Literal["heads", "segmentation", "importance"]
-KINDS: tuple[Kind, ...] = ("heads", "segmentation", "importance")
+Choice = TypeVar("Choice")
+Study = TypeVar("Study", bound=Callable[..., Any])
+_REFERENCE = "**keywords: of the corpus, the model and the run, see `StudyKeywords`."
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a study runs, whatever it measures.
-
-    Attributes:
-        output: folder for the report, and while running for checkpoints next to it; None saves nothing.
-        overwrite: replace a report of another model or corpus there.
-        resume: continue from the checkpoints that a killed run with the same arguments left.
-        strict: stop at the first file that cannot be used, instead of counting it.
-        progress: show a progress bar on standard error.
-    """
+    """How a study runs, whatever it measures; without output nothing is saved. See `StudyKeywords`."""
 
     output: str | Path | None = None
     overwrite: bool = False
@@ -55,9 +51,44 @@ class RunOptions:
         if process.is_main:
             report.save(self.output, overwrite=self.overwrite)
         gather(process, None)  # no process forgets its part before the report is saved
-        for kind in KINDS:
+        for kind in get_args(Kind):
             Checkpoint(_checkpoint_path(self.output, kind, process), {}).delete()
         return report
+
+
+def lists_keywords(study: Study) -> Study:
+    """Make `help` list the keywords of `StudyKeywords` one by one, in the signature and the docstring of a study."""
+    own = signature(study)
+    shared = [
+        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+        for choice in (CorpusChoice, ModelChoice, RunOptions)
+        for one in fields(choice)
+        if one.name in StudyKeywords.__annotations__
+    ]
+    kept = [one for one in own.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    study.__signature__ = own.replace(parameters=kept + shared)  # type: ignore[attr-defined]
+    listed = cleandoc(StudyKeywords.__doc__ or "").partition("Attributes:\n")[2]
+    study.__doc__ = cleandoc(study.__doc__ or "").replace(_REFERENCE, listed.strip())
+    return study
+
+
+def open_study(model: Any, dataset: Any, keywords: StudyKeywords) -> tuple[Inputs, RunOptions]:
+    """Open the model and the corpus of a study, and check that its report can be written.
+
+    Raises:
+        TypeError: for an unknown keyword.
+        ModelError, CorpusError: as `open_inputs`.
+        ReportError: if the output folder holds something else.
+    """
+    given: dict[str, Any] = {"model": model, "dataset": dataset, **keywords}
+    model_choice, corpus_choice = _taken(ModelChoice, given), _taken(CorpusChoice, given)
+    run = _taken(RunOptions, given)
+    if given:
+        known = ", ".join(StudyKeywords.__annotations__)
+        raise TypeError(f"unexpected keyword argument {next(iter(given))!r}; there are {known}")
+    inputs = open_inputs(model_choice, corpus_choice)
+    run.check(inputs)
+    return inputs, run
 
 
 def run_facts() -> dict[str, Any]:
@@ -67,6 +98,11 @@ def run_facts() -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": command_line(),
     }
+
+
+def _taken(choice: type[Choice], given: dict[str, Any]) -> Choice:
+    """Make a choice of the values that have its names, and remove them."""
+    return choice(**{name: given.pop(name) for name in choice.__annotations__ if name in given})
 
 
 def _checkpoint_path(output: str | Path, kind: Kind, process: Process) -> Path:

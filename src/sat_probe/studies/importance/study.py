@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from sat_probe.errors import ConfigurationError
-from sat_probe.phones.alignment import Gaps
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.studies.choices import CorpusChoice, ModelChoice
+from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
 from sat_probe.studies.importance.options import Options, curves_of
@@ -28,46 +25,32 @@ from sat_probe.studies.importance.rankings import (
     value_order,
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
-from sat_probe.studies.inputs import Inputs, open_inputs
+from sat_probe.studies.inputs import Inputs
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks
-from sat_probe.studies.run_options import RunOptions
+from sat_probe.studies.run_options import RunOptions, lists_keywords, open_study
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # the first of these tasks that is measured orders the heads of the rankings gradient and leave_one_out
 _JUDGES = ("phones_hidden", "phones_linear", "speakers_frame", "speakers_utterance")
 
 
+@lists_keywords
 def head_importance(
     model: Any = None,
     dataset: Any = None,
     options: Options | None = None,
     *,
     metrics: Mapping[str, Metric] | None = None,
-    configuration: str | None = None,
-    data_dir: str | Path | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    alignments: str | Path | None = None,
-    streaming: bool = False,
-    phone_set: str | None = None,
-    tier: str | None = None,
-    gaps: Gaps | None = None,
-    sampling_rate: int | None = None,
-    revision: str | None = None,
-    allow_pickle: bool = False,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    strict: bool = False,
-    progress: bool = True,
+    **keywords: Unpack[StudyKeywords],
 ) -> HeadReport:
     """Measure ablation curves of a model: remove heads in many orders, or limit attention, and probe every step.
 
-    Several processes share the analysis of the heads and the ablated models.
+    Several processes share the analysis of the heads and the ablated models. Probes are trained on the CPU.
 
     Args:
         model: as `analyze_model` takes it.
@@ -75,14 +58,7 @@ def head_importance(
         options: what to measure.
         metrics: further rankings by name: functions of the report that return a number per row of `report.heads`; the
             head with the highest is removed first.
-        configuration, data_dir, split, limit, alignments, streaming, phone_set, tier, gaps, sampling_rate: of the
-            corpus, as in `analyze_model`.
-        revision, allow_pickle, device, dtype: of the model, as in `analyze_model`; probes are trained on the CPU.
-        output: save the report there; while running, checkpoints are kept next to it.
-        overwrite: replace a report of another model or corpus in `output`.
-        resume: continue from the checkpoints that an interrupted run left next to `output`.
-        strict: stop at the first file that cannot be used, instead of counting it.
-        progress: show a progress bar with the time left.
+        **keywords: of the corpus, the model and the run, see `StudyKeywords`.
 
     Returns:
         The report of `analyze_model` with the tables ``importance`` and ``importance_counts``.
@@ -103,24 +79,7 @@ def head_importance(
     """
     options = options or Options()
     options.check()
-    inputs = open_inputs(
-        ModelChoice(model, revision, allow_pickle, device, dtype),
-        CorpusChoice(
-            dataset,
-            configuration,
-            data_dir,
-            split,
-            limit,
-            alignments,
-            streaming,
-            phone_set,
-            tier,
-            gaps,
-            sampling_rate,
-        ),
-    )
-    run = RunOptions(output, overwrite, resume, strict, progress)
-    run.check(inputs)
+    inputs, run = open_study(model, dataset, keywords)
     return run.finish(importance(inputs, options, metrics or {}, run), inputs.process)
 
 

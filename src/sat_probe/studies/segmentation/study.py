@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sat_probe.errors import ReportError
@@ -22,17 +20,16 @@ from sat_probe.measures.boundaries.kernel_gram import distances
 from sat_probe.measures.cepstra import cepstra_grid, mfcc
 from sat_probe.models.attention.probe import Observer
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.alignment import Gaps
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.report_folder import check_destination
-from sat_probe.studies.choices import CorpusChoice, ModelChoice
+from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
 from sat_probe.studies.corpus_pass.batches import Batch
 from sat_probe.studies.corpus_pass.checkpoint import Stateful
 from sat_probe.studies.corpus_pass.processes import gather
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
-from sat_probe.studies.inputs import Inputs, open_inputs
-from sat_probe.studies.run_options import RunOptions, run_facts
+from sat_probe.studies.inputs import Inputs
+from sat_probe.studies.run_options import RunOptions, lists_keywords, open_study, run_facts
 from sat_probe.studies.segmentation.result import Segmentation
 from sat_probe.studies.segmentation.sources import (
     BASELINES,
@@ -46,6 +43,9 @@ from sat_probe.studies.segmentation.sources import (
 )
 from sat_probe.studies.segmentation.speakers import split_speakers
 from sat_probe.studies.segmentation.tally import Tally
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # the fixed MFCC setting that the choice without labels agrees with
 TEACHER = Settings(alphas=(0.5,), betas=(1.75,))
@@ -62,6 +62,7 @@ class SegmentationOptions:
     seed: int = 0
 
 
+@lists_keywords
 def segment_model(
     model: Any = None,
     dataset: Any = None,
@@ -70,28 +71,12 @@ def segment_model(
     tolerance: float = 0.02,
     settings: Settings | None = None,
     validation_share: float = 0.5,
-    configuration: str | None = None,
-    data_dir: str | Path | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    alignments: str | Path | None = None,
-    streaming: bool = False,
-    phone_set: str | None = None,
-    tier: str | None = None,
-    gaps: Gaps | None = None,
-    sampling_rate: int | None = None,
-    revision: str | None = None,
-    allow_pickle: bool = False,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
     seed: int = 0,
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    strict: bool = False,
-    progress: bool = True,
+    **keywords: Unpack[StudyKeywords],
 ) -> Segmentation:
     """Predict the phone boundaries of a corpus from every head of a model, and score them.
+
+    The tables are added to the report in `output`, if there is one; otherwise such a report is made first.
 
     Args:
         model: as `analyze_model` takes it.
@@ -100,16 +85,8 @@ def segment_model(
         tolerance: of a boundary (s).
         settings: alphas, betas, features and shifts to try.
         validation_share: share of the speakers that validate; the others are for the test.
-        configuration, data_dir, split, limit, alignments, streaming, phone_set, tier, gaps, sampling_rate: of the
-            corpus, as in `analyze_model`.
-        revision, allow_pickle, device, dtype: of the model, as in `analyze_model`.
         seed: random seed for the choice of validating speakers and the random boundaries.
-        output: add the tables to the report in this folder, which is made if it is not there; while running,
-            checkpoints are kept next to it.
-        overwrite: replace a report of another model or corpus in `output`.
-        resume: continue from the checkpoints that a killed run with the same arguments left next to `output`.
-        strict: stop at the first file that cannot be used, instead of counting it.
-        progress: show a progress bar on standard error.
+        **keywords: of the corpus, the model and the run, see `StudyKeywords`.
 
     Raises:
         CorpusError: if fewer than two utterances have an alignment, or a part has none that can be used.
@@ -124,27 +101,10 @@ def segment_model(
         >>> len(found.table)  # 36 heads, 4 hidden states, 5 baselines
         45
     """
-    inputs = open_inputs(
-        ModelChoice(model, revision, allow_pickle, device, dtype),
-        CorpusChoice(
-            dataset,
-            configuration,
-            data_dir,
-            split,
-            limit,
-            alignments,
-            streaming,
-            phone_set,
-            tier,
-            gaps,
-            sampling_rate,
-        ),
-    )
     options = SegmentationOptions(counting, tolerance, settings or Settings(), validation_share, seed)
-    run = RunOptions(output, overwrite, resume, strict, progress)
-    run.check(inputs)
+    inputs, run = open_study(model, dataset, keywords)
     found = segment(inputs, options, run)
-    if output is not None:
+    if run.output is not None:
         run.finish(found.added_to(_report(inputs, seed, run)), inputs.process)
     return found
 
