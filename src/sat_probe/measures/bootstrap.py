@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,9 @@ def percentile_interval(
     filled = np.where(defined, replicates, 0.0)  # nanquantile warns about columns without any number
     low, high = np.nanquantile(filled, [tail, 1.0 - tail], axis=0)
     return np.where(defined, low, np.nan), np.where(defined, high, np.nan)
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
+    """Quotient of sums, NaN where the denominator is not above 0; shapes are broadcast."""
+    top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.measures.block import Block
-from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
+from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval, ratio
 from sat_probe.measures.head_metrics import (
     METRICS,
     RANKED,
@@ -82,10 +82,8 @@ class _LayerSums:
         """(metrics, heads), in the order of METRICS; NaN where a metric is undefined."""
         length = self.length
         per_log_length = 1 / np.log(length) if length > 1 else np.nan
-        entropy, focus = (
-            globalness(self.entropies.sum(1, dtype=np.float64), length),
-            verticality(self.columns, length),
-        )
+        entropy = globalness(self.entropies.sum(1, dtype=np.float64), length)
+        focus = verticality(self.columns, length)
         return np.stack(
             [
                 entropy,
@@ -208,8 +206,8 @@ class HeadMetricsAccumulator:
         if not self.utterances:
             raise ValueError("no utterance was seen, there is nothing to compute")
         present = present_heads(self.seen, self.utterances)
-        means = _ratio(self.sums, self.counts[:, None, None])
-        replicates = _ratio(self.replicate_sums, self.replicate_counts[:, :, None, None])
+        means = ratio(self.sums, self.counts[:, None, None])
+        replicates = ratio(self.replicate_sums, self.replicate_counts[:, :, None, None])
         means[:, ~present] = np.nan
         replicates[:, :, ~present] = np.nan
         if self.utterances < 2:
@@ -234,7 +232,3 @@ class HeadMetricsAccumulator:
 
 
 _SUMS = ("seen", "sums", "counts", "replicate_sums", "replicate_counts")
-
-
-def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))

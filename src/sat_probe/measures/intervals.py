@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.errors import AlignmentError, ReportError
-from sat_probe.measures.bootstrap import percentile_interval, utterance_draws
+from sat_probe.measures.bootstrap import percentile_interval, ratio, utterance_draws
 from sat_probe.measures.boundaries.score import r_value
 
 Number = tuple[float, float, float]  # value, and the ends of its interval
@@ -47,11 +47,11 @@ def paired_difference(
     items = np.asarray(items, dtype=np.float64)
     sides = [_mean_of_points(side, len(items)) for side in (first, second)]
     change = sides[0] - sides[1]
-    difference = float(_ratio(change.sum(), items.sum()))
+    difference = float(ratio(change.sum(), items.sum()))
     if len(items) < 2:
         return difference, float("nan"), float("nan")
     draws = utterance_draws(len(items), replicates, seed)
-    low, high = percentile_interval(_ratio(draws @ change, draws @ items), level)
+    low, high = percentile_interval(ratio(draws @ change, draws @ items), level)
     return difference, float(low), float(high)
 
 
@@ -118,9 +118,3 @@ def _mean_of_points(side: NDArray[Any], utterances: int) -> NDArray[np.float64]:
             f"totals must be (utterances,) or (utterances, points) of {utterances} utterances, got {np.shape(side)}"
         )
     return np.asarray(totals.mean(axis=1))
-
-
-def _ratio(total: NDArray[np.float64], items: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quotient, NaN where nothing was scored."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(np.asarray(items) > 0, np.divide(total, items), np.nan)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from sat_probe.errors import AlignmentError, ConfigurationError
 
@@ -135,40 +135,29 @@ def phone_set(name: str) -> PhoneSet:
     Raises:
         ConfigurationError: if there is no such set.
     """
-    rows = _timit_rows()
+    words = _TIMIT.split()
+    rows = [words[start : start + 4] for start in range(0, len(words), 4)]
+    folding: dict[str, str | None]
     match name:
-        case "timit-61":
-            folding: dict[str, str | None] = {row[0]: row[0] for row in rows}
-        case "timit-48":
-            folding = {row[0]: _kept(row[1]) for row in rows}
-        case "timit-39":
-            folding = {row[0]: _kept(row[2]) for row in rows}
+        case "timit-61" | "timit-48" | "timit-39":
+            column = PHONE_SETS.index(name)
+            folding = {row[0]: None if row[column] == "-" else row[column] for row in rows} | {"": None}
         case "arpabet-39":
             folding = _arpabet_folding({row[0]: row[2] for row in rows})
         case "arpabet-40":
             folding = _arpabet_folding({})
         case _:
             raise ConfigurationError(f"no phone set is called {name!r}; there are: {', '.join(PHONE_SETS)}")
-    classes = _natural_classes(rows)
-    phones = set(folding.values()) - {None}
+    phones = {phone for phone in folding.values() if phone is not None}
     if name == "arpabet-39":
         phones.add("dx")
-    if name.startswith("timit"):
-        folding[""] = None
     if SILENCE in phones:
         folding[SILENCE] = SILENCE
-    ordered = tuple(sorted(phone for phone in phones if phone is not None))
+    classes: dict[str, Any] = {row[0]: (row[3][:-1], row[3][-1] == "+") for row in rows}
+    classes |= {SILENCE: ("silence", False), "cl": ("silence", False), "vcl": ("silence", True)}
+    ordered = tuple(sorted(phones))
     kept = {phone: classes[phone] for phone in ordered}
     return PhoneSet(name, ordered, MappingProxyType(folding), MappingProxyType(kept))
-
-
-def _timit_rows() -> list[tuple[str, str, str, str]]:
-    words = _TIMIT.split()
-    return list(zip(words[0::4], words[1::4], words[2::4], words[3::4], strict=True))
-
-
-def _kept(phone: str) -> str | None:
-    return None if phone == "-" else phone
 
 
 def _arpabet_folding(merged: Mapping[str, str]) -> dict[str, str | None]:
@@ -181,11 +170,3 @@ def _arpabet_folding(merged: Mapping[str, str]) -> dict[str, str | None]:
             if phone[0] in "AEIOU":
                 folding |= {label + stress: target for stress in "012"}
     return folding
-
-
-def _natural_classes(rows: list[tuple[str, str, str, str]]) -> dict[str, tuple[NaturalClass, bool]]:
-    classes: dict[str, tuple[NaturalClass, bool]] = {
-        row[0]: (row[3][:-1], row[3][-1] == "+")  # type: ignore[misc]
-        for row in rows
-    }
-    return classes | {SILENCE: ("silence", False), "cl": ("silence", False), "vcl": ("silence", True)}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sat_probe.errors import AlignmentError, ConfigurationError
+from sat_probe.measures.bootstrap import ratio
 from sat_probe.measures.boundaries.counting import Counting
 from sat_probe.measures.boundaries.hits import COMPONENTS, by_utterance, count_boundaries
 
@@ -56,8 +57,8 @@ def r_value(references: ArrayLike, predictions: ArrayLike, hits: ArrayLike) -> N
     HR = hits / references, OS = predictions / references - 1, r1 = sqrt((1 - HR)^2 + OS^2),
     r2 = (HR - 1 - OS) / sqrt(2), R = 1 - (|r1| + |r2|) / 2.
     """
-    hit_rate = _ratio(hits, references)
-    excess = _ratio(predictions, references) - 1
+    hit_rate = ratio(hits, references)
+    excess = ratio(predictions, references) - 1
     distances = np.hypot(1 - hit_rate, excess) + np.abs(hit_rate - 1 - excess) / np.sqrt(2)
     value: NDArray[np.float64] = 1 - distances / 2
     return value
@@ -67,17 +68,17 @@ def boundary_rates(
     references: ArrayLike, predictions: ArrayLike, hits: ArrayLike, prediction_hits: ArrayLike
 ) -> dict[str, NDArray[np.float64]]:
     """The rates of :data:`RATES` from their components (numbers, or arrays of one shape); 0 / 0 is NaN."""
-    precision = _ratio(prediction_hits, predictions)
-    recall = _ratio(hits, references)
+    precision = ratio(prediction_hits, predictions)
+    recall = ratio(hits, references)
     # the harmonic mean, in the form that is 0 and not 0 / 0 when only one side is empty
     found, finders = np.asarray(hits), np.asarray(prediction_hits)
     both_sides = np.asarray(references) * finders + np.asarray(predictions) * found
-    f1 = np.where(both_sides > 0, _ratio(2.0 * found * finders, both_sides), 0.0)
+    f1 = np.where(both_sides > 0, ratio(2.0 * found * finders, both_sides), 0.0)
     return {
         "precision": precision,
         "recall": recall,
         "f1": np.where(np.add(references, predictions) > 0, f1, np.nan),
-        "over_segmentation": _ratio(predictions, references) - 1,
+        "over_segmentation": ratio(predictions, references) - 1,
         "r_value": r_value(references, predictions, hits),
     }
 
@@ -104,7 +105,8 @@ class BoundaryScores:
 
     def per_utterance(self) -> dict[str, Any]:
         """Columns ``utterance``, the components and the rates, one row per utterance, for ``pandas.DataFrame``."""
-        return {"utterance": list(self.utterance_ids), **_columns(self.counts)}
+        columns = dict(zip(COMPONENTS, self.counts.T, strict=True))
+        return {"utterance": list(self.utterance_ids), **columns, **boundary_rates(*self.counts.T)}
 
     def interval(
         self, rate: str = "r_value", *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
@@ -218,16 +220,3 @@ def bootstrap_interval(
         return float("nan"), float("nan")
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
-
-
-def _columns(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Components and rates per row of counts (utterances, 4)."""
-    return {**dict(zip(COMPONENTS, counts.T, strict=True)), **boundary_rates(*counts.T)}
-
-
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
-    """Quotient, NaN where the denominator is zero."""
-    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    missing = np.full(denominator.shape, np.nan)
-    ratio: NDArray[np.float64] = np.divide(numerator, denominator, out=missing, where=denominator > 0)
-    return ratio

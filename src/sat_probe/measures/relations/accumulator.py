@@ -6,6 +6,7 @@ Attention is summed block by block and no attention map is kept; the formulas ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,16 +180,10 @@ class RelationMapAccumulator:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def of_layers(self, layers: slice) -> RelationMapAccumulator:
-        """The sums of some layers."""
-        part = RelationMapAccumulator(
-            len(range(*layers.indices(self.layers))),
-            self.heads,
-            self.phones,
-            upsampling_factor=self.upsampling_factor,
-            leave_out_own_segment=self.leave_out_own_segment,
-            groups=len(self.joint),
-        )
-        part.load_state_dict({**self.state_dict(), "joint": self.joint[:, layers], "seen": self.seen[layers]})
+        """The sums of some layers, to compute their maps."""
+        part = copy(self)
+        part.joint, part.seen = self.joint[:, layers], self.seen[layers]
+        part.layers = len(part.seen)
         return part
 
     def state_dict(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sat_probe.measures.bootstrap import ratio
+
 Array = NDArray[np.float64]
 
 
@@ -34,14 +36,12 @@ def uniform_distribution(
     if runs is not None and run_phones is not None:
         np.subtract.at(pairs, (run_phones, run_phones), runs.sum(axis=0) ** 2)
         pairs = np.where(pairs > 1e-9, pairs, 0.0)  # frames: an exact zero may come out as rounding noise
-    with np.errstate(invalid="ignore"):
-        return np.asarray(pairs / pairs.sum())
+    return ratio(pairs, pairs.sum())
 
 
 def relation(joint: Array, uniform: Array) -> Array:
     """P_h (eq. 5): (P' - P_U) / P_U, > 0 preference, < 0 avoidance, NaN where phones never share an utterance."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(uniform > 0, (joint - uniform) / uniform, np.nan)
+    return ratio(joint - uniform, uniform)
 
 
 def concentration(relation_map: Array) -> Array:
@@ -50,9 +50,7 @@ def concentration(relation_map: Array) -> Array:
     Above 0, the head focuses on the key phone; below 0, it neglects it.
     """
     defined = ~np.isnan(relation_map)
-    count = defined.sum(axis=-2)
-    total = np.where(defined, relation_map, 0.0).sum(axis=-2)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return ratio(np.where(defined, relation_map, 0.0).sum(axis=-2), defined.sum(axis=-2))
 
 
 def frame_membership(labels: NDArray[np.int64], classes: int, upsampling_factor: int = 1) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.measures.bootstrap import ratio
 from sat_probe.measures.relations.formulas import Array, concentration, relation
 
 MINIMUM_UTTERANCES = 5  # views mark a cell with fewer utterances: one speaker could decide it
@@ -107,8 +108,7 @@ def identity_contrast(relation_map: Array) -> Array:
     others = np.where(np.eye(relation_map.shape[-1], dtype=bool), np.nan, relation_map)
     contrast = own - concentration(others)
     defined = ~np.isnan(contrast)
-    total, count = np.where(defined, contrast, 0.0).sum(axis=-1), defined.sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return ratio(np.where(defined, contrast, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def fold_sums(
@@ -140,8 +140,7 @@ def fold_sums(
 
 
 def _distribution(sums: Array) -> Array:
-    mass = sums.sum(axis=(-2, -1), keepdims=True)
-    return np.asarray(np.divide(sums, mass, out=np.full_like(sums, np.nan), where=mass > 0))
+    return ratio(sums, sums.sum(axis=(-2, -1), keepdims=True))
 
 
 def _head_intervals(joint: Array, expected: Array, draws: Array) -> tuple[Array, ...]:

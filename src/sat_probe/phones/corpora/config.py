@@ -67,10 +67,6 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         phone_set(self.phone_set)
 
-    def folder_of(self, split: str | None) -> str | None:
-        """The folder of a split, by our name or by the folder's own."""
-        return None if split is None else self.splits.get(split, split)
-
 
 def find_config(name: str) -> DatasetConfig | None:
     """The configuration of a named corpus, or in a YAML file of the user; None for any other name.

@@ -48,11 +48,9 @@ class CorpusOptions:
 
     def reading(self, config: DatasetConfig | None = None, default: str = "arpabet-39") -> ReadingOptions:
         """How labels are read: as asked for, else as the configuration says, else by default."""
-        chosen = self.phone_set or (config.phone_set if config else default)
-        gaps, tier = (
-            (self.gaps, self.tier) if config is None else (self.gaps or config.gaps, self.tier or config.tier)
-        )
-        return ReadingOptions(chosen, gaps, tier or "phones")
+        other = config or self
+        chosen = self.phone_set or other.phone_set or default
+        return ReadingOptions(chosen, self.gaps or other.gaps, self.tier or other.tier or "phones")
 
     def refuse(self, what: str, *names: str) -> None:
         """Raise a CorpusError if one of these keywords is given: it does not apply to ``what``."""
@@ -103,7 +101,7 @@ def open_corpus(source: Any, options: CorpusOptions) -> OpenedCorpus:
 def _of_folder(name: str, folder: Path, config: DatasetConfig | None, options: CorpusOptions) -> OpenedCorpus:
     lookup = _lookup(name, None if config is None else config.alignments, options)
     layout = detect_layout(folder) if config is None else config.layout
-    part = options.split if config is None else config.folder_of(options.split)
+    part = options.split if config is None else config.splits.get(options.split or "", options.split)
     scan = CorpusScan(layout, folder, part, options.drop_sa, options.limit, lookup)
     first = next(iter(scan), None)
     if first is None:

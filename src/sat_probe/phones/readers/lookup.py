@@ -60,16 +60,14 @@ class AlignmentLookup:
         if place.is_file() and suffix not in (".zip", ".ctm"):
             raise AlignmentError(f"{place}: is neither a folder, nor a .zip, .ctm or .parquet file")
         if suffix != ".ctm":
-            self._index(_archive_members(place) if suffix == ".zip" else _tree_files(place))
+            files = _archive_members(place) if suffix == ".zip" else _tree_files(place)
+            for relative, source in files.items():
+                parts = PurePosixPath(relative).with_suffix("").parts
+                self._files.setdefault(parts[-1], []).append((parts, source))
             if not self._files:
                 raise AlignmentError(
                     f"{place}: holds no alignments (.TextGrid or .phn files, or a .parquet table)"
                 )
-
-    def _index(self, files: dict[str, str]) -> None:
-        for relative, source in files.items():
-            parts = PurePosixPath(relative).with_suffix("").parts
-            self._files.setdefault(parts[-1], []).append((parts, source))
 
     @property
     def stamp(self) -> str:
@@ -118,14 +116,9 @@ def _common_tail(left: tuple[str, ...], right: tuple[str, ...]) -> int:
 
 
 def _tree_files(folder: Path) -> dict[str, str]:
-    files = {}
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                path = Path(root, name)
-                files[path.relative_to(folder).as_posix()] = str(path)
-    return files
+    named = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
+    files = (path for path in named if not path.name.startswith(".") and path.is_file())
+    return {path.relative_to(folder).as_posix(): str(path) for path in files}
 
 
 def _archive_members(archive: Path) -> dict[str, str]:
@@ -204,5 +197,4 @@ def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment
         raise AlignmentError(
             f"{path}: has no segment of {record.id}; it names {', '.join(list(alignments)[:3])}"
         )
-    found = alignments[name]
-    return Alignment(record.id, found.starts, found.ends, found.labels, found.sampling_rate, samples)
+    return replace(alignments[name], utterance_id=record.id, duration=samples)

@@ -61,14 +61,10 @@ class AlignmentTable:
             raise
         return cls(dataset, {}, str(place))
 
-    def row_of(self, utterance_id: str) -> int | None:
-        """The row of an utterance, None if the table does not have it."""
-        return self._rows.get(utterance_id)
-
     def locate(self, record: Record) -> Record:
         """The record with the row of its id or of its audio's name, if there is one."""
-        rows = (self.row_of(name) for name in (record.id, Path(record.audio).stem))
-        return replace(record, alignment=None, table_row=next((row for row in rows if row is not None), None))
+        row = self._rows.get(record.id, self._rows.get(Path(record.audio).stem))
+        return replace(record, alignment=None, table_row=row)
 
     def read(self, row: int, utterance_id: str, samples: int, gaps: Gaps) -> Alignment | None:
         """The alignment in a row; None if its list of phones is empty."""
