@@ -14,7 +14,7 @@ import pytest
 
 from sat_probe import analyze_model
 from sat_probe.demo.browse import published
-from sat_probe.demo.clips import bundled_clip, example_clip, examples, uploaded_alignment, uploaded_clip
+from sat_probe.demo.clips import bundled_clip, example_clip, examples, uploaded_alignment
 from sat_probe.demo.explore import tab as explore_tab
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
@@ -145,7 +145,7 @@ def test_a_textgrid_gives_scores_and_labels_of_the_axes(tmp_path):
 def test_alignments_that_do_not_fit_are_refused(tmp_path, content, message):
     file = tmp_path / "a.phn"
     file.write_text(content)
-    clip = uploaded_clip(upload(tmp_path), SETTINGS)
+    clip = replace(example_clip(EXAMPLE), name="mine.flac")
     with pytest.raises(AlignmentError, match=message) as raised:
         uploaded_alignment(file, clip, SETTINGS)
     assert str(tmp_path) not in str(raised.value)
@@ -172,14 +172,14 @@ def test_a_new_session_stands_for_the_bundled_report():
 
 def test_heads_that_do_not_exist_are_refused():
     choose = explore_tab.choose
-    session, shown = choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 2}))
+    session, shown = choose(Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 2}))
     assert session.head == (1, 2)
     assert "layer 1, head 2" in shown
     with pytest.raises(ConfigurationError, match="has no head 99 in layer 1"):
-        choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 99}))
+        choose(Session(), 0.3, 1.2, gr.EventData(None, {"layer": 1, "head": 99}))
     for sent in ({}, {"layer": "1", "head": 2}, {"layer": 1, "head": None}):
         with pytest.raises(ConfigurationError, match="no head was chosen"):
-            choose(SETTINGS, Session(), 0.3, 1.2, gr.EventData(None, sent))
+            choose(Session(), 0.3, 1.2, gr.EventData(None, sent))
 
 
 def test_the_bundled_report_is_of_the_bundled_model_and_speech(model):

@@ -100,13 +100,13 @@ def test_absent_heads_cannot_be_chosen(analyzed):
     present = present_heads(name)
     for layer, head in [present[0], present[-1]]:
         event = gr.EventData(None, {"layer": layer, "head": head})
-        chosen, shown = explore_tab.choose(DemoSettings(), session, 0.3, 1.2, event)
+        chosen, shown = explore_tab.choose(session, 0.3, 1.2, event)
         assert chosen.head == (layer, head)
         assert f"predicted by layer {layer}, head {head}" in shown
     for layer, head in REFINED[name].get("remove", [])[:1]:
         event = gr.EventData(None, {"layer": layer, "head": head})
         with pytest.raises(ConfigurationError, match=f"head {head} of layer {layer} was removed from {name}"):
-            explore_tab.choose(DemoSettings(), session, 0.3, 1.2, event)
+            explore_tab.choose(session, 0.3, 1.2, event)
 
 
 def test_ablate_has_blank_cells_for_absent_heads(analyzed):

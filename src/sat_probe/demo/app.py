@@ -31,7 +31,7 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
         with gr.Tab("Explore"):
             analyzed = explore_tab.build(settings, session, app)
         with gr.Tab("Ablate", render_children=True):  # rendered before it is opened
-            ablate_tab.build(settings, session, app, analyzed)
+            ablate_tab.build(session, app, analyzed)
         with gr.Tab("Compare") as tab:
             compare_tab.build(settings, tab)
         with gr.Tab("Report") as tab:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
 from sat_probe.demo.settings import DemoSettings
-from sat_probe.demo.uploads import check_size, file_name, read_upload
+from sat_probe.demo.uploads import check_size, file_name
 from sat_probe.errors import AlignmentError, ConfigurationError
 from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.readers.phn_ctm import decode_text, read_phn
 from sat_probe.phones.readers.textgrid import read_textgrid
 
 PER_VOICE = 2
+SPEECH = Path(str(files("sat_probe") / "data" / "speech"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,8 @@ class Clip:
 def examples() -> dict[str, Path]:
     """Return the first utterances of each bundled voice, by their text and voice."""
     found: dict[str, Path] = {}
-    voices: dict[str, int] = {}
-    for path in sorted(Path(str(files("sat_probe") / "data" / "speech")).glob("*.flac")):
-        voice = path.stem.split("-")[0]
-        voices[voice] = voices.get(voice, 0) + 1
-        if voices[voice] <= PER_VOICE:
+    for voice, paths in groupby(sorted(SPEECH.glob("*.flac")), lambda path: path.stem.split("-")[0]):
+        for path in islice(paths, PER_VOICE):
             said = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
             found[f"{said} ({voice})"] = path
     return found
@@ -76,18 +75,9 @@ def example_clip(label: str) -> Clip:
 
 def bundled_clip(stem: str) -> Clip:
     """Return an utterance of the bundled speech, named without its suffix, with its phones."""
-    path = Path(str(files("sat_probe") / "data" / "speech" / f"{stem}.flac"))
+    path = SPEECH / f"{stem}.flac"
     waveform = read_audio(path, SAMPLING_RATE, path.name)
-    return Clip(path.stem, waveform, read_phn(path.with_suffix(".phn"), path.stem, duration=len(waveform)))
-
-
-def uploaded_clip(recording: str | Path, settings: DemoSettings) -> Clip:
-    """Return an uploaded recording, checked before it is decoded.
-
-    Raises:
-        AudioError: as `uploads.read_upload`.
-    """
-    return Clip(file_name(recording), read_upload(recording, SAMPLING_RATE, settings))
+    return Clip(stem, waveform, read_phn(path.with_suffix(".phn"), stem, duration=len(waveform)))
 
 
 def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> Alignment:

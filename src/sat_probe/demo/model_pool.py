@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sat_probe.errors import ModelError
 from sat_probe.studies.choices import ModelChoice
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 KEPT = 2  # models in memory at once; the least recently used one is dropped
 WARM_UP_DELAY = 3.0  # seconds after the first page was sent, which the browser needs to show it
+LATEST: dict[str, Any] = {  # options of an event that computes: of several clicks only the last one counts
+    "concurrency_id": "compute",
+    "trigger_mode": "always_last",
+    "show_progress": "minimal",
+}
 Loaded = TypeVar("Loaded")
 
 logger = logging.getLogger(__name__)

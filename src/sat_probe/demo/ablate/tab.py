@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -10,9 +10,8 @@ from gradio.events import Dependency
 
 from sat_probe.demo.ablate.head_grid import Heads, grid_html, head_grid, heads_off
 from sat_probe.demo.errors import guard
-from sat_probe.demo.model_pool import phone_probe, probed_model, reconstruction_head
+from sat_probe.demo.model_pool import LATEST, phone_probe, probed_model, reconstruction_head
 from sat_probe.demo.session import Session
-from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import note_html
 from sat_probe.errors import ConfigurationError
 
@@ -26,55 +25,26 @@ ASK = (
 )
 
 
-def build(settings: DemoSettings, session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
+def build(session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
     """Build the components of the tab and their events; after the event `analyzed` the session has changed."""
-    heavy: dict[str, Any] = {
-        "concurrency_id": "compute",
-        "concurrency_limit": settings.concurrency,
-        "trigger_mode": "always_last",
-        "show_progress": "minimal",
-    }
     off = gr.State(frozenset())
     subject = gr.HTML(elem_id="subject")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             grid = head_grid(Session().categories, elem_id="ablate-grid")
         with gr.Column(scale=3, min_width=300):
-            span = gr.Slider(
-                0,
-                WIDEST,
-                WIDEST,
-                step=1,
-                label="Span: frames that attention reaches to either side",
-                elem_id="span",
-            )
+            reach = "Span: frames that attention reaches to either side"
+            span = gr.Slider(0, WIDEST, WIDEST, step=1, label=reach, elem_id="span")
             mode = gr.Radio(list(MODES), value=next(iter(MODES)), label="A limited span means")
     effect = gr.HTML(ASK, elem_id="effect")
 
-    shown = {
-        "fn": guard(start),
-        "inputs": session,
-        "outputs": [subject, grid, off, span, effect],
-        "api_visibility": "private",
-        "show_progress": "hidden",
-    }
-    app.load(**shown)
-    analyzed.success(**shown)
-    grid.click(
-        guard(switch_heads),
-        [session, span, mode],
-        [off, effect],
-        api_visibility="private",
-        **heavy,
-    )
-    gr.on(
-        [span.release, mode.input],
-        guard(ablate),
-        [session, off, span, mode],
-        effect,
-        api_visibility="private",
-        **heavy,
-    )
+    shown = [subject, grid, off, span, effect]
+    for event in (app.load, analyzed.success):
+        event(guard(start), session, shown, api_visibility="private", show_progress="hidden")
+    switched = [session, span, mode]
+    grid.click(guard(switch_heads), switched, [off, effect], api_visibility="private", **LATEST)
+    changed, inputs = [span.release, mode.input], [session, off, span, mode]
+    gr.on(changed, guard(ablate), inputs, effect, api_visibility="private", **LATEST)
 
 
 def start(session: Session) -> tuple[str, str, Heads, gr.Slider, str]:
@@ -120,11 +90,9 @@ def ablate(session: Session, off: Heads, span: float, mode: str) -> str:
     effect = ablation_effect(model, clip.waveform, ablation, reconstruction_head(choice), probe)
     sounds: dict[str, np.ndarray] = {}
     if effect.intact is not None and effect.changed is not None:
-        sounds = {
-            "the recording": clip.waveform,
-            "reconstructed with all heads": heard(model, effect.intact, clip.waveform),
-            "reconstructed after the ablation": heard(model, effect.changed, clip.waveform),
-        }
+        sounds = {"the recording": clip.waveform}
+        for name, features in (("with all heads", effect.intact), ("after the ablation", effect.changed)):
+            sounds[f"reconstructed {name}"] = heard(model, features, clip.waveform)
     parts = (
         f"{len(off)} head{'s' * (len(off) != 1)} off" if off else "",
         f"span ± {limit} frames" if limit is not None else "",

@@ -26,17 +26,8 @@ METRICS = (
 ORDERS = ("smallest first", "largest first")
 SHOWN = ("layer", "head", "category", *METRICS)
 FACTS = (
-    "model",
-    "revision",
-    "architecture",
-    "corpus",
-    "split",
-    "utterances",
-    "seconds",
-    "frame_hop_ms",
-    "date",
-    "command",
-)
+    "model", "revision", "architecture", "corpus", "split", "utterances", "seconds", "frame_hop_ms", "date", "command",
+)  # fmt: skip
 REPORT_CSS = TABLE_CSS + page_file("report.css")
 
 
@@ -61,9 +52,8 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
     filters = [categories, first_layer, last_layer, metric, at_least, at_most, sort_by, order]
 
     def show_report(name: str, model: str | None) -> str:
-        return str(
-            published.cached(("about", name, model or ""), lambda: report_html(published.open(name, model)))
-        )
+        key = ("about", name, model or "")
+        return published.cached(key, lambda: report_html(published.open(name, model)))
 
     def show_heads(
         name: str, model: str | None, categories: list[str], first_layer: str, last_layer: str, metric: str,
@@ -72,12 +62,11 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
         bounds = (first_layer, last_layer, metric, at_least, at_most)
         return heads_html(published.open(name, model), categories, *bounds, sort_by, order)
 
-    chosen = [source, model]
-    opened = [tab.select, model.input]
+    chosen, opened = [source, model], [tab.select, model.input]
     report = {"fn": guard(show_report), "inputs": chosen, "outputs": about}
     heads = {
         "fn": guard(show_heads),
-        "inputs": [*chosen, *filters],
+        "inputs": chosen + filters,
         "outputs": table,
         "show_progress": "minimal",
     }
@@ -100,15 +89,11 @@ def report_html(report: HeadReport) -> str:
     )
     counts = ", ".join(f"{count} {category}" for category, count in report.counts.items())
     title = str(known["model"] or "an unnamed model")
-    figures = inline_figure(
-        plot_categories(report.heads),
-        f"Category of every head of {title}: {counts}; layers upwards, heads across.",
-    )
+    alt = f"Category of every head of {title}: {counts}; layers upwards, heads across."
+    figures = inline_figure(plot_categories(report.heads), alt)
     if {"mean_offset_ms", "spread_ms"} <= set(report.heads):
-        figures += inline_figure(
-            plot_offsets(report.heads),
-            f"How far the heads of {title} look into past and future, layer by layer.",
-        )
+        alt = f"How far the heads of {title} look into past and future, layer by layer."
+        figures += inline_figure(plot_offsets(report.heads), alt)
     return f'<div class="report"><dl>{facts}</dl><figure>{figures}</figure></div>'
 
 

@@ -38,12 +38,8 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
             with gr.Column(min_width=300):
                 source, model, _ = report_choice(published, f"{place} report", first=index)
                 with gr.Accordion("or upload a table of heads", open=False):
-                    upload = gr.File(
-                        label=f"{place} table of heads (.parquet, .csv)",
-                        type="filepath",
-                        file_types=[".parquet", ".csv"],
-                        height=160,
-                    )
+                    label, types = f"{place} table of heads (.parquet, .csv)", [".parquet", ".csv"]
+                    upload = gr.File(label=label, file_types=types, height=160)
                     accept_uploads_only(upload)
                 inputs += [source, model, upload]
     scale = gr.Radio(list(SCALES), value=SCALES[0], label="Globalness and verticality in")
@@ -62,9 +58,8 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
             return Side(f"{name}, {model}" if model else name, published.open(name, model))
 
         def shown() -> tuple[str, str, str]:
-            sides = distinct_names(
-                side(first, first_model, first_file), side(second, second_model, second_file)
-            )
+            ours = side(first, first_model, first_file)
+            sides = distinct_names(ours, side(second, second_model, second_file))
             return overview_html(sides), figures_html(sides, scale), changes_html(sides)
 
         if first_file or second_file:

@@ -11,14 +11,15 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from sat_probe.audio import SAMPLING_RATE
 from sat_probe.demo.browse.published import bundled_report
-from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment, uploaded_clip
+from sat_probe.demo.clips import Clip, example_clip, examples, uploaded_alignment
 from sat_probe.demo.errors import guard, message_html
-from sat_probe.demo.model_pool import probed_model, warm_up
+from sat_probe.demo.model_pool import LATEST, probed_model, warm_up
 from sat_probe.demo.session import Session, categories_of
 from sat_probe.demo.settings import DemoSettings
 from sat_probe.demo.theme import note_html, page_file
-from sat_probe.demo.uploads import accept_uploads_only, delete_upload
+from sat_probe.demo.uploads import accept_uploads_only, delete_upload, file_name, read_upload
 from sat_probe.errors import ConfigurationError, SatProbeError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.page.render import render_page
@@ -29,27 +30,16 @@ ASK = '<p class="sat-note">Choose a head above to see the phone boundaries it pr
 
 def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependency:
     """Build the components of the tab and their events; return the event of an analysis."""
-    heavy: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": settings.concurrency}
     with gr.Row():
         with gr.Column():
             model = gr.Dropdown(list(settings.models), label="Model")
             example = gr.Dropdown(list(examples()), label="Speech: an example …")
         with gr.Column():
-            recording = gr.Audio(
-                type="filepath",
-                sources=["upload", "microphone"],
-                label=f"… or your own, up to {settings.max_seconds:g} s",
-                editable=False,
-                elem_id="recording",
-            )
+            own = f"… or your own, up to {settings.max_seconds:g} s"
+            recording = gr.Audio(type="filepath", label=own, editable=False, elem_id="recording")
         with gr.Column():
-            alignment = gr.File(
-                type="filepath",
-                file_types=[".TextGrid", ".phn"],
-                label="Its phones, if you have them (TextGrid, .phn)",
-                height=150,
-                elem_id="alignment",
-            )
+            wanted, types = "Its phones, if you have them (TextGrid, .phn)", [".TextGrid", ".phn"]
+            alignment = gr.File(label=wanted, file_types=types, height=150, elem_id="alignment")
             button = gr.Button("Analyze", variant="primary", elem_id="analyze")
     accept_uploads_only(recording)
     accept_uploads_only(alignment)
@@ -70,27 +60,12 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
         [model, example, recording, alignment, session, alpha, beta],
         [session, status, page, boundaries],
         api_name="analyze",
-        **heavy,
+        concurrency_id="compute",
     )
-    page.click(
-        guard(choose, settings),
-        [session, alpha, beta],
-        [session, boundaries],
-        api_visibility="private",
-        trigger_mode="always_last",
-        show_progress="minimal",
-        **heavy,
-    )
-    gr.on(
-        [alpha.release, beta.release],
-        guard(predict),
-        [session, alpha, beta],
-        boundaries,
-        api_name="boundaries",
-        trigger_mode="always_last",
-        show_progress="minimal",
-        **heavy,
-    )
+    chosen = [session, alpha, beta]
+    page.click(guard(choose), chosen, [session, boundaries], api_visibility="private", **LATEST)
+    released = [alpha.release, beta.release]
+    gr.on(released, guard(predict), chosen, boundaries, api_name="boundaries", **LATEST)
     return analyzed
 
 
@@ -142,15 +117,8 @@ def analyze(
     page = framed_page(report)
     boundaries = boundaries_html(clip, head, map_boundaries(model, weights, alpha, beta))
     took = time.perf_counter() - started
-    session = Session(
-        clip=clip,
-        label=label,
-        model=choice,
-        sent=(recording, alignment if clip.alignment is not None else None),
-        head=head,
-        analyzed_heads=categories_of(report),
-        limited_span=model.limited_span,
-    )
+    sent = recording, alignment if clip.alignment is not None else None
+    session = Session(clip, label, choice, sent, head, categories_of(report), model.limited_span)
     line = note_html(
         f"{clip.name}: {clip.seconds:.1f} s through {label}, analyzed in {took:.1f} s. {session.refinement}"
         "Categories are ranks within this recording."
@@ -158,9 +126,7 @@ def analyze(
     return session, line, page, boundaries
 
 
-def choose(
-    settings: DemoSettings, session: Session, alpha: float, beta: float, event: gr.EventData
-) -> tuple[Session, str]:
+def choose(session: Session, alpha: float, beta: float, event: gr.EventData) -> tuple[Session, str]:
     """Choose the head that was clicked in the page; return the session and the head's boundaries."""
     layer, head = (getattr(event, name, None) for name in ("layer", "head"))
     if type(layer) is not int or type(head) is not int:
@@ -193,7 +159,7 @@ def _clip(
     if session.clip is not None and session.sent[0] == recording:
         clip = replace(session.clip, alignment=None)
     else:
-        clip = uploaded_clip(recording, settings)
+        clip = Clip(file_name(recording), read_upload(recording, SAMPLING_RATE, settings))
     if alignment is None:
         return clip
     try:
