@@ -1,4 +1,4 @@
-"""What a user can get wrong when publishing is one clear line; nothing is published and no token is shown."""
+"""Errors of users when publishing: one clear line, nothing published, no token shown."""
 
 from __future__ import annotations
 
@@ -87,14 +87,16 @@ def test_no_permission(
         assert set(hub.state.snapshot("dataset", "team/heads")) == {"a.txt"}
 
 
-def test_private_wanted_but_public_there(
+def test_private_push_to_a_public_repository(
     hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.state.create("dataset", "me/heads")
     assert "already exists and is public" in one_line(capsys, ["push", str(folder), "me/heads", "--private"])
 
 
-def test_pull_request_to_nothing(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pull_request_to_a_missing_repository(
+    hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "nothing to open a pull request on" in one_line(capsys, ["push", str(folder), "me/absent", "--pr"])
 
 
@@ -178,7 +180,7 @@ def test_results_are_offered_to_a_model_on_the_hub_only(
     assert not hub.state.repositories
 
 
-def test_an_offer_that_is_refused_hides_not_what_was_published(
+def test_refused_offer_still_reports_the_publication(
     hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["push", str(folder), "me/heads", "--offer-results"]) == 1

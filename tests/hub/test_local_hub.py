@@ -1,4 +1,4 @@
-"""The local Hub answers the real clients as the Hub does: what it says here, the publishing tests rely on."""
+"""The local Hub answers the real clients as the Hub does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def commit(api: HfApi, *operations: object, **options: object) -> str:
     return str(done.oid)
 
 
-def test_who_and_which(api: HfApi, hub: LocalHub) -> None:
+def test_whoami_and_repository_types(api: HfApi, hub: LocalHub) -> None:
     assert api.whoami()["name"] == "me"
     assert api.create_repo("me/data", repo_type="dataset", exist_ok=True).repo_id == "me/data"
     with pytest.raises(HfHubHTTPError, match="409"):
@@ -54,7 +54,9 @@ def test_who_and_which(api: HfApi, hub: LocalHub) -> None:
     assert not hub.state.repositories
 
 
-def test_both_lanes_store_and_give_back(api: HfApi, hub: LocalHub, lane: str, tmp_path: Path) -> None:
+def test_both_upload_paths_return_the_same_bytes(
+    api: HfApi, hub: LocalHub, lane: str, tmp_path: Path
+) -> None:
     sha = commit(api, add("a.txt", b"small"), add("data/x.parquet", LARGE))
     assert api.repo_info("me/data", repo_type="dataset").sha == sha
     for path, content in (("a.txt", b"small"), ("data/x.parquet", LARGE)):
@@ -226,7 +228,7 @@ def test_uploads_are_retried_by_the_client(api: HfApi, hub: LocalHub, sleeps: li
     assert hub.state.snapshot("dataset", "me/data")["x.bin"] == LARGE
 
 
-def test_upload_refused_for_ever(api: HfApi, hub: LocalHub) -> None:
+def test_upload_that_is_always_refused(api: HfApi, hub: LocalHub) -> None:
     refused = pytest.raises(RuntimeError, match=r"Error while uploading 'x\.bin'")
     with hub.faults.during(Fault("lfs_upload", status=503, times=None)), refused:
         commit(api, add("x.bin", LARGE))

@@ -1,4 +1,4 @@
-"""Whatever fails: a report is published as a whole or not at all, a retry succeeds, and nobody's report is lost."""
+"""Faults of the Hub: a report is published as a whole or not at all, a retry succeeds, and no report is lost."""
 
 from __future__ import annotations
 
@@ -181,14 +181,14 @@ def test_a_lost_answer_opens_no_second_pull_request(hub: LocalHub) -> None:
 @pytest.mark.parametrize(
     "route", ["repo_info", "create_repo", "tree", "validate_yaml", "preupload", "commit"]
 )
-def test_an_answer_that_cannot_be_read_is_asked_for_again(hub: LocalHub, route: str) -> None:
+def test_unreadable_answers_are_retried(hub: LocalHub, route: str) -> None:
     with hub.faults.during(Fault(route, "corrupt")):
         push(made_report(), "me/heads")
     assert len(hub.state.history("dataset", "me/heads")) == 2
     assert_same(HeadReport.from_hub("me/heads"), made_report())
 
 
-def test_who_only_talks_to_a_proxy_is_told_so(hub: LocalHub, sleeps: list[float]) -> None:
+def test_answers_of_a_proxy_are_explained(hub: LocalHub, sleeps: list[float]) -> None:
     push(made_report(), "me/heads")
     with (
         hub.faults.during(Fault("repo_info", "corrupt", times=None)),
@@ -197,7 +197,7 @@ def test_who_only_talks_to_a_proxy_is_told_so(hub: LocalHub, sleeps: list[float]
         HeadReport.from_hub("me/heads")
 
 
-def test_what_may_not_be_read_is_not_told_as_writing(hub: LocalHub) -> None:
+def test_read_errors_do_not_mention_writing(hub: LocalHub) -> None:
     push(made_report(), "me/heads")
     for route in ("repo_info", "resolve"):
         with (
@@ -218,7 +218,7 @@ def test_waits_grow_and_obey_the_hub(hub: LocalHub, sleeps: list[float]) -> None
     assert sleeps[3] == 31
 
 
-def test_a_hub_that_never_answers_is_given_up(hub: LocalHub, sleeps: list[float]) -> None:
+def test_gives_up_if_the_hub_never_answers(hub: LocalHub, sleeps: list[float]) -> None:
     push(made_report("org/one"), "me/heads")
     before = hub.state.snapshot("dataset", "me/heads")
     with (
@@ -230,7 +230,7 @@ def test_a_hub_that_never_answers_is_given_up(hub: LocalHub, sleeps: list[float]
     assert 60 < sum(sleeps) < 300
 
 
-def test_a_hung_hub_is_not_waited_for_for_ever(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_time_out(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sat_probe.hub.failures.READ_TIMEOUT", 0.2)
     client = huggingface_hub.get_session()
     monkeypatch.setattr(client, "timeout", None)
@@ -247,7 +247,7 @@ def test_wrong_bytes_are_noticed(hub: LocalHub) -> None:
     assert fault.hits == 1
 
 
-def test_wrong_bytes_for_ever_are_refused(hub: LocalHub) -> None:
+def test_repeatedly_wrong_bytes_are_refused(hub: LocalHub) -> None:
     push(made_report(), "me/heads")
     with (
         hub.faults.during(Fault("resolve", "corrupt", times=None)),
@@ -256,7 +256,7 @@ def test_wrong_bytes_for_ever_are_refused(hub: LocalHub) -> None:
         HeadReport.from_hub("me/heads")
 
 
-def test_an_outage_is_not_answered_with_an_old_report(hub: LocalHub) -> None:
+def test_outage_does_not_return_an_old_report(hub: LocalHub) -> None:
     push(made_report(), "me/heads")
     HeadReport.from_hub("me/heads")
     push(made_report(seed=9), "me/heads")

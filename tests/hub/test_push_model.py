@@ -51,7 +51,7 @@ def test_push_and_load(hub: LocalHub, lane: str, hubert: ProbedHubertModel) -> N
     assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= files
 
 
-def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) -> None:
+def test_card_says_how_to_load_the_model(hub: LocalHub, hubert: ProbedHubertModel) -> None:
     hubert.config._name_or_path = "org/base"
     hubert.push_to_hub("me/tiny-hubert", license="apache-2.0", facts={"accuracy": "0.91"})
     card = ModelCard.load("me/tiny-hubert")
@@ -62,7 +62,7 @@ def test_the_card_says_what_is_needed(hub: LocalHub, hubert: ProbedHubertModel) 
 
 
 @pytest.mark.parametrize("family", ["hubert", "mockingjay"])
-def test_a_refined_model_comes_back_refined(hub: LocalHub, hubert: ProbedHubertModel, family: str) -> None:
+def test_refined_model_is_returned_refined(hub: LocalHub, hubert: ProbedHubertModel, family: str) -> None:
     model = hubert if family == "hubert" else AutoProbedModel.from_pretrained(BUNDLED)
     refined = refine(model, remove=[(0, 1), (1, 0)], span=0, span_mode="mask")
     refined.push_to_hub("me/refined")
@@ -97,7 +97,7 @@ print(f"{sum(float(value.double().abs().sum()) for value in model.state_dict().v
     assert printed.strip() == f"{total:.12g}"
 
 
-def test_a_saved_folder_is_pushed_as_it_is(
+def test_saved_folder_is_pushed_unchanged(
     hub: LocalHub, hubert: ProbedHubertModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hubert.save_pretrained(tmp_path / "tiny")

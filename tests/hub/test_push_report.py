@@ -25,7 +25,7 @@ def frames(repo_id: str, table: str) -> pd.DataFrame:
     return datasets.load_dataset(repo_id, table, split="train").to_pandas()
 
 
-def test_a_report_comes_back_to_the_last_bit(hub: LocalHub, lane: str) -> None:
+def test_report_is_returned_exactly(hub: LocalHub, lane: str) -> None:
     report = made_report()
     done = push(report, "me/heads")
     assert done.commit == HfApi().repo_info("me/heads", repo_type="dataset").sha
@@ -112,7 +112,7 @@ def test_a_new_report_replaces_the_whole_folder(hub: LocalHub) -> None:
     assert_same(HeadReport.from_hub("me/heads"), without)
 
 
-def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) -> None:
+def test_report_on_another_corpus_is_not_overwritten_by_default(hub: LocalHub) -> None:
     mine, other = made_report(), made_report(corpus="timit", split="test", seed=1)
     push(mine, "me/heads")
     with pytest.raises(HubError, match=r"measured on bundled, this one is on timit test: .*--replace"):
@@ -123,7 +123,7 @@ def test_a_report_on_another_corpus_is_not_overwritten_unasked(hub: LocalHub) ->
 
 
 @pytest.mark.parametrize("model", ["./mine", "../mine", "__mine"])
-def test_no_model_is_hidden_by_its_name(hub: LocalHub, model: str) -> None:
+def test_model_names_do_not_hide_reports(hub: LocalHub, model: str) -> None:
     push(made_report(model, None), "me/heads")
     assert set(frames("me/heads", "heads")["model"]) == {model}
     assert_same(HeadReport.from_hub("me/heads", model), made_report(model, None))
@@ -153,7 +153,7 @@ def test_a_new_repository_may_have_a_card(hub: LocalHub, card: bytes) -> None:
     assert_same(HeadReport.from_hub("me/heads"), made_report())
 
 
-def test_what_is_offered_and_what_was_can_be_read(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_requests_and_old_commits_can_be_read(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     first = push(made_report(), "me/heads")
     push(made_report(seed=1), "me/heads")
     push(made_report(seed=2), "me/heads", create_pr=True)
@@ -168,7 +168,7 @@ def test_what_is_offered_and_what_was_can_be_read(hub: LocalHub, monkeypatch: py
         HeadReport.from_hub("me/heads", repo_revision="nonsense")
 
 
-def test_the_same_is_offered_once(hub: LocalHub) -> None:
+def test_same_report_opens_one_pull_request(hub: LocalHub) -> None:
     push(made_report("org/one"), "me/heads")
     first = push(made_report("org/two"), "me/heads", create_pr=True)
     again = push(made_report("org/two"), "me/heads", create_pr=True)
@@ -199,11 +199,11 @@ def test_private_pull_request_and_organization(hub: LocalHub, lane: str) -> None
     assert_same(HeadReport.from_hub("me/open", "org/two"), made_report("org/two"))
 
 
-def test_a_name_without_owner_is_mine(hub: LocalHub) -> None:
+def test_name_without_owner_is_in_the_own_namespace(hub: LocalHub) -> None:
     assert push(made_report(), "heads").repo_id == "me/heads"
 
 
-def test_a_folder_is_pushed_and_not_touched(hub: LocalHub, tmp_path: Path) -> None:
+def test_pushing_a_folder_does_not_change_it(hub: LocalHub, tmp_path: Path) -> None:
     made_report().save(tmp_path / "out", pictures=False)
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()

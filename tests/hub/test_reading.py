@@ -62,7 +62,7 @@ def test_a_preset_names_model_revision_and_corpus(
     assert json.loads(capsys.readouterr().out)["provenance"]["utterances"] == 1
 
 
-def test_an_analysis_comes_back_with_its_example(pickled_model: str, tmp_path: Path) -> None:
+def test_analysis_is_returned_with_its_example(pickled_model: str, tmp_path: Path) -> None:
     report = analyze_model("org/pickled", allow_pickle=True, limit=2, replicates=10, progress=False)
     assert report.example
     push(report.save(tmp_path / "out", pictures=False), "me/heads")
@@ -72,7 +72,7 @@ def test_an_analysis_comes_back_with_its_example(pickled_model: str, tmp_path: P
 
 
 @pytest.mark.parametrize(("example", "there"), [(None, False), (True, True), (False, False)])
-def test_audio_of_unknown_licence_stays_here(
+def test_audio_of_unknown_licence_is_not_published(
     pickled_model: str, tmp_path: Path, example: bool | None, there: bool
 ) -> None:
     report = analyze_model("org/pickled", allow_pickle=True, limit=1, replicates=10, progress=False)

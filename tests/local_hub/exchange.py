@@ -1,4 +1,4 @@
-"""One request as a route sees it, and what a route may answer."""
+"""Requests and answers of a route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of one local Hub: who may do what, which repositories exist, and the bytes behind them."""
+"""State of a local Hub: permissions, repositories, and the content of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Hub keeps: repositories with commits, branches, tags, pull requests, and the content of files."""
+"""Repositories with commits, branches, tags, pull requests, and the content of files."""
 
 from __future__ import annotations
 

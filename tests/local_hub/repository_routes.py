@@ -1,4 +1,4 @@
-"""Routes about repositories: who am I, create, look, refs, pull requests."""
+"""Routes for repositories: whoami, create, info, refs, pull requests."""
 
 from __future__ import annotations
 

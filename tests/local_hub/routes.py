@@ -1,4 +1,4 @@
-"""Which address leads to which route. A route's name is what a `Fault` is tied to."""
+"""Addresses of the routes. A `Fault` refers to a route by its name."""
 
 from __future__ import annotations
 

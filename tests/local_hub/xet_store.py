@@ -1,4 +1,4 @@
-"""The xet lane: the real xet client writes to a `local://` folder; this reads what it wrote."""
+"""Files that the real xet client wrote to a `local://` folder."""
 
 from __future__ import annotations
 

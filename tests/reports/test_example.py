@@ -1,4 +1,4 @@
-"""The utterance that a report keeps with all its maps."""
+"""The example utterance of a report: packing, segmentation, files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def example():
     return made, attention, waveform
 
 
-def test_eight_bits_keep_the_weights():
+def test_weights_survive_8_bits():
     made, attention, waveform = example()
     assert made.maps.dtype == np.uint8
     for layer, head in np.ndindex(2, 3):

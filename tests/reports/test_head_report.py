@@ -1,4 +1,4 @@
-"""HeadReport: what it refuses, what it keeps, what it shows; a folder is there as a whole or not at all."""
+"""HeadReport: checks, saving and loading, questions, and views in a terminal or notebook."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_table_names_are_safe_file_names(report, name):
 # Kept ---------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved_is_loaded(report, tmp_path):
+def test_save_and_load(report, tmp_path):
     example = example_of_weights(
         "u1", np.zeros(1600), 16_000, np.arange(4) / 50, np.full((2, 3, 4, 4), 0.25), [(0.0, 0.1, "s")]
     )
@@ -121,7 +121,7 @@ def test_what_is_saved_is_loaded(report, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
 
 
-def test_equality_sees_every_part(report):
+def test_equality_compares_every_part(report):
     assert report.equals(make_report())
     assert not report.equals(make_report(corpus="librispeech"))
     assert not report.equals(make_report(seed=1))
@@ -218,7 +218,7 @@ def test_nothing_else_is_overwritten(report, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_notes_beside_a_report_are_not_lost(report, tmp_path):
+def test_other_files_in_the_folder_are_not_lost(report, tmp_path):
     report.save(tmp_path / "report", pictures=False)
     (tmp_path / "report" / "notes.txt").write_text("mine")
     with pytest.raises(ReportError, match="'notes.txt' beside the report, which would be lost"):
@@ -236,7 +236,7 @@ def test_json_of_something_else_is_not_a_report(report, tmp_path):
 
 @pytest.mark.parametrize("kind", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("earlier", [False, True])
-def test_a_failed_save_leaves_what_was_there(report, tmp_path, monkeypatch, kind, earlier):
+def test_a_failed_save_keeps_the_earlier_report(report, tmp_path, monkeypatch, kind, earlier):
     target = tmp_path / "report"
     if earlier:
         report.save(target, pictures=False)
@@ -274,7 +274,7 @@ def test_a_failed_rename_brings_the_old_report_back(report, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("moved_aside", [False, True])
-def test_what_a_killed_save_left_is_swept_by_the_next(report, tmp_path, monkeypatch, moved_aside):
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(report, tmp_path, monkeypatch, moved_aside):
     """Killed while it wrote, or between its two renames; what a living process needs stays."""
     pytest.importorskip("fcntl", reason="Windows tells no leftover from a folder in use")
     target = make_report(seed=1).save(tmp_path / "report", pictures=False)
@@ -341,7 +341,7 @@ def test_a_newer_report_asks_for_an_upgrade(saved):
         HeadReport.load(saved)
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_missing_folder(tmp_path):
     with pytest.raises(ReportError, match="no such folder"):
         HeadReport.load(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
@@ -363,7 +363,7 @@ def test_relation_map_keeps_the_order_of_phones(report):
     assert report.relation_map(1, 2, "joint").loc["sil", "s"] == row["joint"].item()
 
 
-def test_relation_map_says_what_there_is(report):
+def test_relation_map_errors_name_the_alternatives(report):
     with pytest.raises(ReportError, match="no head 3 in layer 0"):
         report.relation_map(0, 3)
     with pytest.raises(ReportError, match="there are joint, relation"):

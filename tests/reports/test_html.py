@@ -1,4 +1,4 @@
-"""The page of a report: its size and content here, its behaviour in a browser below."""
+"""The page of a report: size, content, and behaviour in a browser."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def content_of(page: str) -> dict:
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
-def test_the_page_is_self_contained_and_keeps_markup_in_names_as_text(page_file):
+def test_page_is_self_contained_and_escapes_markup_in_names(page_file):
     page = page_file.read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     assert not re.search(r'(?:src|href)="(?!#|data:)', page), "everything is inside the page"
@@ -84,7 +84,7 @@ def test_a_page_of_144_heads_stays_under_5_mb():
     assert len(content["example"]["times"]) == side
 
 
-def test_what_is_missing_is_said_to_be_missing():
+def test_page_without_alignments():
     content = content_of(render_page(report_to_draw(aligned=False)))
     assert content["relations"] == []
     assert content["example"]["phones"] == []
@@ -105,7 +105,7 @@ def segmented_report():
     )
 
 
-def test_segmentation_joins_its_head():
+def test_segmentation_scores_are_shown_with_their_head():
     content = content_of(render_page(segmented_report()))
     assert [head["r_value"] for head in content["heads"]] == [0.5, 0.8, 0.3, 0.2, 0.6, 0.1]
     assert content["example"]["boundaries"]["0.0"] == [], "all its rows are the same"
@@ -115,7 +115,7 @@ def test_segmentation_joins_its_head():
     assert np.abs(predicted[:, None] - edges).min(axis=1).max() <= 0.021, "an identity head sees phones begin"
 
 
-def test_the_provenance_of_a_study_is_words_and_repeats_nothing():
+def test_provenance_of_a_study_is_shown_without_repetition():
     report = segmented_report()
     settings = {"speakers": {"test": [f"s{n}" for n in range(40)]}, "split": None, "r_value": 0.61127064951}
     segmentation = {**settings, "model": report.provenance["model"]}
@@ -179,7 +179,7 @@ def hover_over(plot, across, down):
 
 
 @pytest.mark.browser
-def test_a_head_opens_and_hover_shows_phones(browser, page_file):
+def test_click_opens_a_head_and_hover_shows_phones(browser, page_file):
     page = open_page(browser, page_file)
     page.click('#grid button[aria-label="layer 0, head 1, vertical"]')
     assert page.inner_text("#detail-title") == "Layer 0, head 1: vertical"
@@ -200,7 +200,7 @@ def test_a_head_opens_and_hover_shows_phones(browser, page_file):
 
 
 @pytest.mark.browser
-def test_boundaries_of_a_head_stand_on_the_spectrogram(browser, tmp_path):
+def test_boundaries_of_a_head_are_drawn_on_the_spectrogram(browser, tmp_path):
     page = open_page(browser, write_page(segmented_report(), tmp_path))
     assert page.is_visible("#boundaries-note")
     assert "R-value" in page.inner_text("#table thead")
@@ -229,7 +229,7 @@ def test_the_playhead_moves_along_both_axes(browser, page_file):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_works_on_a_phone_and_by_keyboard(browser, page_file, scheme):
+def test_page_works_on_a_phone_and_with_the_keyboard(browser, page_file, scheme):
     page = open_page(
         browser, page_file, viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
     )
@@ -245,7 +245,7 @@ def test_it_works_on_a_phone_and_by_keyboard(browser, page_file, scheme):
 
 
 @pytest.mark.browser
-def test_without_alignments_the_page_says_how_to_add_them(browser, tmp_path):
+def test_page_without_alignments_says_how_to_add_them(browser, tmp_path):
     page = open_page(browser, write_page(report_to_draw(aligned=False), tmp_path))
     assert "sat-probe align" in page.inner_text(".missing")
     assert page.troubles == []

@@ -1,4 +1,4 @@
-"""Maps in a page: as fine as fits its budget, and the weights they were."""
+"""Attention maps in a page: resolution and accuracy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def example_of_maps(sparse: bool):
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("budget", [10_000, 60_000, 10_000_000])
-def test_as_fine_as_fits(monkeypatch, sparse, budget):
+def test_maps_are_as_fine_as_the_budget_allows(monkeypatch, sparse, budget):
     monkeypatch.setattr(content, "MAPS_BUDGET", budget)
     example = example_of_maps(sparse)
     packed, scale, factor = content.packed_maps(example)

@@ -8,7 +8,7 @@ from sat_probe.cli import run
 from tests.reports.report_to_draw import report_to_draw
 
 
-def test_plot_draws_into_the_report_or_beside_it(tmp_path, capsys):
+def test_plot_draws_into_the_report_or_another_folder(tmp_path, capsys):
     folder = report_to_draw(aligned=False).save(tmp_path / "report", pictures=False)
     assert run(["plot", str(folder), "--json"]) == 0
     written = json.loads(capsys.readouterr().out)
@@ -20,7 +20,7 @@ def test_plot_draws_into_the_report_or_beside_it(tmp_path, capsys):
     assert (elsewhere / "figures" / "attention-grid.png").is_file()
 
 
-def test_plot_of_no_report_is_one_line(tmp_path, capsys):
+def test_plot_without_a_report_is_one_line(tmp_path, capsys):
     assert run(["plot", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("Error: ")

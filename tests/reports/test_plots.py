@@ -1,4 +1,4 @@
-"""Figures are pinned by the data they show."""
+"""Figures show the data of their tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_categories_show_every_head_in_its_colour_and_letter():
     ]  # fmt: skip
 
 
-def test_an_unsure_category_is_paler():
+def test_uncertain_categories_are_paler():
     heads = head_table().assign(category_stability=[1.0, 0.0, 0.5, 1.0, 1.0, np.nan])
     image = np.asarray(plots.plot_categories(heads).images[0].get_array())
     saturation = image[..., :3].max(-1) - image[..., :3].min(-1)
@@ -96,7 +96,7 @@ def test_distribution_layers_ranking_and_offsets_show_the_table():
     )
 
 
-def test_a_relation_map_marks_what_has_too_little_evidence_and_frames_what_is_named(report):
+def test_relation_map_marks_weak_cells_and_frames_operations(report):
     cells = report.tables["relation_maps"].query("layer == 0 and head == 0").copy()
     operations = report.tables["operations"].query("layer == 0 and head == 0")
     assert operations["operation"].iloc[0] == "to sil"
@@ -122,7 +122,7 @@ def test_a_wide_relation_map_draws_the_same_colours(report):
     np.testing.assert_array_equal(wide, plots.plot_relation_map(cells).images[0].get_array())
 
 
-def test_concentration_takes_the_extreme_phone_that_is_sure():
+def test_concentration_prefers_phones_whose_interval_excludes_0():
     table = pd.DataFrame(
         [(0, 0, "aa", 9.0, -1.0, 20.0), (0, 0, "s", -0.6, -0.8, -0.4), (0, 1, "t", 0.1, -0.2, 0.3)],
         columns=["layer", "head", "phone", "concentration", "low", "high"],
@@ -134,7 +134,7 @@ def test_concentration_takes_the_extreme_phone_that_is_sure():
     assert sorted(map(tuple, points(ax))) == sorted(zip(heads["verticality"], [-0.6, 0.1], strict=True))
 
 
-def test_a_head_shows_its_map_over_time_with_phones_on_both_sides(report):
+def test_head_figure_shows_map_time_and_phones_on_both_axes(report):
     weights, times = np.triu(np.ones((10, 10))), 0.1 + 0.02 * np.arange(10)
     ax = plots.plot_head(weights, times, phones=[(0.09, 0.2, "aa"), (0.2, 0.29, "s")])
     image = ax.images[0]
@@ -146,7 +146,7 @@ def test_a_head_shows_its_map_over_time_with_phones_on_both_sides(report):
         plots.plot_head(weights, times[:-1])
 
 
-def test_the_grid_holds_each_map_scaled_to_its_own_maximum():
+def test_grid_scales_each_map_to_its_own_maximum():
     maps = np.stack([[np.full((4, 4), 0.5), np.eye(4)], [np.zeros((4, 4)), np.tri(4)]])
     canvas = plots.plot_attention_grid(maps, pixels=4).images[0].get_array()
     step = 4 + 3
@@ -156,7 +156,7 @@ def test_the_grid_holds_each_map_scaled_to_its_own_maximum():
         plots.plot_attention_grid(maps[0])
 
 
-def test_segmentation_marks_false_alarms_and_curves_keep_full_span_last():
+def test_segmentation_marks_false_alarms_and_full_span_is_last():
     ax = plots.plot_segmentation(
         np.random.default_rng(0).normal(size=16_000), 16_000, [0.2, 0.5], [0.21, 0.8]
     )
@@ -173,7 +173,7 @@ def test_segmentation_marks_false_alarms_and_curves_keep_full_span_last():
         plots.plot_precision_recall(table.assign(precision=1))
 
 
-def test_every_figure_of_a_report_is_written_twice_and_the_same_each_time(report, tmp_path):
+def test_figures_are_written_as_svg_and_png_and_reproducible(report, tmp_path):
     first = plots.save_figures(report, tmp_path / "first")
     names = {path.name for path in first}
     for name in ("categories", "attention-grid", "head-diagonal", "concentration", "relation-identity"):

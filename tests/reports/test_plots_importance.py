@@ -1,4 +1,4 @@
-"""The curves of a report with the table ``importance``: in its folder, its page, and drawn again."""
+"""Importance curves in the figures and the page of a report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def report():
     return report
 
 
-def test_random_orders_are_one_curve_from_the_worst_to_the_best():
+def test_random_orders_become_one_curve_with_a_band():
     curves = importance_curves(importance(), "heads", "phones_linear", "retrain")
     random = curves[curves["ranking"] == "random"].set_index("removed")
     np.testing.assert_allclose(random["value"], [0.6, 0.375, 0.15])

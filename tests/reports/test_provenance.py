@@ -14,7 +14,7 @@ from sat_probe.reports.provenance import Provenance
 from sat_probe.reports.report_folder import plain
 
 
-def test_it_is_a_mapping_of_what_is_known():
+def test_mapping_of_known_entries():
     known = Provenance(model="org/model", utterances=0, other={"note": "mine"})
     assert dict(known) == {"model": "org/model", "utterances": 0, "note": "mine"}
     assert known["model"] == known.model
@@ -25,7 +25,7 @@ def test_it_is_a_mapping_of_what_is_known():
         known.model = "another"
 
 
-def test_json_gives_it_back_with_unknown_entries():
+def test_json_keeps_unknown_entries():
     known = Provenance(
         model="m", seconds=1.5, limited_span=(3, "zero"), removed_heads={"0": [1]}, other={"tool": {"x": [1, None]}}
     )  # fmt: skip

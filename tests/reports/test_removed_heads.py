@@ -1,4 +1,4 @@
-"""Reports of models that lost heads: their places stay blank in every view, and no view takes them for a category."""
+"""Reports of models with removed heads: their places stay blank in every view."""
 
 from __future__ import annotations
 
@@ -132,6 +132,7 @@ def test_page_in_a_browser(browser, pruned, tmp_path):
     page = open_page(browser, write_page(pruned, tmp_path))
     assert page.locator("#grid button").count() == 4
     assert page.locator('#grid span[title$="removed"]').count() == 5
+    assert page.inner_text("#legend").endswith("removed (5)")
     for layer, head in PRESENT:
         page.click(f'#grid button[aria-label^="layer {layer}, head {head},"]')
         assert page.inner_text("#detail-title").startswith(f"Layer {layer}, head {head}:")

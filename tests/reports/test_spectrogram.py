@@ -1,4 +1,4 @@
-"""The numbers of pictures: a spectrogram as scipy defines it, and maps averaged down."""
+"""Spectrograms against scipy, and averaged images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves compared in pairs: which way is better, what is lost, and reports that lack the sums."""
+"""Paired comparison of ablation curves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def curves(metric="accuracy"):
     return table, counts
 
 
-def test_points_are_found_by_what_was_taken_away():
+def test_points_are_found_by_their_ablation():
     (one,) = task_curves(*curves())
     assert one.intact == 0
     assert one.removals("globalness") == {0: 0, 6: 1, 12: 2}
@@ -46,7 +46,7 @@ def test_more_accuracy_and_less_error_are_better():
     assert (value, low < 0 < high) == (pytest.approx(0.3), True)
 
 
-def test_what_may_be_lost_moves_the_gain():
+def test_allowance_shifts_the_gain():
     (accuracy,), (error,) = task_curves(*curves()), task_curves(*curves("l1"))
     assert accuracy.gain([1], [0], 0.15) == pytest.approx((0.05, 0.05, 0.05))
     assert error.gain([3], [0], 0.2)[0] == pytest.approx(0.2 * 0.5 - 0.1)

@@ -38,6 +38,8 @@ function drawGrid(choose) {
     const total = report.heads.filter((head) => head.category === name).length;
     byName("legend").append(element("span", {}, key, `${name} (${total})`));
   }
+  const removed = layers * count - report.heads.length;
+  if (removed) byName("legend").append(element("span", {}, `removed (${removed})`));
 }
 
 function drawTable(choose) {
