@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_probe.studies.pretraining.masking import draw_blocks, mask_rows
+from sat_probe.studies.pretraining.batches import draw_blocks, mask_rows
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])

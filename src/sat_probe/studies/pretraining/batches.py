@@ -1,4 +1,4 @@
-"""Numbered batches for pre-training: each depends on the seed and its number alone, so that runs resume exactly."""
+"""Numbered, masked batches for pre-training: each depends on the seed and its number alone, so that runs resume."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from sat_probe.studies.pretraining.features import FeatureStore
-from sat_probe.studies.pretraining.masking import mask_rows
 
 Batch = dict[str, torch.Tensor]
 
 _ORDER, _MASKS = 0, 1  # independent random streams
+JITTER = 0.05  # largest relative change of a length before sorting
+MASK_SHARE = 0.15  # share of the rows, Liu et al. 2020, section 2.2
+ZERO_SHARE, REPLACE_SHARE = 0.8, 0.1  # shares of the utterances; the rest is left unchanged
 
 
 class LengthBuckets:
@@ -28,16 +30,12 @@ class LengthBuckets:
         lengths: (utterances,) frames per utterance.
         batch_frames: largest number of frames per batch, padding included; a longer utterance gets its own batch.
         seed: random seed of the order.
-        jitter: largest relative change of a length before sorting.
     """
 
-    def __init__(
-        self, lengths: NDArray[np.int64], batch_frames: int, seed: int, jitter: float = 0.05
-    ) -> None:
+    def __init__(self, lengths: NDArray[np.int64], batch_frames: int, seed: int) -> None:
         self.lengths = lengths
         self.batch_frames = batch_frames
         self.seed = seed
-        self.jitter = jitter
         self._epoch_starts = [0]
         self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
@@ -45,7 +43,7 @@ class LengthBuckets:
         """Return the batches of one pass over the corpus: arrays of utterance indices."""
         if self._epoch[0] != number:
             generator = np.random.default_rng([self.seed, _ORDER, number])
-            shaken = self.lengths * generator.uniform(1 - self.jitter, 1 + self.jitter, len(self.lengths))
+            shaken = self.lengths * generator.uniform(1 - JITTER, 1 + JITTER, len(self.lengths))
             batches = self._cut(np.argsort(shaken, kind="stable"))
             generator.shuffle(batches)
             self._epoch = (number, batches)
@@ -148,6 +146,51 @@ class MaskedBatches(torch.utils.data.Dataset[Batch]):
             return 0, length
         start = int(generator.integers(self.rate))
         return start, start + (length - start) // self.rate * self.rate
+
+
+def draw_blocks(rows: int, width: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the masked rows of one utterance.
+
+    There are round(0.15 * rows / width) blocks with distinct starts; they may overlap, and none reaches the last row
+    unless the utterance is shorter than one block. Overlap and rounding make the true share somewhat smaller.
+
+    Args:
+        rows: stacked rows of the utterance.
+        width: rows per block, C_num / R.
+        generator: random generator.
+
+    Returns:
+        (blocks * width,) row indices, repeated where blocks overlap; none if the utterance is too short for a block.
+    """
+    last_start = max(rows - width - 1, 0)
+    starts = generator.permutation(last_start + 1)[: round(rows * MASK_SHARE / width)]
+    return np.minimum(starts[:, None] + np.arange(width), rows - 1).ravel()
+
+
+def mask_rows(stacked: NDArray[np.float32], width: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Mask one utterance in place, as Mockingjay does (Liu et al. 2020, section 2.2, and the authors' later code).
+
+    In 80 % of the utterances all chosen rows become zero, in 10 % they are replaced by as many rows from random blocks
+    of the same utterance, and in 10 % they stay. The loss is computed on the chosen rows in all three cases.
+
+    Args:
+        stacked: (rows, size * R), changed in place.
+        width: rows per block, C_num / R.
+        generator: random generator.
+
+    Returns:
+        (rows,) bool, the chosen rows.
+    """
+    rows = len(stacked)
+    chosen = draw_blocks(rows, width, generator)
+    die = generator.random()
+    if die < ZERO_SHARE:
+        stacked[chosen] = 0.0
+    elif die < ZERO_SHARE + REPLACE_SHARE:
+        stacked[chosen] = stacked[draw_blocks(rows, width, generator)]
+    selected = np.zeros(rows, dtype=np.bool_)
+    selected[chosen] = True
+    return selected
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:

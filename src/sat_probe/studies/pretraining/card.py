@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from sat_probe.studies.pretraining.recipe import DataCredits
@@ -130,16 +130,14 @@ def _whose_speech(credits: Mapping[str, str] | None, own: bool) -> str:
 
 def plot_curve(curve: Path, path: Path) -> None:
     """Plot a loss.csv: training and held-out loss over the steps."""
-    with curve.open(encoding="utf-8") as file:
-        points = list(csv.DictReader(file))
+    points = pd.read_csv(curve)
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     for name, label, style in (("loss", "training", "-"), ("held_out_loss", "held out", "o-")):
-        known = [(int(point["step"]), float(point[name])) for point in points if point[name]]
-        if known:
-            axes.plot(*zip(*known, strict=True), style, label=label, markersize=3, linewidth=1)
-    axes.set_xlabel("step")
-    axes.set_ylabel("masked L1")
+        known = points.dropna(subset=name)
+        if len(known):
+            axes.plot(known["step"], known[name], style, label=label, markersize=3, linewidth=1)
+    axes.set(xlabel="step", ylabel="masked L1")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -94,26 +95,21 @@ class PretrainingRecipe:
     data: DataCredits | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "batch_frames",
-            "accumulation",
-            "longest_frames",
-            "log_steps",
-            "checkpoint_steps",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm", "epsilon"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be positive, got {getattr(self, name):g}")
-        for name in ("warmup_share", "held_out_share", "beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be in [0, 1), got {getattr(self, name):g}")
-        if self.weight_decay < 0 or self.seed < 0:
-            raise ConfigurationError(
-                f"weight_decay and seed must not be negative, got {self.weight_decay:g} and {self.seed}"
-            )
+        counts = ("steps", "batch_frames", "accumulation", "longest_frames", "log_steps", "checkpoint_steps")
+        checks: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+            (counts, lambda value: value >= 1, "be at least 1"),
+            (("learning_rate", "clip_norm", "epsilon"), lambda value: value > 0, "be positive"),
+            (
+                ("warmup_share", "held_out_share", "beta1", "beta2"),
+                lambda value: 0 <= value < 1,
+                "be in [0, 1)",
+            ),
+            (("weight_decay", "seed"), lambda value: value >= 0, "not be negative"),
+        )
+        for names, fits, wanted in checks:
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise ConfigurationError(f"{name} must {wanted}, got {getattr(self, name):g}")
         if self.checkpoint_steps % self.log_steps:
             raise ConfigurationError(
                 f"checkpoint_steps ({self.checkpoint_steps}) must be a multiple of log_steps ({self.log_steps}), "

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,25 +148,17 @@ def pretrain(
             _open_run(output, run)
         checkpoint = newest_checkpoint(output / CHECKPOINTS) if resume else None
 
-    def batches(utterances: NDArray[np.int64], seed: int, **settings: Any) -> MaskedBatches:
-        return MaskedBatches(
-            store,
-            utterances,
-            batch_frames=recipe.batch_frames,
-            width=width,
-            downsample_rate=recipe.model.downsample_rate,
-            seed=seed,
-            longest_frames=recipe.longest_frames,
-            **settings,
-        )
-
+    batches = partial(
+        MaskedBatches, store, batch_frames=recipe.batch_frames, width=width,
+        downsample_rate=recipe.model.downsample_rate, longest_frames=recipe.longest_frames,
+    )  # fmt: skip
     trainer = build_trainer(
         new_model(config, recipe.seed),
         recipe,
         folder=output / CHECKPOINTS,
         curve=output / CURVE_FILE,
-        train=lambda count: batches(train, recipe.seed, count=count, random_phase=recipe.random_phase),
-        held_out=batches(held_out, recipe.seed + 1) if len(held_out) else None,
+        train=partial(batches, train, seed=recipe.seed, random_phase=recipe.random_phase),
+        held_out=batches(held_out, seed=recipe.seed + 1) if len(held_out) else None,
         progress=progress,
     )
     first_step, began = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0, time.perf_counter()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shutil
@@ -11,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
-from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback, TrainerControl, TrainerState
 
@@ -21,8 +19,9 @@ from sat_probe.files import write_atomically
 from sat_probe.studies.pretraining.batches import MaskedBatches, join_batches
 from sat_probe.studies.pretraining.recipe import PretrainingRecipe
 
-CURVE_COLUMNS = ("step", "loss", "held_out_loss", "learning_rate", "gradient_norm")
-_LOGGED_AS = {"held_out_loss": "eval_loss", "gradient_norm": "grad_norm"}
+_COLUMNS = {
+    "loss": "loss", "eval_loss": "held_out_loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm",
+}  # fmt: skip
 
 
 def build_trainer(
@@ -31,7 +30,7 @@ def build_trainer(
     *,
     folder: Path,
     curve: Path,
-    train: Callable[[int], MaskedBatches],
+    train: Callable[..., MaskedBatches],
     held_out: MaskedBatches | None,
     progress: bool,
 ) -> Trainer:
@@ -42,7 +41,7 @@ def build_trainer(
         recipe: optimiser and schedule.
         folder: folder of the checkpoints.
         curve: CSV file of the loss curve.
-        train: returns a given number of training batches.
+        train: returns the training batches; `count` is their number.
         held_out: batches for the held-out loss, or None.
         progress: show a progress bar on standard error.
     """
@@ -83,13 +82,12 @@ def build_trainer(
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=train(batches),
+        train_dataset=train(count=batches),
         eval_dataset=held_out,
         data_collator=join_batches,
         callbacks=[LossCurve(curve), *([ProgressBar()] if progress else [])],
     )
-    for printer in (PrinterCallback, ProgressCallback):  # both write to standard output
-        trainer.remove_callback(printer)
+    trainer.remove_callback(PrinterCallback)  # it writes to standard output
     return trainer
 
 
@@ -137,66 +135,32 @@ class LossCurve(TrainerCallback):
             )
         if not state.is_world_process_zero:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, CURVE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(curve_points(state.log_history))
-        write_atomically(self.path, text.getvalue().encode())
+        write_atomically(self.path, curve_table(state.log_history).to_csv(lineterminator="\n").encode())
 
 
-def curve_points(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the loss curve, one row per logged step; values that were not measured are left out."""
-    points: dict[int, dict[str, Any]] = {}
-    for entry in log_history:
-        values = {
-            name: entry[_LOGGED_AS.get(name, name)]
-            for name in CURVE_COLUMNS
-            if _LOGGED_AS.get(name, name) in entry
-        }
-        if len(values) > 1:
-            points.setdefault(entry["step"], {}).update(values)
-    return [points[step] for step in sorted(points)]
+def curve_table(log_history: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the loss curve, one row per logged step; values that were not measured are NaN."""
+    table = (
+        pd.DataFrame(log_history)
+        .rename(columns=_COLUMNS)
+        .set_index("step")
+        .reindex(columns=list(_COLUMNS.values()))
+    )
+    return table.groupby("step").last().dropna(how="all")
 
 
-class ProgressBar(TrainerCallback):
+class ProgressBar(ProgressCallback):
     """Callback that shows steps, time left and the latest losses on standard error."""
 
     def __init__(self) -> None:
-        self.bar: Any = None
+        super().__init__()
         self.losses: dict[str, str] = {}
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if state.is_world_process_zero:
-            self.bar = tqdm(
-                total=state.max_steps,
-                initial=state.global_step,
-                unit="step",
-                desc="pre-training",
-                mininterval=1.0,
-            )
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.n)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Show the losses, which transformers' own callback would write to standard output."""
         last = state.log_history[-1]
-        self.losses |= {
-            shown: f"{last[key]:.4f}"
-            for key, shown in (("loss", "loss"), ("eval_loss", "held_out"))
-            if key in last
-        }
-        if self.bar is not None:
-            self.bar.set_postfix(self.losses)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        self.losses |= {_COLUMNS[key]: f"{last[key]:.4f}" for key in ("loss", "eval_loss") if key in last}
+        if self.training_bar is not None:
+            self.training_bar.set_postfix(self.losses)
