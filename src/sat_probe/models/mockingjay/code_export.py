@@ -26,27 +26,10 @@ def save_with_code(
     `AutoModel.from_pretrained(folder, trust_remote_code=True)` then works without sat-probe, and so do AutoConfig,
     AutoModelForPreTraining and AutoFeatureExtractor. With sat-probe its classes are used, without trust.
     """
-    classes = _model_classes(isinstance(model, MockingjayForPreTraining))
-    # Saving names only the class of the model; a pre-training checkpoint must load as a plain encoder too.
-    auto_map = {name: _place(one) for name, one in classes.items()}
-    classes["AutoFeatureExtractor"] = MockingjayFeatureExtractor
-    before = {one: one._auto_class for one in classes.values()}
-    config = model.config
-    map_before = getattr(config, "auto_map", None)
-    try:
-        for auto_class, one in classes.items():
-            one._auto_class = auto_class
-        config.auto_map = auto_map
-        model.save_pretrained(folder)
-        if feature_extractor is not None:
-            feature_extractor.save_pretrained(folder)
-    finally:
-        for one, auto_class in before.items():
-            one._auto_class = auto_class
-        if map_before is None:
-            del config.auto_map
-        else:
-            config.auto_map = map_before
+    model.save_pretrained(folder)
+    if feature_extractor is not None:
+        feature_extractor.save_pretrained(folder)
+    add_code(folder, folder)
 
 
 def add_code(saved: str | Path, folder: str | Path) -> None:
@@ -55,13 +38,20 @@ def add_code(saved: str | Path, folder: str | Path) -> None:
     The weights are neither read nor written; the model loads from there as after :func:`save_with_code`.
     """
     config = json.loads((Path(saved) / "config.json").read_text(encoding="utf-8"))
-    classes = _model_classes(MockingjayForPreTraining.__name__ in (config.get("architectures") or ()))
-    named = {"config.json": classes}
+    # Saving names only the class of the model; a pre-training checkpoint must load as a plain encoder too.
+    named: dict[str, dict[str, Any]] = {
+        "config.json": {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
+    }
+    if MockingjayForPreTraining.__name__ in (config.get("architectures") or ()):
+        named["config.json"]["AutoModelForPreTraining"] = MockingjayForPreTraining
     if (Path(saved) / "preprocessor_config.json").is_file():
         named["preprocessor_config.json"] = {"AutoFeatureExtractor": MockingjayFeatureExtractor}
     for name, there in named.items():
         content = json.loads((Path(saved) / name).read_text(encoding="utf-8"))
-        content["auto_map"] = {auto_class: _place(one) for auto_class, one in there.items()}
+        content["auto_map"] = {
+            auto_class: f"{one.__module__.rpartition('.')[2]}.{one.__name__}"
+            for auto_class, one in there.items()
+        }
         text = json.dumps(content, indent=2, sort_keys=True) + "\n"
         (Path(folder) / name).unlink(missing_ok=True)
         (Path(folder) / name).write_text(text, encoding="utf-8")
@@ -69,13 +59,3 @@ def add_code(saved: str | Path, folder: str | Path) -> None:
             module = str(sys.modules[one.__module__].__file__)
             for file in (module, *get_relative_import_files(module)):
                 shutil.copyfile(file, Path(folder) / Path(file).name)
-
-
-def _model_classes(with_pretraining: bool) -> dict[str, Any]:
-    """Return the classes named by a checkpoint's config.json, by Auto class."""
-    classes: dict[str, Any] = {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
-    return classes | ({"AutoModelForPreTraining": MockingjayForPreTraining} if with_pretraining else {})
-
-
-def _place(one: Any) -> str:
-    return f"{one.__module__.rpartition('.')[2]}.{one.__name__}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 from huggingface_hub import ModelCardData
 
 from sat_probe.models.mockingjay.configuration_mockingjay import MockingjayConfig
@@ -37,6 +38,11 @@ def conversion_card(
     extractor = (
         f'\nextractor = AutoFeatureExtractor.from_pretrained("FOLDER"{extra})' if config.feature_kind else ""
     )
+    variants = ", one set of weights" * config.share_layers + ", pre-LN" * config.pre_layer_norm
+    long_input = "one piece; pass `chunk_length` to cut it as s3prl does"
+    if config.chunk_length is not None:
+        long_input = f"cut into near-equal chunks of at most {config.chunk_length} positions"
+    digest = hashlib.sha256(np.memmap(path).data).hexdigest()
     return f"""---
 {metadata.to_yaml()}
 ---
@@ -47,16 +53,16 @@ Converted by sat-probe from an original checkpoint; the weights are unchanged.
 
 | | |
 |---|---|
-| original file | `{path.name}`, SHA-256 `{_digest(path)}` |
+| original file | `{path.name}`, SHA-256 `{digest}` |
 | written by | {ORIGINS[original.generation]} ({original.generation}), upstream `{original.upstream}` |
 | updates | {"not kept" if original.steps is None else original.steps} |
-| layers x heads | {config.num_hidden_layers} x {config.num_attention_heads}{_variants(config)} |
+| layers x heads | {config.num_hidden_layers} x {config.num_attention_heads}{variants} |
 | hidden, intermediate size | {config.hidden_size}, {config.intermediate_size} |
 | reads | {features}, {config.feature_size} values per frame, {config.downsample_rate} frames per position |
 | reconstructs | {config.target_kind or features}, {config.target_size} values per frame |
 | frame hop | {1000 * config.hop_length / config.sampling_rate:g} ms |
 | longest training input | {original.task.get("sequence_length", "not kept")} frames |
-| long input | {_long_input(config)} |
+| long input | {long_input} |
 
 ```python
 {need}from transformers import AutoFeatureExtractor, AutoModel
@@ -67,23 +73,3 @@ model = AutoModel.from_pretrained("FOLDER"{extra})
 Each utterance is featurised on its own. The original s3prl code computed features on the padded batch, which changed
 the features of every utterance but the longest; its numbers for batches of one are matched.
 """
-
-
-def _variants(config: MockingjayConfig) -> str:
-    return (", one set of weights" if config.share_layers else "") + (
-        ", pre-LN" if config.pre_layer_norm else ""
-    )
-
-
-def _long_input(config: MockingjayConfig) -> str:
-    if config.chunk_length is None:
-        return "one piece; pass `chunk_length` to cut it as s3prl does"
-    return f"cut into near-equal chunks of at most {config.chunk_length} positions"
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -14,7 +14,7 @@ from transformers.activations import ACT2FN
 
 from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.checkpoint_features import CheckpointFeatures, checkpoint_features
-from sat_probe.models.mockingjay.code_export import save_with_code
+from sat_probe.models.mockingjay.code_export import add_code
 from sat_probe.models.mockingjay.configuration_mockingjay import MockingjayConfig
 from sat_probe.models.mockingjay.conversion_card import conversion_card
 from sat_probe.models.mockingjay.feature_extraction_mockingjay import MockingjayFeatureExtractor
@@ -102,12 +102,11 @@ def convert_mockingjay(
     # Written beside its place and moved there whole, so that a broken run leaves no half folder.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
+        conversion.model.save_pretrained(scratch)
+        if conversion.feature_extractor is not None:
+            conversion.feature_extractor.save_pretrained(scratch)
         if with_code:
-            save_with_code(conversion.model, conversion.feature_extractor, scratch)
-        else:
-            conversion.model.save_pretrained(scratch)
-            if conversion.feature_extractor is not None:
-                conversion.feature_extractor.save_pretrained(scratch)
+            add_code(scratch, scratch)
         card = conversion_card(Path(path), conversion.model.config, conversion.original, with_code)
         (scratch / "README.md").write_text(card, encoding="utf-8")
         scratch.chmod(0o755)

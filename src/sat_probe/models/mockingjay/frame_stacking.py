@@ -1,9 +1,13 @@
-"""Pure functions of the Mockingjay forward pass: positions, stacking of frames, loss."""
+"""Pure functions of the Mockingjay forward pass: positions, stacking of frames, joining of chunks, loss."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutput
 
 _ROWS = 8192  # of float64 angles at a time: an hour's would be a gigabyte
 
@@ -35,6 +39,40 @@ def stack_mask(attention_mask: torch.Tensor, factor: int) -> torch.Tensor:
     batch, frames = attention_mask.shape
     rows = frames // factor
     return attention_mask[:, : rows * factor].reshape(batch, rows, factor).bool().any(-1)
+
+
+def join_chunks(outputs: list[list[BaseModelOutput]], rows: int) -> BaseModelOutput:
+    """Return the chunks of each utterance as one batch of `rows` positions, zero after the end of an utterance."""
+
+    def in_time(states: list[torch.Tensor]) -> torch.Tensor:
+        whole = torch.cat(states, dim=1)
+        return nn.functional.pad(whole, (0, 0, 0, rows - whole.shape[1]))
+
+    def on_diagonal(maps: list[torch.Tensor]) -> torch.Tensor:
+        whole = maps[0].new_zeros(*maps[0].shape[:2], rows, rows)
+        start = 0
+        for one in maps:
+            whole[..., start : start + one.shape[-1], start : start + one.shape[-1]] = one
+            start += one.shape[-1]
+        return whole
+
+    def every_layer(
+        join: Callable[[list[torch.Tensor]], torch.Tensor], name: str
+    ) -> tuple[torch.Tensor, ...] | None:
+        if getattr(outputs[0][0], name) is None:
+            return None
+        layers = range(len(getattr(outputs[0][0], name)))
+        return tuple(
+            torch.cat([join([getattr(one, name)[k] for one in chunks]) for chunks in outputs]) for k in layers
+        )
+
+    return BaseModelOutput(
+        last_hidden_state=torch.cat(
+            [in_time([one.last_hidden_state for one in chunks]) for chunks in outputs]
+        ),
+        hidden_states=every_layer(in_time, "hidden_states"),
+        attentions=every_layer(on_diagonal, "attentions"),
+    )
 
 
 def reconstruction_loss(

@@ -19,9 +19,8 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from .chunk_joining import join_chunks, join_utterances
 from .configuration_mockingjay import MockingjayConfig
-from .frame_stacking import sinusoid_positions, stack_frames, stack_mask
+from .frame_stacking import join_chunks, sinusoid_positions, stack_frames, stack_mask
 from .mockingjay_errors import ModelError
 
 ROWS_AT_ONCE = 8192  # of a feed-forward layer in inference
@@ -173,9 +172,7 @@ class MockingjayPreTrainedModel(PreTrainedModel):
     main_input_name = "input_features"
     input_modalities = ("audio",)
     supports_gradient_checkpointing = True
-    accepts_loss_kwargs = (
-        False  # the loss is a mean; the Trainer must divide it when it accumulates gradients
-    )
+    accepts_loss_kwargs = False  # the loss is a mean; the Trainer divides it when it accumulates gradients
     _no_split_modules = ["MockingjayEmbeddings", "MockingjayLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -285,16 +282,11 @@ class MockingjayModel(MockingjayPreTrainedModel):
         rows = stacked.shape[1]
         lengths = [rows] * len(stacked) if attention_mask is None else attention_mask.sum(1).tolist()
         return_dict = kwargs.pop("return_dict", True)
-        joined = []
+        outputs = []
         for utterance, length in zip(stacked, lengths, strict=True):
             pieces = utterance[:length].chunk(-(-length // chunk_length)) if length else (utterance[:1],)
-            outputs = [self.encode_stacked(piece[None], **kwargs) for piece in pieces]
-            joined.append(join_chunks(outputs, rows))
-        output = BaseModelOutput(
-            last_hidden_state=torch.cat([one.last_hidden_state for one in joined]),
-            hidden_states=join_utterances([one.hidden_states for one in joined]),
-            attentions=join_utterances([one.attentions for one in joined]),
-        )
+            outputs.append([self.encode_stacked(piece[None], **kwargs) for piece in pieces])
+        output = join_chunks(outputs, rows)
         return output if return_dict else output.to_tuple()
 
 

@@ -42,7 +42,7 @@ class OriginalCheckpoint:
     upstream: `"mockingjay"`, `"tera"`, `"audio_albert"`, as far as the file tells.
     encoder, head: parameters under their original names.
     transformer: the network's settings; audio: those of its features; task: those of its masking.
-    feature_path, target_path: names of the folders the features were read from (not s3prl).
+    feature_path: name of the folder the features were read from (not s3prl).
     steps: updates it was trained for, if kept.
     """
 
@@ -54,7 +54,6 @@ class OriginalCheckpoint:
     audio: dict[str, Any]
     task: dict[str, Any]
     feature_path: str
-    target_path: str
     steps: int | None
 
 
@@ -129,7 +128,6 @@ def read_original(path: str | Path) -> OriginalCheckpoint:
         audio=dict(settings.get("audio") or settings.get("online") or {}),
         task=dict(settings.get("task") or {}),
         feature_path=str(loader.get("data_path", "")),
-        target_path=str(loader.get("target_path", "")),
         steps=steps if isinstance(steps, int) else None,
     )
 

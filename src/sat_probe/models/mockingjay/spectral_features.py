@@ -16,9 +16,10 @@ FRAMES_AT_ONCE = 20_000  # spectra held at a time; some minutes
 def spectral_features(
     waveform: np.ndarray, recipe: FeatureRecipe, sampling_rate: int = 16_000, normalize: bool = True
 ) -> np.ndarray:
-    """Return the features of one utterance.
+    """Return the features of one utterance, next to their first `delta_order` derivatives over time.
 
     waveform: (samples,) in [-1, 1]. Returns (frames, recipe.feature_size) float32.
+    normalize: mean 0 and variance 1 in every column over the utterance (CMVN).
     """
     waveform = np.asarray(waveform, dtype=recipe.precision)
     signal = torch.from_numpy(waveform if waveform.flags.writeable else waveform.copy())  # never written to
@@ -29,9 +30,13 @@ def spectral_features(
         signal = mirrored(signal, recipe)
     features = static_features(signal, recipe, sampling_rate)
     del signal  # an hour of it is 230 MB
-    features = with_deltas(features, recipe) if recipe.delta_order else features
+    blocks = [features]
+    for _ in range(recipe.delta_order):
+        blocks.append(slopes(blocks[-1], recipe))
+    features = torch.cat(blocks, dim=1) if recipe.delta_order else features
     if normalize:
-        features = normalized(features, recipe)
+        centred = features - features.mean(0)
+        features = centred / (features.std(0, correction=recipe.std_correction) + recipe.std_floor)
     return features.float().numpy()
 
 
@@ -71,15 +76,8 @@ def mirrored(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
 def stft(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
     """Return spectra of frames that begin at multiples of the hop: complex (frames, bins)."""
     window = torch.hann_window(recipe.window_length, dtype=signal.dtype)
-    return torch.stft(
-        signal,
-        recipe.fft_length,
-        recipe.hop_length,
-        recipe.window_length,
-        window,
-        center=False,
-        return_complex=True,
-    ).T
+    sizes = (recipe.fft_length, recipe.hop_length, recipe.window_length)
+    return torch.stft(signal, *sizes, window, center=False, return_complex=True).T
 
 
 def framed_spectrum(signal: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
@@ -124,14 +122,6 @@ def compressed(spectrum: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
             return ((decibels + 100) / 100).clamp(0, 1)
 
 
-def with_deltas(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Return the features next to their first `delta_order` derivatives over time."""
-    blocks = [features]
-    for _ in range(recipe.delta_order):
-        blocks.append(slopes(blocks[-1], recipe))
-    return torch.cat(blocks, dim=1)
-
-
 def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
     """Return the slope of the line fitted to `delta_width` frames around each frame.
 
@@ -151,9 +141,3 @@ def slopes(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
     if recipe.delta_edges == "repeat":
         return inner
     return torch.cat([inner[:1].expand(half, -1), inner, inner[-1:].expand(half, -1)])
-
-
-def normalized(features: torch.Tensor, recipe: FeatureRecipe) -> torch.Tensor:
-    """Return features with mean 0 and variance 1 in every column over the utterance (CMVN)."""
-    centred = features - features.mean(0)
-    return centred / (features.std(0, correction=recipe.std_correction) + recipe.std_floor)

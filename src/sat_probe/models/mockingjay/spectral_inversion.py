@@ -57,25 +57,20 @@ def sounds_like(
     magnitudes = spectral_magnitudes(logarithms, recipe, sampling_rate)
     signal = find_phases(magnitudes, recipe, iterations)
     if recipe.pre_emphasis:
-        signal = _without_pre_emphasis(signal, recipe.pre_emphasis)
+        signal = torch.from_numpy(lfilter([1.0], [1.0, -recipe.pre_emphasis], signal.numpy()))
     if recipe.level_db is not None:
-        signal = (
-            signal
-            * float(np.sqrt(np.mean(np.square(original, dtype=np.float64))))
-            / 10 ** (recipe.level_db / 20)
-        )
+        level = float(np.sqrt(np.mean(np.square(original, dtype=np.float64))))
+        signal = signal * level / 10 ** (recipe.level_db / 20)
     return signal[: len(original)].clamp(-1, 1).float().numpy()
 
 
 def spectral_magnitudes(logarithms: torch.Tensor, recipe: FeatureRecipe, sampling_rate: int) -> torch.Tensor:
     """Return magnitudes (frames, bins) for logarithmic features (frames, static_size), as exactly as mel allows."""
-    match recipe.compression:
-        case "decibel":
-            powers = 10 ** ((logarithms.clamp(0, 1) * 100 - 80) / 20)
-        case _:
-            powers = (
-                logarithms.clamp(max=30).exp() - (recipe.floor if recipe.compression == "add-log" else 0)
-            ).clamp(min=0)
+    if recipe.compression == "decibel":
+        powers = 10 ** ((logarithms.clamp(0, 1) * 100 - 80) / 20)
+    else:
+        added = recipe.floor if recipe.compression == "add-log" else 0.0
+        powers = (logarithms.clamp(max=30).exp() - added).clamp(min=0)
     if recipe.mel_bins is not None:
         filters = mel_filters(recipe, sampling_rate)
         powers = (powers @ torch.linalg.pinv(filters)).clamp(min=0)
@@ -103,7 +98,3 @@ def _signal(spectrum: torch.Tensor, recipe: FeatureRecipe, samples: int) -> torc
     return torch.istft(
         spectrum.T, recipe.fft_length, recipe.hop_length, recipe.window_length, window, length=samples
     )
-
-
-def _without_pre_emphasis(signal: torch.Tensor, factor: float) -> torch.Tensor:
-    return torch.from_numpy(lfilter([1.0], [1.0, -factor], signal.numpy()))
