@@ -15,7 +15,7 @@ from transformers import AutoModel
 
 from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
-from sat_probe.cli.refine import _change
+from sat_probe.cli.refine import _with_interval
 from sat_probe.errors import ModelError
 from sat_probe.models.attention import band as attention_band
 from sat_probe.models.mockingjay import MockingjayConfig
@@ -403,5 +403,7 @@ def test_probes_of_both_models_stand_in_the_table(tmp_path, capsys):
 
 def test_a_change_without_an_interval_is_told_without_one():
     change = {"change": 0.01, "change_low": math.nan, "change_high": math.nan}
-    assert _change(change) == "+0.010"
-    assert _change({**change, "change_low": -0.02, "change_high": 0.03}) == "+0.010 (-0.020 to +0.030)"
+    assert _with_interval(change, "change", "+.3f") == "+0.010"
+    assert _with_interval({**change, "change": math.nan}, "change", "+.3f") == ""
+    known = {**change, "change_low": -0.02, "change_high": 0.03}
+    assert _with_interval(known, "change", "+.3f") == "+0.010 (-0.020 to +0.030)"

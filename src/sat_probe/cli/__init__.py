@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,12 +31,19 @@ from sat_probe.cli import (
     reproduce,
     segment,
 )
-from sat_probe.cli.usage import UsageError, usage_line
 from sat_probe.errors import SatProbeError
 
 WRONG_USAGE = 2
 INTERRUPTED = 130  # exit status that typer gives Ctrl-C
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# typer brings its own click in some versions and uses click itself in others; the class is the parent in both
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+RENAMED = {
+    ("refine", "--tolerance"): "--max-loss",
+    ("importance", "--tolerance"): "--max-loss",
+    ("reproduce", "--preset"): "--plan",
+    ("segment", "--features"): "--attention-features",
+}  # since 0.1.0; a name that meant two things
 
 app = typer.Typer(
     name="sat-probe",
@@ -114,7 +121,7 @@ def run(arguments: list[str] | None = None) -> int:
         except UsageError as error:
             given = sys.argv[1:] if arguments is None else arguments
             command = " ".join(["sat-probe", *(name for name in given[:1] if name in COMMANDS)])
-            return _fail(usage_line(error, command), WRONG_USAGE)
+            return _fail(_usage_line(error, command), WRONG_USAGE)
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except SatProbeError as error:
@@ -147,3 +154,15 @@ def _warnings_on_stderr() -> Iterator[None]:
 def _fail(message: str, status: int = 1) -> int:
     print(f"Error: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _usage_line(error: Any, command: str) -> str:
+    """Return what is wrong, and where it is explained; `command` is for errors that do not know it themselves."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else command
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    renamed = RENAMED.get((command.rpartition(" ")[2], getattr(error, "option_name", "")))
+    if renamed is not None:
+        message += f"; it is called {renamed} now"
+    end = "" if message.endswith("?") else "."
+    return f"{command}: {message[:1].lower()}{message[1:]}{end} See {command} --help"

@@ -79,8 +79,8 @@ def align(
     for line in failures(run):
         typer.echo(f"Not aligned: {line}", err=True)
     if as_json:
-        facts = asdict(run) | {"output": str(run.output), "real_time_factor": run.real_time_factor}
-        typer.echo(json.dumps(facts, indent=2))
+        facts = asdict(run) | {"real_time_factor": run.real_time_factor}
+        typer.echo(json.dumps(facts, indent=2, default=str))
     else:
         speed = "" if run.real_time_factor is None else f", {run.real_time_factor:.3f} x real time per core"
         typer.echo(

@@ -10,6 +10,8 @@ import typer
 
 from sat_probe.cli.options import AsJson
 
+_TOLD = ("hidden_size", "downsample_rate", "feature_kind", "feature_size", "target_kind", "target_size")
+
 
 def convert_mockingjay(
     checkpoint: Annotated[Path, typer.Argument(metavar="FILE.ckpt", help="The original checkpoint.")],
@@ -52,12 +54,7 @@ def convert_mockingjay(
         "generation": conversion.original.generation,
         "layers": config.num_hidden_layers,
         "heads": config.num_attention_heads,
-        "hidden_size": config.hidden_size,
-        "downsample_rate": config.downsample_rate,
-        "feature_kind": config.feature_kind,
-        "feature_size": config.feature_size,
-        "target_kind": config.target_kind,
-        "target_size": config.target_size,
+        **{name: getattr(config, name) for name in _TOLD},
         "parameters": conversion.model.num_parameters(),
     }
     if as_json:

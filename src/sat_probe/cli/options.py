@@ -197,7 +197,11 @@ def with_groups(only: Sequence[str] | None = None, **replaced: Any) -> Callable[
                 continue
             for field, annotation in _GROUPS[kinds[name]].items():
                 if only is None or field in only:
-                    options[field] = _parameter(field, replaced.get(field, annotation))
+                    taken = replaced.get(field, annotation)
+                    default = {str: inspect.Parameter.empty, bool: False}.get(taken.__origin__)
+                    options[field] = inspect.Parameter(
+                        field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=taken
+                    )
 
         def run(**given: Any) -> None:
             preset = given.pop("preset", None)
@@ -216,16 +220,6 @@ def with_groups(only: Sequence[str] | None = None, **replaced: Any) -> Callable[
         return run
 
     return decorate
-
-
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    kind = annotation.__origin__
-    default: Any = None
-    if kind is bool:
-        default = False
-    elif type(None) not in getattr(kind, "__args__", ()):
-        default = inspect.Parameter.empty
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def keywords(*choices: ModelChoice | CorpusChoice) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -98,13 +99,7 @@ def pretrain(
     if not PartialState().is_main_process:
         return
     if as_json:
-        facts = {
-            "folder": str(result.folder),
-            "steps": result.steps,
-            "loss": result.loss,
-            "held_out_loss": result.held_out_loss,
-        }
-        typer.echo(json.dumps({**facts, "frames_per_second": result.frames_per_second}))
+        typer.echo(json.dumps(asdict(result), default=str))
     else:
         held_out = "" if result.held_out_loss is None else f" (held out {result.held_out_loss:.4f})"
         typer.echo(

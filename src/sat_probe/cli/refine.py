@@ -27,7 +27,7 @@ from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     import pandas as pd
 
@@ -173,14 +173,11 @@ def _check_output(output: Path, overwrite: bool) -> bool:
     """Return whether a model is there that will be replaced; raise if the folder cannot be used."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
+    problem = "" if overwrite else "already holds a model; choose a new folder or pass --overwrite"
     if not (output / "config.json").is_file():
-        raise typer.BadParameter(
-            f"{output} exists and holds no model; choose a new folder", param_hint="--output"
-        )
-    if not overwrite:
-        raise typer.BadParameter(
-            f"{output} already holds a model; choose a new folder or pass --overwrite", param_hint="--output"
-        )
+        problem = "exists and holds no model; choose a new folder"
+    if problem:
+        raise typer.BadParameter(f"{output} {problem}", param_hint="--output")
     return True
 
 
@@ -191,20 +188,19 @@ def _print(table: pd.DataFrame) -> None:
     changes = "change" in table  # only of probes, and there in pairs, so that its interval is the one to read
     shown = Table("", "before", "after", "after / before", *(["change"] if changes else []), box=None)
     for row in table.to_dict("records"):
-        ratio = f"{row['ratio']:.2f}"
-        if not math.isnan(row["ratio_low"]):
-            ratio += f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-        cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", ratio]
-        shown.add_row(str(row["quantity"]), *cells, *([_change(row)] if changes else []))
+        cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", _with_interval(row, "ratio", ".2f")]
+        shown.add_row(
+            str(row["quantity"]), *cells, *([_with_interval(row, "change", "+.3f")] if changes else [])
+        )
     Console().print(shown)
 
 
-def _change(row: dict[Hashable, Any]) -> str:
-    if math.isnan(row["change"]):
+def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if math.isnan(value):
         return ""
-    if math.isnan(row["change_low"]):  # one test utterance has no interval
-        return f"{row['change']:+.3f}"
-    return f"{row['change']:+.3f} ({row['change_low']:+.3f} to {row['change_high']:+.3f})"
+    # one test utterance has no interval
+    return f"{value:{form}}" + ("" if math.isnan(low) else f" ({low:{form}} to {high:{form}})")
 
 
 def _parsed(heads: str | None) -> list[tuple[int, int]]:

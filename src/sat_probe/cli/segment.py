@@ -115,6 +115,9 @@ def segment(
         typer.echo(f"\nReport: {output}")
 
 
+_SHOWN = ("validation_r_value", "r_value", "r_value_low", "r_value_high", "precision", "recall")
+
+
 def _summary(found: Segmentation) -> Table:
     """Return the best heads and the best of every other kind of source, R-values in per cent."""
     import pandas as pd
@@ -139,16 +142,9 @@ def _summary(found: Segmentation) -> Table:
     rows = [(row, row["choice"].replace("_", " ")) for _, row in best.iterrows()]
     rows += [(row, "") for _, row in others.iterrows()]
     for row, choice in rows:
-        name = " ".join(
-            [
-                row["source"],
-                *(f"{a}{row[n]}" for a, n in (("L", "layer"), ("H", "head")) if row[n] is not pd.NA),
-            ]
-        )
-        rates = [f"{100 * row[rate]:.1f}" for rate in ("validation_r_value", "r_value")]
-        ends = 100 * row["r_value_low"], 100 * row["r_value_high"]
-        interval = "-" if pd.isna(ends[0]) else f"{ends[0]:.1f}–{ends[1]:.1f}"  # one utterance has none
-        shown.add_row(
-            name, *rates, interval, f"{100 * row['precision']:.1f}", f"{100 * row['recall']:.1f}", choice
-        )
+        places = {"L": row["layer"], "H": row["head"]}.items()
+        name = " ".join([row["source"], *(f"{letter}{n}" for letter, n in places if n is not pd.NA)])
+        tuned, score, low, high, precision, recall = (f"{100 * row[column]:.1f}" for column in _SHOWN)
+        interval = "-" if pd.isna(row["r_value_low"]) else f"{low}–{high}"  # one utterance has none
+        shown.add_row(name, tuned, score, interval, precision, recall, choice)
     return shown

@@ -8,7 +8,6 @@ commit is built anew on what is there; if it has not, the same commit is sent ag
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from sat_probe.errors import HubError
 from sat_probe.hub.failures import (
@@ -78,10 +78,7 @@ class Published:
 
 
 def publish(
-    repository: Repository,
-    build: Callable[[str], Change],
-    message: str,
-    create_pr: bool = False,
+    repository: Repository, build: Callable[[str], Change], message: str, create_pr: bool = False
 ) -> Published:
     """Commit a change to `main`, or open a pull request with it, as a whole or not at all.
 
@@ -208,12 +205,8 @@ def publish_folder(
 
 def remote_hash(content: bytes | Path, large: bool) -> str:
     """The hash that the Hub lists for a file: sha256 of a large file, otherwise git's sha1."""
-    size = content.stat().st_size if isinstance(content, Path) else len(content)
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % size)
     with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return sha_fileobj(stream).hex() if large else git_hash(stream.read())
 
 
 def _landed(

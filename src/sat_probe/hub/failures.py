@@ -41,18 +41,18 @@ _REFUSALS = {
 Result = TypeVar("Result")
 
 
-def retry(call: Callable[[], Result], repo_id: str, attempts: int = ATTEMPTS) -> Result:
+def retry(call: Callable[[], Result], repo_id: str) -> Result:
     """The result of a call, repeated while the Hub is out of reach.
 
     Raises:
-        HubError: refused, or still failing after `attempts`.
+        HubError: refused, or still failing after `ATTEMPTS` tries.
     """
     set_timeout()
-    for attempt in range(1, attempts + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             return call()
         except HUB_FAILURES as error:
-            if attempt == attempts or not is_unknown(error):
+            if attempt == ATTEMPTS or not is_unknown(error):
                 raise as_hub_error(error, repo_id) from error
             time.sleep(wait(attempt, error))
     raise AssertionError("unreachable")

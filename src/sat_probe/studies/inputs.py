@@ -108,8 +108,8 @@ def open_model(choice: ModelChoice) -> ProbedModel:
             a model that is not on the Hub.
     """
     wanted = None if choice.dtype is None else torch_dtype(choice.dtype)
-    device = None if choice.device is None else usable_device(choice.device)
-    model = stored_model(choice)
+    device = None if choice.device is None else _usable_device(choice.device)
+    model = _stored_model(choice)
     in_memory = isinstance(choice.model, torch.nn.Module)
     if device is None and not in_memory:
         device = this_process().device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -127,13 +127,8 @@ def open_model(choice: ModelChoice) -> ProbedModel:
         ) from error
 
 
-def stored_model(choice: ModelChoice) -> ProbedModel:
-    """Return a model as it is stored: one in memory on its device, with shared weights; others loaded in float32.
-
-    Raises:
-        TypeError: if it is no model; the message lists what is taken.
-        ModelError: if it cannot be loaded, or a revision is given for a model that is not on the Hub.
-    """
+def _stored_model(choice: ModelChoice) -> ProbedModel:
+    """Return a model as it is stored: one in memory on its device, with shared weights; others loaded in float32."""
     model, revision = choice.model, choice.revision
     in_memory = isinstance(model, torch.nn.Module)
     if not (model is None or in_memory or isinstance(model, (str, Path))):
@@ -170,12 +165,8 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
     return load_corpus(BUNDLED if choice.dataset is None else choice.dataset, **options)
 
 
-def usable_device(device: str | torch.device) -> torch.device:
-    """Return a device after trying it.
-
-    Raises:
-        ModelError: if it does not exist or nothing can be computed there.
-    """
+def _usable_device(device: str | torch.device) -> torch.device:
+    """Return a device after trying it; raise a ModelError if nothing can be computed there."""
     try:
         found = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
