@@ -159,12 +159,10 @@ def _value(value: object, kind: Any, source: str, key: str) -> Any:
 def _sequence(value: object, origin: Any, arguments: tuple[Any, ...], source: str, key: str) -> Any:
     if not isinstance(value, list):
         raise ConfigurationError(f"{source}: {key} must be a list, found {_shown(value)}")
-    if origin is list or arguments[-1] is Ellipsis:
-        kinds = [arguments[0]] * len(value)
-    else:
-        kinds = list(arguments)
-        if len(kinds) != len(value):
-            raise ConfigurationError(f"{source}: {key} must have {len(kinds)} entries, found {len(value)}")
+    of_one_kind = origin is list or arguments[-1] is Ellipsis
+    kinds = [arguments[0]] * len(value) if of_one_kind else list(arguments)
+    if len(kinds) != len(value):
+        raise ConfigurationError(f"{source}: {key} must have {len(kinds)} entries, found {len(value)}")
     return origin(
         _value(entry, kind, source, f"{key}[{i}]")
         for i, (entry, kind) in enumerate(zip(value, kinds, strict=True))

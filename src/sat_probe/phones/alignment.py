@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sat_probe.errors import AlignmentError
 from sat_probe.frames import FrameGrid, label_frames
@@ -20,43 +20,48 @@ DURATION_TOLERANCE = (
 SAME_MOMENT = 1e-3  # seconds; closer boundaries are one moment, written with a few decimals
 
 
-def order_problem(
-    starts: NDArray[Any],
-    ends: NDArray[Any],
+def require_order(
+    starts: ArrayLike,
+    ends: ArrayLike,
     labels: Sequence[str],
+    place: Callable[[int], str],
     show: Callable[[Any], str],
     *,
     tolerance: float = 0.0,
     gaps: Gaps = "unlabelled",
-) -> tuple[int, str] | None:
-    """Find the first segment that is empty, overlaps the one before, or follows a gap that ``gaps`` refuses.
+) -> None:
+    """Require that no segment is empty, overlaps the one before, or follows a gap that ``gaps`` refuses.
 
     Args:
         starts, ends: (segments,) times in any unit.
-        labels: (segments,) named in the problem.
+        labels: (segments,) named in the error.
+        place: says where the segment of an index is.
         show: writes a time with its unit.
         tolerance: boundaries that differ by no more are one boundary.
         gaps: what unlabelled time between two segments means.
 
-    Returns:
-        The index of the segment and one line about it; None if all are in order.
+    Raises:
+        AlignmentError: about the first such segment.
     """
+    starts, ends = np.asarray(starts), np.asarray(ends)
     empty = ends <= starts
     between = starts[1:] - ends[:-1]
     wrong = (between < -tolerance) | ((between > tolerance) & (gaps == "refuse"))
     found = np.flatnonzero(empty | np.append(False, wrong)[: len(starts)])
     if not len(found):
-        return None
+        return
     i = int(found[0])
     if empty[i]:
-        return i, f"{labels[i]!r} ends at {show(ends[i])}, not after its start at {show(starts[i])}"
-    overlap = starts[i] < ends[i - 1]
-    side = "before" if overlap else "after"
-    what = "overlap" if overlap else "leave a gap; gaps (--gaps) says what unlabelled time means"
-    return i, (
-        f"{labels[i]!r} starts at {show(starts[i])}, {side} the end of {labels[i - 1]!r} at {show(ends[i - 1])}: "
-        f"the segments {what}"
-    )
+        problem = f"ends at {show(ends[i])}, not after its start at {show(starts[i])}"
+    else:
+        overlap = starts[i] < ends[i - 1]
+        side = "before" if overlap else "after"
+        what = "overlap" if overlap else "leave a gap; gaps (--gaps) says what unlabelled time means"
+        problem = (
+            f"starts at {show(starts[i])}, {side} the end of {labels[i - 1]!r} at {show(ends[i - 1])}: "
+            f"the segments {what}"
+        )
+    raise AlignmentError(f"{place(i)}{labels[i]!r} {problem}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,9 +114,10 @@ class Alignment:
             )
 
     def _require_order(self, gaps: Gaps) -> None:
-        problem = order_problem(self.starts, self.ends, self.labels, self._seconds, gaps=gaps)
-        if problem is not None:
-            raise self._error(f"segment {problem[0] + 1}, {problem[1]}")
+        def place(segment: int) -> str:
+            return f"{self.utterance_id}: segment {segment + 1}, "
+
+        require_order(self.starts, self.ends, self.labels, place, self._seconds, gaps=gaps)
 
     def _error(self, problem: str) -> AlignmentError:
         return AlignmentError(f"{self.utterance_id}: {problem}")

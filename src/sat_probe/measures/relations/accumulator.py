@@ -22,17 +22,11 @@ from sat_probe.measures.relations.result import RelationMaps, fold_sums
 
 @dataclass(slots=True)
 class _Pending:
-    """Sums of some heads of one layer and utterance until all its queries were seen.
+    """Sums of some heads of one layer and utterance until all its queries were seen."""
 
-    Attributes:
-        flow: (heads, phones, T) attention of the queries of each phone.
-        own: (heads, phones) the part of it within the query's own segment, if that is left out.
-        queries: how many were seen.
-    """
-
-    flow: torch.Tensor
-    own: torch.Tensor
-    queries: int = 0
+    flow: torch.Tensor  # (heads, phones, T) attention of the queries of each phone
+    own: torch.Tensor  # (heads, phones) the part of it within the query's own segment, if that is left out
+    queries: int = 0  # how many were seen
 
 
 class RelationMapAccumulator:

@@ -59,19 +59,14 @@ def operations_frame(maps: RelationMaps, attends: float = ATTENDS, avoids: float
     with np.errstate(invalid="ignore"):
         attended = (score >= attends) & (low > 0) & (1 + score >= (1 + attends) * typical)
         avoided = (score <= avoids) & (high < 0) & (1 + score <= (1 + avoids) * typical)
-    rows = [
-        (
-            layer,
-            head,
-            named[what] if attended[layer, head, what] else f"not {named[what]}",
-            score[layer, head, what],
-        )
-        for layer, head, what in np.argwhere(attended | avoided)
-    ]
-    frame = pd.DataFrame(rows, columns=["layer", "head", "operation", "score"])
+    layer, head, what = np.nonzero(attended | avoided)
+    names = np.array(named, dtype=object)[what]
+    scores = score[layer, head, what]
+    frame = pd.DataFrame({"layer": layer, "head": head})
+    frame["operation"] = np.where(attended[layer, head, what], names, "not " + names)
+    frame["score"] = scores
     # what a head attends to comes first: looking at X leaves less for all others, so avoiding them may follow
-    scores = frame["score"].to_numpy(dtype=float)
-    order = np.lexsort((-np.abs(scores), scores < 0, frame["head"], frame["layer"]))
+    order = np.lexsort((-np.abs(scores), scores < 0, head, layer))
     return frame.iloc[order].reset_index(drop=True)
 
 

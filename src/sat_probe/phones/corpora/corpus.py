@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sat_probe.phones.phone_set import PhoneSet
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class Corpus:
     """Utterances in a fixed order; iterating reads them one by one. `load_corpus` makes one.
 
@@ -39,34 +40,28 @@ class Corpus:
         CorpusError: if the dataset has other columns.
     """
 
-    def __init__(
-        self,
-        name: str,
-        split: str | None,
-        dataset: Any,
-        phone_set: PhoneSet,
-        folder: Path | None = None,
-        state: Callable[[], Iterable[str]] = tuple,
-    ) -> None:
-        self.name = name
-        self.split = split
-        self.dataset = dataset
-        self.phone_set = phone_set
-        self.folder = folder
-        self.missing_alignments: int | None = None
-        self.first_missing: str | None = None
-        self._state = state
-        there = dataset.column_names
+    name: str
+    split: str | None
+    dataset: Any
+    phone_set: PhoneSet
+    folder: Path | None = None
+    state: Callable[[], Iterable[str]] = tuple
+    missing_alignments: int | None = field(default=None, init=False)
+    first_missing: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        there = self.dataset.column_names
         if there is not None and not set(ROW_COLUMNS) <= set(there):
             raise CorpusError(
-                f"{name}: a Corpus has the columns {', '.join(ROW_COLUMNS)}; load_corpus(dataset) makes one of any "
-                f"dataset with audio, this one has {', '.join(there)}"
+                f"{self.name}: a Corpus has the columns {', '.join(ROW_COLUMNS)}; load_corpus(dataset) makes one of "
+                f"any dataset with audio, this one has {', '.join(there)}"
             )
         if not self.is_streaming:
-            aligned = dataset.with_format("numpy", columns=["aligned"])["aligned"][:] if len(dataset) else []
+            rows = self.dataset
+            aligned = rows.with_format("numpy", columns=["aligned"])["aligned"][:] if len(rows) else []
             positions = [i for i, there in enumerate(aligned) if not there]
             self.missing_alignments = len(positions)
-            self.first_missing = dataset[positions[0]]["id"] if positions else None
+            self.first_missing = rows[positions[0]]["id"] if positions else None
 
     @property
     def is_streaming(self) -> bool:
@@ -80,7 +75,7 @@ class Corpus:
         The same on every machine. No audio is decoded. Of a streamed folder the listing counts, of a streamed dataset
         on the Hub its name, configuration and commit, of a streamed dataset in memory its description.
         """
-        content = self._state() if self.is_streaming else row_parts(self.dataset)
+        content = self.state() if self.is_streaming else row_parts(self.dataset)
         digest = hashlib.sha256()
         for part in (repr((self.split, self.phone_set.name, self.is_streaming)), *content):
             digest.update(part.encode() + b"\n")
@@ -149,7 +144,7 @@ class Corpus:
 
     def _with(self, dataset: Any, step: str = "") -> Corpus:
         return Corpus(
-            self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self._state(), step]
+            self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self.state(), step]
         )
 
 

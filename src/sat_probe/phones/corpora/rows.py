@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from sat_probe.phones.alignment import Alignment
 from sat_probe.phones.corpora.layouts import CorpusScan
 from sat_probe.phones.corpora.waveforms import EncodedAudio
 from sat_probe.phones.phone_set import phone_set
-from sat_probe.phones.readers.lookup import Lookup, read_alignment
+from sat_probe.phones.readers.lookup import Lookup, read_alignment, stamp
 from sat_probe.phones.readers.table import AlignmentTable
 from sat_probe.phones.record import ReadingOptions, Record
 
@@ -137,7 +136,8 @@ def load_folder_rows(
         return IterableDataset.from_generator(_folder_rows, features=row_features(), gen_kwargs=arguments)
     records = list(scan)
     require_unique(records)
-    arguments |= {"records": records, "stamp": _stamp(records), "version": ROW_VERSION}
+    files = (name for record in records for name in (record.audio, record.alignment) if name is not None)
+    arguments |= {"records": records, "stamp": stamp(files), "version": ROW_VERSION}
     workers = None if num_proc is None else min(num_proc, len(records))
     try:
         dataset = Dataset.from_generator(
@@ -160,16 +160,6 @@ def require_unique(records: Iterable[Record]) -> None:
         if record.id in seen:
             raise CorpusError(f"{record.audio} and {seen[record.id]} have the same id, {record.id}")
         seen[record.id] = record.audio
-
-
-def _stamp(records: list[Record]) -> str:
-    """Changes when a file of the corpus is written anew."""
-    digest = hashlib.sha256()
-    for record in records:
-        for name in filter(None, (record.audio, record.alignment)):
-            state = Path(name.partition("::")[0]).stat()
-            digest.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def _samples_of(audio: str | Path | bytes) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -71,10 +73,9 @@ class AlignmentLookup:
 
     @property
     def stamp(self) -> str:
-        """Sizes and times of the files; it changes when one is written again."""
+        """The :func:`stamp` of the files."""
         sources = sorted(source for found in self._files.values() for _, source in found) or [str(self.place)]
-        states = [Path(source.partition(_MEMBER)[0]).stat() for source in sources]
-        return str([(state.st_size, state.st_mtime_ns) for state in states])
+        return stamp(sources)
 
     def locate(self, record: Record) -> Record:
         """The record with its alignment here, or without one if there is none.
@@ -142,6 +143,15 @@ def _ctm(path: str, written: int, gaps: Gaps) -> dict[str, Alignment]:
 
 
 Lookup = AlignmentLookup | AlignmentTable
+
+
+def stamp(sources: Iterable[str]) -> str:
+    """Names, sizes and times of files, or of the archives they are in; it changes when one is written again."""
+    digest = hashlib.sha256()
+    for source in sources:
+        state = Path(source.partition(_MEMBER)[0]).stat()
+        digest.update(f"{source} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def read_alignment(

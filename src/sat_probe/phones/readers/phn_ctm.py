@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sat_probe.errors import AlignmentError
-from sat_probe.phones.alignment import SAME_MOMENT, Alignment, Gaps, order_problem
+from sat_probe.phones.alignment import SAME_MOMENT, Alignment, Gaps, require_order
 
 
 def read_text(path: Path) -> str:
@@ -72,11 +72,11 @@ def read_phn(
             )
         rows.append((int(fields[0]), int(fields[1]), fields[2], number))
     starts, ends, labels, lines = zip(*rows, strict=True) if rows else ((), (), (), ())
-    times = np.array(starts), np.array(ends)
-    problem = order_problem(*times, labels, lambda sample: f"sample {sample}", gaps=gaps)
-    if problem is not None:
-        raise AlignmentError(f"{path}, line {lines[problem[0]]}: {problem[1]}")
-    alignment = Alignment(utterance_id or str(path), *times, labels, duration=duration)
+    places = [f"{path}, line {line}: " for line in lines]
+    require_order(starts, ends, labels, places.__getitem__, lambda sample: f"sample {sample}", gaps=gaps)
+    alignment = Alignment(
+        utterance_id or str(path), np.array(starts), np.array(ends), labels, duration=duration
+    )
     return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
 
 
@@ -112,16 +112,16 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse") -> dict[str, Alignment]
     alignments = {}
     for utterance, rows in found.items():
         starts, ends, labels, lines = zip(*rows, strict=True)
-        problem = order_problem(
-            np.array(starts),
-            np.array(ends),
+        places = [f"{path}, line {line}: " for line in lines]
+        require_order(
+            starts,
+            ends,
             labels,
+            places.__getitem__,
             lambda time: f"{time:.4f} s",
             tolerance=SAME_MOMENT,
             gaps=gaps,
         )
-        if problem is not None:
-            raise AlignmentError(f"{path}, line {lines[problem[0]]}: {problem[1]}")
         try:
             alignments[utterance] = Alignment.from_seconds(utterance, starts, ends, labels, gaps=gaps)
         except AlignmentError as error:

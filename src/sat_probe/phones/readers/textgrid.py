@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from sat_probe.errors import AlignmentError
-from sat_probe.phones.alignment import DURATION_TOLERANCE, SAME_MOMENT, Alignment, Gaps, order_problem
+from sat_probe.phones.alignment import DURATION_TOLERANCE, SAME_MOMENT, Alignment, Gaps, require_order
 from sat_probe.phones.readers.phn_ctm import read_text
 from sat_probe.phones.readers.praat_text import PraatData
 
@@ -119,22 +117,15 @@ def read_textgrid(
 
 
 def _check_intervals(grid: TextGrid, tier: IntervalTier, gaps: Gaps) -> None:
-    place = f"{grid.name}, line {{}} (tier {tier.name!r})"
-    problem = order_problem(
-        np.array(tier.starts),
-        np.array(tier.ends),
-        tier.labels,
-        lambda time: f"{time:g} s",
-        tolerance=SAME_MOMENT,
-        gaps=gaps,
-    )
-    if problem is not None:
-        raise AlignmentError(f"{place.format(tier.lines[problem[0]])}: {problem[1]}")
-    for start, end, label, line in zip(tier.starts, tier.ends, tier.labels, tier.lines, strict=True):
+    places = [f"{grid.name}, line {line} (tier {tier.name!r}): " for line in tier.lines]
+    require_order(
+        tier.starts, tier.ends, tier.labels, places.__getitem__, lambda time: f"{time:g} s",
+        tolerance=SAME_MOMENT, gaps=gaps,
+    )  # fmt: skip
+    for start, end, label, place in zip(tier.starts, tier.ends, tier.labels, places, strict=True):
         if start < grid.start - SAME_MOMENT or end > grid.end + SAME_MOMENT:
             raise AlignmentError(
-                f"{place.format(line)}: {label!r} spans {start:g} to {end:g} s, "
-                f"but the file {grid.start:g} to {grid.end:g} s"
+                f"{place}{label!r} spans {start:g} to {end:g} s, but the file {grid.start:g} to {grid.end:g} s"
             )
 
 
