@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from sat_probe.demo.ablate import tab as ablate_tab
-from sat_probe.demo.ablate.head_grid import grid_html, heads_off
+from sat_probe.demo.ablate.tab import grid_html, heads_off
 from sat_probe.demo.clips import example_clip, examples
 from sat_probe.demo.session import Session
 from sat_probe.errors import ConfigurationError, ModelError

@@ -10,7 +10,7 @@ import torch
 
 from sat_probe import refine
 from sat_probe.demo.ablate import tab as ablate_tab
-from sat_probe.demo.ablate.head_grid import REMOVED
+from sat_probe.demo.ablate.tab import REMOVED
 from sat_probe.demo.browse.published import bundled_report
 from sat_probe.demo.browse.tab import ORDERS, heads_html, report_html
 from sat_probe.demo.clips import example_clip, examples

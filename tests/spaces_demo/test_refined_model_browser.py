@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sat_probe import refine
-from sat_probe.demo.ablate.head_grid import REMOVED
+from sat_probe.demo.ablate.tab import REMOVED
 from sat_probe.demo.app import serve
 from sat_probe.demo.settings import DemoSettings, named_models
 from tests.spaces_demo.conftest import open_tab

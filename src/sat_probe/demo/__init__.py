@@ -36,8 +36,7 @@ class _StubSkipper(MetaPathFinder):
 
             def run_without_writer(module: ModuleType) -> None:
                 run(module)
-                if hasattr(module, _STUB_WRITER):
-                    setattr(module, _STUB_WRITER, _write_nothing)
+                setattr(module, _STUB_WRITER, _write_nothing)
 
             spec.loader.exec_module = run_without_writer  # type: ignore[method-assign]
         return spec

@@ -67,11 +67,13 @@ def _take_ink(axes: Axes) -> None:
     axes.tick_params(colors=_INK, which="both")
     for spine in axes.spines.values():
         spine.set_edgecolor(_INK)
-    for child in axes.get_children():  # the three titles; texts among the data keep their colour
-        if isinstance(child, Text) and child not in axes.texts:
-            child.set_color(_INK)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(_INK)
-    if (legend := axes.get_legend()) is not None:
-        for text in legend.get_texts():
-            text.set_color(_INK)
+    titles = {child for child in axes.get_children() if isinstance(child, Text)} - set(axes.texts)
+    legend = axes.get_legend()
+    shown = legend.get_texts() if legend is not None else []
+    for text in (
+        *titles,
+        axes.xaxis.label,
+        axes.yaxis.label,
+        *shown,
+    ):  # texts among the data keep their colour
+        text.set_color(_INK)

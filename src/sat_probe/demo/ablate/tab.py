@@ -8,16 +8,18 @@ import gradio as gr
 import numpy as np
 from gradio.events import Dependency
 
-from sat_probe.demo.ablate.head_grid import Heads, grid_html, head_grid, heads_off
 from sat_probe.demo.errors import guard
 from sat_probe.demo.model_pool import LATEST, phone_probe, probed_model, reconstruction_head
-from sat_probe.demo.session import Session
-from sat_probe.demo.theme import note_html
+from sat_probe.demo.session import Categories, Session
+from sat_probe.demo.theme import note_html, page_file
 from sat_probe.errors import ConfigurationError
+from sat_probe.reports.palette import CATEGORIES, CATEGORY_LETTERS
 
 if TYPE_CHECKING:
     from sat_probe.models.attention.probe import SpanMode
 
+Heads = frozenset[tuple[int, int]]
+REMOVED = "Blank cells are heads that were removed from this model; there is nothing to switch off."
 WIDEST = 100  # frames; the end of the slider stands for no limit
 MODES = {"drop the weights beyond it": "zero", "renormalize the weights within it": "mask"}
 ASK = (
@@ -31,7 +33,8 @@ def build(session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
     subject = gr.HTML(elem_id="subject")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            grid = head_grid(Session().categories, elem_id="ablate-grid")
+            heads = grid_html(Session().categories)  # a click says which are off, see `heads_off`
+            grid = gr.HTML(heads, js_on_load=page_file("head_grid.js"), elem_id="ablate-grid")
         with gr.Column(scale=3, min_width=300):
             reach = "Span: frames that attention reaches to either side"
             span = gr.Slider(0, WIDEST, WIDEST, step=1, label=reach, elem_id="span")
@@ -102,3 +105,51 @@ def ablate(session: Session, off: Heads, span: float, mode: str) -> str:
         times = model.frame_grid.times(effect.phones.shape[1])
         phones = phones_html(effect.phones, probe, clip, times)
     return effect_html(effect, sounds, clip, " and ".join(filter(None, parts)), phones)
+
+
+def grid_html(categories: Categories) -> str:
+    """Return the grid with all heads on: layers from bottom to top, heads from left to right, coloured by category."""
+    rows = []
+    for layer in reversed(range(len(categories))):
+        rows.append(f'<span aria-hidden="true">{layer}</span>')
+        rows += [_cell(layer, head, category) for head, category in enumerate(categories[layer])]
+    count = len(categories[0])
+    rows += ["<span></span>", *(f'<span aria-hidden="true">{head}</span>' for head in range(count))]
+    sets = "".join(
+        f'<button type="button" class="sat-{name}" data-set="{name}">all {name} off</button>'
+        for name in CATEGORIES
+    )
+    some_removed = any(category is None for layer in categories for category in layer)
+    return (
+        f'<div class="sat-grid" role="group" aria-label="Heads that are switched off" '
+        f'style="grid-template-columns: auto repeat({count}, auto)">{"".join(rows)}</div>'
+        f'<p class="sat-sets">{sets}<button type="button" data-set="none">all on</button></p>'
+        + (f'<p class="sat-note">{REMOVED}</p>' if some_removed else "")
+    )
+
+
+def _cell(layer: int, head: int, category: str | None) -> str:
+    if category is None:
+        name = f"layer {layer}, head {head}: removed from this model"
+        return f'<span class="sat-absent" role="img" title="{name}" aria-label="{name}"></span>'
+    return (
+        f'<button type="button" class="sat-{category}" data-layer="{layer}" data-head="{head}" '
+        f'data-category="{category}" aria-pressed="false" title="layer {layer}, head {head}: {category}" '
+        f'aria-label="Switch off layer {layer}, head {head}, {category}">{CATEGORY_LETTERS[category]}</button>'
+    )
+
+
+def heads_off(event: gr.EventData, session: Session) -> Heads:
+    """Return the heads that the browser says are off.
+
+    Raises:
+        ConfigurationError: if it names a head that the model of the session does not have.
+    """
+    named = getattr(event, "off", None)
+    if not isinstance(named, list) or not all(
+        isinstance(one, list) and list(map(type, one)) == [int, int] for one in named
+    ):
+        raise ConfigurationError("the grid sent no list of heads; please reload the page")
+    for layer, head in named:
+        session.check_head(layer, head)
+    return frozenset((layer, head) for layer, head in named)

@@ -65,17 +65,16 @@ def html_table(table: pd.DataFrame, caption: str, name: str) -> str:
         caption: caption of the table.
         name: name of the scrolling area for screen readers.
     """
-    words = {column for column in table if not pd.api.types.is_numeric_dtype(table[column])}
-    titles = {column: NAMES.get(str(column), str(column).replace("_", " ")) for column in table}
+    numeric = pd.api.types.is_numeric_dtype
+    columns = [(str(name), "" if numeric(table[name]) else ' class="word"') for name in table]
     head = "".join(
-        f'<th scope="col"{_word(column in words)}>{html.escape(title)}</th>'
-        for column, title in titles.items()
+        f'<th scope="col"{kind}>{html.escape(NAMES.get(name, name.replace("_", " ")))}</th>'
+        for name, kind in columns
     )
     rows = []
     for row in table.itertuples(index=False):
         cells = (
-            f"<td{_word(column in words)}>{_cell(str(column), value)}</td>"
-            for column, value in zip(table.columns, row, strict=True)
+            f"<td{kind}>{_cell(name, value)}</td>" for (name, kind), value in zip(columns, row, strict=True)
         )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     label = html.escape(name, quote=True)
@@ -91,10 +90,6 @@ def csv_link(table: pd.DataFrame, file_name: str, text: str) -> str:
     name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in file_name)
     address = f"data:text/csv;charset=utf-8;base64,{content}"
     return f'<a class="csv" download="{name}" href="{address}">{html.escape(text)}</a>'
-
-
-def _word(is_word: bool) -> str:
-    return ' class="word"' if is_word else ""
 
 
 def _cell(column: str, value: object) -> str:

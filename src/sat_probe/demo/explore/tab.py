@@ -6,7 +6,6 @@ import html
 import time
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
@@ -44,7 +43,9 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
     accept_uploads_only(recording)
     accept_uploads_only(alignment)
     status = gr.HTML(saved_report_note(), elem_id="status")
-    page = page_frame(elem_id="heads")
+    page = gr.HTML(
+        "", js_on_load=page_file("frame.js"), elem_id="heads"
+    )  # a click says which head, see `choose`
     gr.Markdown("### Phone boundaries predicted by the chosen head")
     with gr.Row():
         beta = gr.Slider(0.5, 6, BETA, step=0.05, label="beta: larger gives more boundaries", elem_id="beta")
@@ -169,13 +170,8 @@ def _clip(
         return clip
 
 
-def page_frame(**options: Any) -> gr.HTML:
-    """Return a component for `framed_page`; its `click` event says which head was chosen (`event.layer`, `.head`)."""
-    return gr.HTML(value="", js_on_load=page_file("frame.js"), **options)
-
-
 def framed_page(report: HeadReport) -> str:
-    """Return the page of a report, the same as `report.html`, as the value of `page_frame`.
+    """Return the page of a report, the same as `report.html`, as the value of a `gr.HTML`.
 
     The frame may run its own scripts and nothing else: it has no origin, so it can neither read nor send anything.
     """
