@@ -14,9 +14,7 @@ from sat_probe.frames import FrameGrid, label_frames
 from sat_probe.phones.phone_set import SILENCE, PhoneSet
 
 Gaps = Literal["refuse", "unlabelled", "silence"]
-DURATION_TOLERANCE = (
-    0.1  # seconds by which an alignment may differ from its audio; beyond, it is another file's
-)
+DURATION_TOLERANCE = 0.1  # seconds by which an alignment may differ from its audio; beyond, it is another's
 SAME_MOMENT = 1e-3  # seconds; closer boundaries are one moment, written with a few decimals
 
 
@@ -94,9 +92,6 @@ class Alignment:
             samples.flags.writeable = False
             object.__setattr__(self, name, samples)
         object.__setattr__(self, "labels", tuple(self.labels))
-        self._check()
-
-    def _check(self) -> None:
         starts, ends, labels = self.starts, self.ends, self.labels
         if not len(starts) == len(ends) == len(labels):
             raise self._error(

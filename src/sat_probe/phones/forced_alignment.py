@@ -94,10 +94,7 @@ class ForcedAligner:
                 (word.name, [(phone.name, phone.start) for phone in word])
                 for word in self._decoder.get_alignment()
             ]
-        except (
-            RuntimeError,
-            TypeError,
-        ) as error:  # how the decoder reports that it found no path through the audio
+        except (RuntimeError, TypeError) as error:  # the decoder found no path through the audio
             raise AlignmentError(
                 f"{utterance_id}: the text does not fit the audio ({len(waveform) / SAMPLING_RATE:.2f} s): "
                 f"{' '.join(words)!r}; check that it is what is spoken"

@@ -52,9 +52,8 @@ def operations_frame(maps: RelationMaps, attends: float = ATTENDS, avoids: float
     filled = np.where(np.isnan(maps.concentration), np.inf, maps.concentration)
     count = np.maximum((~np.isnan(maps.concentration)).sum(axis=-1), 1)
     middle = np.take_along_axis(np.sort(filled, axis=-1), (count // 2)[..., None], axis=-1)
-    typical = np.repeat(
-        1 + middle, len(named), axis=-1
-    )  # attention to the median phone, as a ratio to uniform
+    # attention to the median phone, as a ratio to uniform
+    typical = np.repeat(1 + middle, len(named), axis=-1)
     typical[..., -1] = 1.0
     with np.errstate(invalid="ignore"):
         attended = (score >= attends) & (low > 0) & (1 + score >= (1 + attends) * typical)

@@ -21,8 +21,7 @@ from sat_probe.phones.corpora.audio_files import (
     walk_audio,
 )
 from sat_probe.phones.corpora.timit import is_timit, scan_timit
-from sat_probe.phones.readers.lookup import AlignmentLookup
-from sat_probe.phones.readers.table import AlignmentTable
+from sat_probe.phones.readers.lookup import Lookup
 from sat_probe.phones.record import Record
 
 Layout = Literal["timit", "librispeech", "audiofolder", "folder"]
@@ -66,7 +65,7 @@ class CorpusScan:
     split: str | None = None
     drop_sa: bool = False
     limit: int | None = None
-    lookup: AlignmentLookup | AlignmentTable | None = None
+    lookup: Lookup | None = None
 
     def __iter__(self) -> Iterator[Record]:
         records = islice(self._scan(), self.limit)

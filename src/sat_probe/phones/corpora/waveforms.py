@@ -27,13 +27,14 @@ def encoded_audio(value: Any, name: str, sampling_rate: int | None = None) -> En
     """Return one recording as a file or the content of one.
 
     Args:
-        value: a path; ``{"bytes", "path"}``; an array; ``{"array", "sampling_rate"}``; or None for no audio.
+        value: a path; ``{"bytes", "path"}``; an array; ``{"array", "sampling_rate"}``; or None for no audio. An array
+            is (samples,), (samples, channels) or (channels, samples), at most 8 channels; floats in -1 .. 1, or int16.
         name: of the recording, in error messages.
         sampling_rate: of an array that comes without one (Hz).
 
     Raises:
-        AudioError: if an array cannot be used as audio (see :func:`as_samples`).
-        CorpusError: if an array has no sampling rate.
+        AudioError: if an array has another shape or type, or NaN or infinite samples.
+        CorpusError: if an array has no sampling rate, or one that is not a whole number above 0.
         TypeError: for any other value.
     """
     if value is None:
@@ -44,10 +45,10 @@ def encoded_audio(value: Any, name: str, sampling_rate: int | None = None) -> En
         if "array" not in value and {"bytes", "path"} & set(value):
             return {"bytes": value.get("bytes"), "path": value.get("path")}
         if "array" in value:
-            content = wav_content(value["array"], value.get("sampling_rate", sampling_rate), name)
+            content = _wav_content(value["array"], value.get("sampling_rate", sampling_rate), name)
             return {"bytes": content, "path": value.get("path")}
     elif is_array(value) or isinstance(value, list):
-        return {"bytes": wav_content(value, sampling_rate, name), "path": None}
+        return {"bytes": _wav_content(value, sampling_rate, name), "path": None}
     raise TypeError(
         f"{name} is {shown(value)}; audio is a path, an array, {{'array', 'sampling_rate'}} or {{'bytes', 'path'}}"
     )
@@ -58,40 +59,24 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "__array__") and hasattr(value, "shape") and not hasattr(value, "iloc")
 
 
-def wav_content(array: Any, sampling_rate: Any, name: str) -> bytes:
+def _wav_content(array: Any, sampling_rate: Any, name: str) -> bytes:
     """The content of a WAV file of 32-bit floats; exact for float32 samples."""
     if sampling_rate is None:
         raise CorpusError(
             f"{name}: an array needs its sampling rate; pass sampling_rate=, (array, rate) or "
             "{'array': ..., 'sampling_rate': ...}"
         )
-    file = io.BytesIO()
-    soundfile.write(file, as_samples(array, name), checked_rate(sampling_rate), format="WAV", subtype="FLOAT")
-    return file.getvalue()
-
-
-def checked_rate(sampling_rate: Any) -> int:
-    """A sampling rate as a whole number of Hz; anything else raises a CorpusError."""
     if isinstance(sampling_rate, bool) or not isinstance(sampling_rate, int | float | np.number):
         raise CorpusError(f"a sampling rate is a number of Hz, got {sampling_rate!r}")
     if not (sampling_rate > 0 and float(sampling_rate).is_integer()):
         raise CorpusError(f"a sampling rate is a whole number of Hz above 0, got {sampling_rate!r}")
-    return int(sampling_rate)
+    file = io.BytesIO()
+    soundfile.write(file, _samples(array, name), int(sampling_rate), format="WAV", subtype="FLOAT")
+    return file.getvalue()
 
 
-def as_samples(array: Any, name: str) -> NDArray[np.float32]:
-    """Samples of one recording, channels averaged as `read_audio` does for files.
-
-    Args:
-        array: (samples,), (samples, channels) or (channels, samples), at most 8 channels; floats in -1 .. 1, or int16.
-        name: of the recording, in error messages.
-
-    Returns:
-        (samples,) float32.
-
-    Raises:
-        AudioError: for another shape or type, and for NaN or infinite samples.
-    """
+def _samples(array: Any, name: str) -> NDArray[np.float32]:
+    """(samples,) float32 of one recording, channels averaged as `read_audio` does for files."""
     if hasattr(array, "detach"):  # a torch.Tensor, perhaps on a GPU or in bfloat16, which NumPy lacks
         array = array.detach().cpu()
         array = array.float() if array.is_floating_point() else array
