@@ -43,9 +43,7 @@ def probed_in_memory(model: Any, feature_extractor: Any = None) -> ProbedModel:
         inner = getattr(feature_extractor, "feature_extractor", feature_extractor)  # of a processor
         probed._preprocessor = fit_to_model(inner, probed.config)
     elif source := str(probed.config._name_or_path or ""):
-        revision = getattr(probed.config, "_commit_hash", None)
-        hub: dict[str, Any] = {"trust_remote_code": False}
-        probed._preprocessor_source = (source, hub if revision is None else {**hub, "revision": revision})
+        probed._preprocessor_source = (source, {"trust_remote_code": False})
     return float32_on_cpu(probed)
 
 
