@@ -94,7 +94,7 @@ def importance(
     from sat_probe.reports.report_folder import check_destination
 
     check_destination(output)
-    chosen, metrics = _rankings(ranking)
+    metrics = _functions(ranking or [])
     quiet()
 
     from sat_probe.studies.corpus_pass.processes import this_process
@@ -111,7 +111,7 @@ def importance(
         "seed": seed,
         "missing_phones": missing_phones,
     }
-    given |= {} if chosen is None else {"rankings": chosen}
+    given |= {} if ranking is None else {"rankings": [name for name in ranking if ":" not in name]}
     given |= {} if mode is None else {"modes": mode}
     try:
         report = head_importance(
@@ -152,19 +152,17 @@ def importance(
     typer.echo(f"Report: {output}")
 
 
-def _rankings(names: list[str] | None) -> tuple[list[str] | None, dict[str, Any]]:
-    """Return the named rankings, and the user's own functions by name."""
-    if names is None:
-        return None, {}
-    metrics = {}
+def _functions(names: list[str]) -> dict[str, Any]:
+    """Return the user's own functions among the rankings, by name."""
+    found = {}
     for name in names:
-        if ":" in name:
-            module, _, function = name.partition(":")
+        module, colon, function = name.partition(":")
+        if colon:
             try:
-                metrics[function] = getattr(importlib.import_module(module), function)
+                found[function] = getattr(importlib.import_module(module), function)
             except (ImportError, AttributeError) as error:
                 raise typer.BadParameter(f"{name}: {error}", param_hint="--ranking") from error
-    return [name for name in names if ":" not in name], metrics
+    return found
 
 
 def _spans(text: str) -> tuple[int, ...]:

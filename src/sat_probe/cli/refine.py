@@ -141,11 +141,10 @@ def refine(
     inputs = open_inputs(model, corpus) if needs_corpus else None
     before = open_model(model) if inputs is None else inputs.model
     progress = sys.stderr.isatty()
+    if remove_global is not None and known is None and inputs is not None:
+        known = analyze(inputs, AnalysisOptions(), RunOptions(strict=strict, progress=progress))
     chosen: list[tuple[int, int]] = []
-    if remove_global is not None:
-        if known is None:
-            assert inputs is not None
-            known = analyze(inputs, AnalysisOptions(), RunOptions(strict=strict, progress=progress))
+    if remove_global is not None and known is not None:
         chosen += most_global(known.heads, remove_global)
     if max_loss is not None and known is not None:
         chosen += suggested_heads(known, max_loss)

@@ -22,10 +22,9 @@ CITATION = """@inproceedings{yang20_sat,
 
 def render_card(template: str, data: CardData, **values: Any) -> str:
     """A card from a template of `hub_configs/templates`, its header from `data`."""
-    environment = _templates()
-    method = environment.get_template("method.md").render()
-    common = {"citation": CITATION, "method": method}
-    text = environment.get_template(f"{template}.md").render(card_data=data.to_yaml(), **{**common, **values})
+    templates = _templates()
+    common = {"citation": CITATION, "method": templates.get_template("method.md").render()}
+    text = templates.get_template(f"{template}.md").render(card_data=data.to_yaml(), **{**common, **values})
     return text.strip() + "\n"
 
 

@@ -114,7 +114,10 @@ def publish(
                     return offered
             done = api.create_commit(
                 repo_id,
-                _operations({**sent.own, **sent.shared}),
+                [
+                    CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
+                    for path, content in {**sent.own, **sent.shared}.items()
+                ],
                 commit_message=message,
                 repo_type=repository.kind,
                 parent_commit=parent,
@@ -249,13 +252,6 @@ def _holds(repository: Repository, revision: str, files: Mapping[str, Content]) 
             if known != remote_hash(content, large=bool(large)):
                 return False
     return True
-
-
-def _operations(files: Mapping[str, Content]) -> list[CommitOperationAdd | CommitOperationDelete]:
-    return [
-        CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
-        for path, content in files.items()
-    ]
 
 
 def _exists(api: HfApi, repo_id: str, repo_type: str) -> bool:
