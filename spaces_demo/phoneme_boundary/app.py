@@ -23,7 +23,7 @@ from sat_probe.demo.uploads import accept_uploads_only, delete_upload, file_name
 from sat_probe.errors import AlignmentError
 from sat_probe.measures.boundaries.hits import hit_indices
 from sat_probe.measures.boundaries.score import boundary_scores
-from sat_probe.phones.readers.phn_ctm import decode_text, parse_phn
+from sat_probe.phones.readers.phn_ctm import decode_text, read_phn
 from sat_probe.phones.readers.textgrid import parse_textgrid
 from sat_probe.reports.palette import PREDICTION_COLOUR, REFERENCE_COLOUR
 from sat_probe.reports.plots.axes import axes_or_new
@@ -93,7 +93,7 @@ def _times(text: str, name: str, tier: str, edges: bool) -> np.ndarray:
         times = np.unique([*intervals.starts, *intervals.ends])
         return times if edges else times[1:-1]
     if name.lower().endswith(".phn"):
-        return parse_phn(text, name, name, 16_000, None).boundaries(edges)
+        return read_phn(name, text=text).boundaries(edges)
     times = []
     for word in re.split(r"[\s,;]+", text.strip("[]() \r\n\t")):
         try:
