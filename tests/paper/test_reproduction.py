@@ -238,7 +238,7 @@ def test_a_model_of_another_recipe_is_refused(tmp_path):
     plan = place_corpora(load_plan("small", ["pretraining.c_nums=[3]"]), Path("mine/train"), tmp_path)
     recipe = plan.pretraining.recipe()
     run_file = {
-        "c_num": 3, "recipe": recipe.as_dict(), "data": {"corpus": "train"}, "seconds": 1.0, "finished": "now",
+        "c_num": 3, "recipe": asdict(recipe), "data": {"corpus": "train"}, "seconds": 1.0, "finished": "now",
     }  # fmt: skip
     (tmp_path / "M3").mkdir()
     (tmp_path / "M3" / "run.json").write_text(json.dumps(run_file))

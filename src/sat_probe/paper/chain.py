@@ -70,15 +70,11 @@ class Chain:
         stage, known = self.stages[name], self.record(name)
         if known is None:
             return "not done yet" if stage.finished_before() is None else None
-        wanted = json.loads(json.dumps(stage.settings))
-        changed = sorted(
-            key for key in {*wanted, *known["settings"]} if wanted.get(key) != known["settings"].get(key)
-        )
+        wanted, before = json.loads(json.dumps(stage.settings)), known["settings"]
+        changed = sorted(key for key in {*wanted, *before} if wanted.get(key) != before.get(key))
+        changed = changed or [need for need in stage.needs if known["needs"].get(need) != self.stamp(need)]
         if changed:
             return f"{', '.join(changed)} changed"
-        renewed = [need for need in stage.needs if known["needs"].get(need) != self.stamp(need)]
-        if renewed:
-            return f"{', '.join(renewed)} changed"
         return None if stage.folder.is_dir() else f"{stage.folder} is gone"
 
     def stamp(self, name: str) -> str | None:

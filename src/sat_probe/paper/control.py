@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.paper.ctc import ctc_extractor, new_ctc
-from sat_probe.paper.files import save_tables
+from sat_probe.paper.files import read_run, save_tables
 from sat_probe.paper.plan import ReproductionPlan, corpus_label, open_speech
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.choices import ModelChoice
@@ -28,6 +27,7 @@ from sat_probe.studies.inputs import open_model
 from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
 
 METRICS = ("globalness", "verticality", "diagonality", "max_weight", "spread_ms", "sink_share")
+LEARNED = ("steps", "first_loss", "loss", "held_out_loss", "character_error_rate", "parameters", "seconds")
 
 
 def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: Path, progress: bool) -> None:
@@ -42,6 +42,10 @@ def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: 
     """
     corpus = open_speech(plan.phones).limit(plan.control.utterances)
     rows: list[dict[str, Any]] = []
+    runs = [
+        {"family": name, **{key: read_run(source).get(key) for key in LEARNED}}
+        for name, source in models.items()
+    ]
     with tqdm(
         total=len(models) * (plan.control.seeds + 1), unit="model", desc="Control", disable=not progress
     ) as bar:
@@ -55,7 +59,7 @@ def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: 
     save_tables(
         folder,
         {"corpus": corpus_label(plan.phones), **asdict(plan.control), "models": list(models)},
-        {"control": pd.DataFrame(rows), "control_runs": _runs(models)},
+        {"control": pd.DataFrame(rows), "control_runs": pd.DataFrame(runs)},
     )
 
 
@@ -65,12 +69,14 @@ def head_statistics(heads: pd.DataFrame) -> dict[str, float]:
     Args:
         heads: the table of a report.
     """
-    shares = {f"share of {name} heads": float((heads["category"] == name).mean()) for name in CATEGORIES}
-    means = {f"mean {name}": float(heads[name].mean()) for name in METRICS}
-    spreads = {f"deviation of {name} between heads": float(heads[name].std(ddof=0)) for name in METRICS}
-    offset = {"mean distance of the offset from 0 (ms)": float(heads["mean_offset_ms"].abs().mean())}
-    stability = {"mean category_stability": float(heads["category_stability"].mean())}
-    return {**shares, **means, **spreads, **offset, **stability}
+    shares = {f"share of {name} heads": (heads["category"] == name).mean() for name in CATEGORIES}
+    means = {f"mean {name}": heads[name].mean() for name in METRICS}
+    spreads = {f"deviation of {name} between heads": heads[name].std(ddof=0) for name in METRICS}
+    others = {
+        "mean distance of the offset from 0 (ms)": heads["mean_offset_ms"].abs().mean(),
+        "mean category_stability": heads["category_stability"].mean(),
+    }
+    return {name: float(value) for name, value in (shares | means | spreads | others).items()}
 
 
 def _versions(
@@ -100,13 +106,3 @@ def _save_untrained(plan: ReproductionPlan, name: str, trained: Path, seed: int,
         config = MockingjayConfig.from_pretrained(trained)
         new_model(config, seed).save_pretrained(folder)
         feature_extractor(config).save_pretrained(folder)
-
-
-def _runs(models: Mapping[str, Path]) -> pd.DataFrame:
-    """Return what each trained model learned, from its run.json."""
-    wanted = ("steps", "first_loss", "loss", "held_out_loss", "character_error_rate", "parameters", "seconds")
-    rows = []
-    for name, source in models.items():
-        run = json.loads((source / "run.json").read_text(encoding="utf-8"))
-        rows.append({"family": name, **{key: run.get(key) for key in wanted}})
-    return pd.DataFrame(rows)

@@ -103,6 +103,7 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
         optimiser,
         lambda step: min((step + 1) / warm, (shape.steps - step) / max(1, shape.steps - warm)),
     )
+    parts: dict[str, Any] = {"model": model, "optimiser": optimiser, "schedule": schedule}
     folder.mkdir(parents=True, exist_ok=True)
     identity = {**asdict(shape), "seed": seed, "utterances": len(spelled), "corpus": corpus.digest}
     state: dict[str, Any] = {"step": 0, "losses": [], "seconds": 0.0, "identity": identity}
@@ -112,7 +113,7 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
             raise ConfigurationError(
                 f"{folder / _CHECKPOINT}: belongs to a training with other settings; delete it to start anew"
             )
-        for name, part in (("model", model), ("optimiser", optimiser), ("schedule", schedule)):
+        for name, part in parts.items():
             part.load_state_dict(state.pop(name))
     batches = _batches(spelled, training, shape.batch, seed)
     began = time.process_time()
@@ -132,8 +133,9 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
             bar.update()
             if (step + 1) % CHECKPOINT_STEPS == 0 and step + 1 < shape.steps:
                 spent = {"seconds": state["seconds"] + time.process_time() - began}
-                parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
-                _save(folder, state | spent | {name: part.state_dict() for name, part in parts.items()})
+                content = io.BytesIO()
+                torch.save(state | spent | {name: part.state_dict() for name, part in parts.items()}, content)
+                write_atomically(folder / _CHECKPOINT, content.getvalue())
     last = state["losses"][-max(1, len(state["losses"]) // 20) :]
     run = {
         **asdict(shape),
@@ -233,9 +235,3 @@ def _tensors(spelled: Spelled, batch: Sequence[int], device: torch.device) -> di
         "labels": pad(classes, batch_first=True, padding_value=-100),
     }
     return {name: tensor.to(device) for name, tensor in tensors.items()}
-
-
-def _save(folder: Path, state: dict[str, Any]) -> None:
-    content = io.BytesIO()
-    torch.save(state, content)
-    write_atomically(folder / _CHECKPOINT, content.getvalue())

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,18 @@ from sat_probe.files import replace_folder
 from sat_probe.reports.report_folder import DESCRIPTION, plain, write_table
 
 DIGITS = "%.6g"  # of numbers in the published tables; the page shows three or four
-OF_MODELS = {
-    "heads": "analysis", "concentration": "analysis", "operations": "analysis", "speed": "speed",
-}  # fmt: skip
-BOUNDARIES = ("segmentation", "segmentation_counts")
-ABLATIONS = ("importance", "importance_counts")
+PUBLISHED = {  # name of a published table: folder and name of the table of a stage
+    "{model}-heads": "analysis-{model}/heads",
+    "{model}-concentration": "analysis-{model}/concentration",
+    "{model}-operations": "analysis-{model}/operations",
+    "{model}-speed": "speed-{model}/speed",
+    "{model}-importance-{corpus}": "importance-{model}-{corpus}/importance",
+    "{model}-importance_counts-{corpus}": "importance-{model}-{corpus}/importance_counts",
+    "{model}-{setting}-segmentation": "segmentation-{model}-{setting}/segmentation",
+    "{model}-{setting}-segmentation_counts": "segmentation-{model}-{setting}/segmentation_counts",
+    "control": "control/control",
+    "control_runs": "control/control_runs",
+}
 STUDY = "study.json"
 
 
@@ -54,6 +62,19 @@ def provenance_of(folder: Path) -> dict[str, Any]:
         raise ReportError(f"{folder / DESCRIPTION}: cannot be read ({error})") from error
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the run.json of a model; {} if there is none."""
+    try:
+        return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, the same bytes on every machine."""
+    table.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
+
+
 def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> None:
     """Write the tables of the finished stages into `published`/tables, and the facts into `published`/study.json.
 
@@ -67,26 +88,14 @@ def publish_tables(output: Path, published: Path, facts: Mapping[str, Any]) -> N
     shutil.rmtree(tables, ignore_errors=True)
     tables.mkdir(parents=True)
     origins: dict[str, Any] = {}
-
-    def keep(table: str, folder: Path, name: str) -> None:
-        source = folder / f"{table}.parquet"
-        if source.is_file():
-            frame = pd.read_parquet(source)
-            frame.to_csv(tables / f"{name}.csv", index=False, float_format=DIGITS, lineterminator="\n")
-            origins.setdefault(folder.name, provenance_of(folder))
-
-    for model in facts["models"]:
-        for table, stage in OF_MODELS.items():
-            keep(table, output / f"{stage}-{model}", f"{model}-{table}")
-        for corpus in facts["probing"]:
-            for table in ABLATIONS:
-                keep(table, output / f"importance-{model}-{corpus}", f"{model}-{table}-{corpus}")
-    for model in [*facts["models"], *facts["tried"]]:
-        for setting in facts["settings"]:
-            for table in BOUNDARIES:
-                keep(table, output / f"segmentation-{model}-{setting}", f"{model}-{setting}-{table}")
-    for table in ("control", "control_runs"):
-        keep(table, output / "control", table)
+    every = product([*facts["models"], *facts["tried"]], facts["probing"], facts["settings"])
+    for (model, corpus, setting), (name, place) in product(every, PUBLISHED.items()):
+        named = {"model": model, "corpus": corpus, "setting": setting}
+        source = output / f"{place.format(**named)}.parquet"
+        target = tables / f"{name.format(**named)}.csv"
+        if source.is_file() and not target.exists():
+            write_csv(pd.read_parquet(source), target)
+            origins.setdefault(source.parent.name, provenance_of(source.parent))
     content = plain({**facts, "origins": origins})
     (published / STUDY).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

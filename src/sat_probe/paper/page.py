@@ -10,7 +10,7 @@ from sat_probe.paper.claims import CLAIMS, SECTIONS, findings
 from sat_probe.paper.claims_ablation import TASKS, null_distances
 from sat_probe.paper.claims_heads import setting_words
 from sat_probe.paper.figures import save_study_figures
-from sat_probe.paper.files import DIGITS, StudyFiles
+from sat_probe.paper.files import StudyFiles, write_csv
 from sat_probe.paper.finding import VERDICTS
 from sat_probe.paper.tables import (
     boundaries_table,
@@ -65,7 +65,7 @@ def write_study(folder: Path) -> Path:
     """
     files = StudyFiles(folder)
     for name, table in (("claims", findings(files)), ("trials", trials(files))):
-        table.to_csv(folder / f"{name}.csv", index=False, float_format=DIGITS, lineterminator="\n")
+        write_csv(table, folder / f"{name}.csv")
     figures = save_study_figures(files)
     readme = folder / "README.md"
     readme.write_text(study_text(files, figures), encoding="utf-8")

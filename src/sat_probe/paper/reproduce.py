@@ -19,8 +19,6 @@ from sat_probe.paper.plan import ReproductionPlan, corpus_label, corpus_name, op
 from sat_probe.paper.stages import WRITE, Places, build_stages
 from sat_probe.studies.corpus_pass.processes import this_process
 
-Say = Callable[[str], None]
-
 
 def reproduce(
     plan: ReproductionPlan,
@@ -29,7 +27,7 @@ def reproduce(
     stages: Sequence[str] = (),
     dry_run: bool = False,
     published: Path | None = None,
-    say: Say = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
     progress: bool = False,
 ) -> list[str]:
     """Run the unfinished stages of a plan, and write the study from their tables.
@@ -83,7 +81,7 @@ def publish_study(plan: ReproductionPlan, chain: Chain, places: Places, folder: 
         "tried": [f"tried-{number}" for number in range(1, len(places.tried) + 1)],
         "plan": plan_without_paths(plan),
         "bundled": bundled_models({name: places.models / name for name in plan.models()}),
-        "recipe": plan.pretraining.recipe().as_dict(),
+        "recipe": asdict(plan.pretraining.recipe()),
         "budget": {
             name: record["computed_seconds"] for name, record in finished.items() if record is not None
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from sat_probe.errors import ConfigurationError
 from sat_probe.paper.chain import Stage
 from sat_probe.paper.control import measure_control
 from sat_probe.paper.ctc import train_ctc
-from sat_probe.paper.files import save_tables
+from sat_probe.paper.files import read_run, save_tables
 from sat_probe.paper.plan import BoundarySetting, ProbedSpeech, ReproductionPlan, corpus_name, open_speech
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import CorpusChoice, ModelChoice
@@ -222,7 +221,7 @@ class _Work:
 
 def training_settings(plan: ReproductionPlan, c_num: int) -> dict[str, Any]:
     """Return what decides the weights of a model, as its run.json says it."""
-    recipe = {name: value for name, value in plan.pretraining.recipe().as_dict().items() if name != "data"}
+    recipe = {name: value for name, value in asdict(plan.pretraining.recipe()).items() if name != "data"}
     return {"c_num": c_num, "corpus": Path(str(plan.speech.dataset)).name, **recipe}
 
 
@@ -235,7 +234,7 @@ def seconds_of_training(settings: dict[str, Any], folder: Path) -> float | None:
     run = read_run(folder)
     if "finished" not in run:
         return None
-    recipe = parse_config(run["recipe"], PretrainingRecipe, source=f"{folder}/run.json").as_dict()
+    recipe = asdict(parse_config(run["recipe"], PretrainingRecipe, source=f"{folder}/run.json"))
     found = {"c_num": run["c_num"], "corpus": run["data"]["corpus"], **recipe}
     changed = [name for name, value in settings.items() if found[name] != value]
     if changed:
@@ -251,11 +250,3 @@ def seconds_of_ctc(shape: dict[str, Any], folder: Path) -> float | None:
     run = read_run(folder)
     same = run and all(run.get(name) == value for name, value in shape.items() if name != "utterances")
     return float(run["seconds"]) if same else None
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return the run.json of a model; {} if there is none."""
-    try:
-        return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}

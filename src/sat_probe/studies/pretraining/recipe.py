@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import set_seed
@@ -121,10 +121,6 @@ class PretrainingRecipe:
                 f"({self.model.downsample_rate} frames)"
             )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return nested plain values, as in the YAML file."""
-        return asdict(self)
-
 
 def load_recipe(name_or_path: str | Path) -> PretrainingRecipe:
     """Return a recipe of the package ("small", "large") or of a YAML file.
@@ -140,17 +136,15 @@ def recipe_commit(name_or_path: str | Path) -> str | None:
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         path = config_folder("pretraining") / f"{name_or_path}.yaml"
-    git = ["git", "-C", str(path.resolve().parent)]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(path.resolve().parent), *arguments, "--", path.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        edited = subprocess.run(
-            [*git, "status", "--porcelain", "--", path.name], capture_output=True, text=True, check=True
-        )
-        commit = subprocess.run(
-            [*git, "log", "-1", "--format=%H", "--", path.name], capture_output=True, text=True, check=True
-        )
+        return None if git("status", "--porcelain") else git("log", "-1", "--format=%H") or None
     except (OSError, subprocess.CalledProcessError):
         return None
-    return None if edited.stdout else commit.stdout.strip() or None
 
 
 def block_width(c_num: int, downsample_rate: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -132,7 +132,7 @@ def pretrain(
         train, held_out = split_utterances(store, recipe.held_out_share, recipe.seed)
         run: dict[str, Any] = {
             "c_num": c_num,
-            "recipe": recipe.as_dict(),
+            "recipe": asdict(recipe),
             "data": {
                 "corpus": Path(corpus.name).name,
                 "digest": corpus.digest,
