@@ -106,18 +106,16 @@ class Chain:
             if not (process.is_main or stage.together):
                 continue
             reason = self.reason_to_run(name) if process.is_main else None
-            if stage.together:  # the first process decides: the others might look too late
-                reason = gather(process, reason)[0]
+            # the first process decides: the others might look too late
+            reason = gather(process, reason)[0] if stage.together else reason
             place = f"[{number}/{len(chosen)}] {name}"
             if reason is None:
                 self.stamp(name)
                 say(f"{place}: already there")
                 continue
-            for need in stage.needs:
-                if process.is_main and self.reason_to_run(need) is not None:
-                    raise ConfigurationError(
-                        f"the stage {name} needs {need}: {self.reason_to_run(need)}; run it first"
-                    )
+            for need in stage.needs if process.is_main else ():
+                if lack := self.reason_to_run(need):
+                    raise ConfigurationError(f"the stage {name} needs {need}: {lack}; run it first")
             say(f"{place}: {reason}")
             began, computed = time.monotonic(), _processor_seconds()
             stage.run()

@@ -100,8 +100,7 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
     optimiser = torch.optim.AdamW(model.parameters(), shape.learning_rate, weight_decay=0.01)
     warm = max(1, round(WARMUP_SHARE * shape.steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min((step + 1) / warm, (shape.steps - step) / max(1, shape.steps - warm)),
+        optimiser, lambda step: min((step + 1) / warm, (shape.steps - step) / max(1, shape.steps - warm))
     )
     parts: dict[str, Any] = {"model": model, "optimiser": optimiser, "schedule": schedule}
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,13 +53,7 @@ def interval_verdict(low: float, high: float) -> Verdict:
 
 
 def finding_from_interval(
-    model: str,
-    case: str,
-    measured: str,
-    number: Number,
-    unit: str,
-    file: str,
-    detail: bool = False,
+    model: str, case: str, measured: str, number: Number, unit: str, file: str, detail: bool = False
 ) -> Finding:
     """Return a finding with the verdict of its interval; `number` is (value, low, high)."""
     return Finding(model, case, measured, *number, unit, interval_verdict(number[1], number[2]), file, detail)

@@ -168,30 +168,25 @@ def _file_links(files: str) -> str:
 
 
 def _corpora_text(files: StudyFiles) -> str:
-    plan = files.facts["plan"]
-    bundled = "".join(
-        f" {name} is the model that comes with sat-probe." for name in files.facts.get("bundled", [])
-    )
+    """Return what the models were trained, measured and probed on, with the numbers of utterances."""
+    plan, bundled = files.facts["plan"], files.facts.get("bundled", [])
     analysis = next((files.origin(f"analysis-{model}") for model in files.models), {})
     used = (
         f", {analysis['utterances']} utterances, {analysis['seconds'] / 60:.1f} minutes" if analysis else ""
     )
-    return (
-        f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
-        f"{speech_name(plan['phones'])}{used}; probes on {' and '.join(map(speech_name, plan['probing']))}"
-        f"{_probing_text(files)}. Counts of heads come with an interval from `category_stability`.{bundled}\n"
-    )
-
-
-def _probing_text(files: StudyFiles) -> str:
-    """Return the number of utterances the probes were tested on, by corpus."""
     tested = []
     for corpus in files.probing:
         origin = next((files.origin(f"importance-{model}-{corpus}") for model in files.models), {})
-        if origin:
-            own = origin["importance"]
+        if own := origin.get("importance"):
             tested.append(f"{own['split']['test']} of {own['speakers']} speakers on {corpus}")
-    return f" (test utterances: {', '.join(tested)})" if tested else ""
+    return (
+        f"Trained on {speech_name(plan['speech'])}; heads, relation maps and boundaries on "
+        f"{speech_name(plan['phones'])}{used}; probes on {' and '.join(map(speech_name, plan['probing']))}"
+        + (f" (test utterances: {', '.join(tested)})" if tested else "")
+        + ". Counts of heads come with an interval from `category_stability`."
+        + "".join(f" {name} is the model that comes with sat-probe." for name in bundled)
+        + "\n"
+    )
 
 
 def _segmentation_text(files: StudyFiles) -> list[str]:

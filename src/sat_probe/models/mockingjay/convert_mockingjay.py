@@ -52,10 +52,7 @@ class Conversion:
 
 
 def convert_checkpoint(
-    path: str | Path,
-    feature_kind: str | None = None,
-    target_kind: str | None = None,
-    chunked: bool = False,
+    path: str | Path, feature_kind: str | None = None, target_kind: str | None = None, chunked: bool = False
 ) -> Conversion:
     """Convert an original checkpoint to a transformers model and its feature extractor.
 

@@ -45,7 +45,7 @@ class FeatureStore:
     size: int
     target_size: int
     seconds: float
-    skipped: tuple[str, ...]
+    skipped: list[str]
     _inputs: pa.ChunkedArray
     _targets: pa.ChunkedArray
 
@@ -54,11 +54,11 @@ class FeatureStore:
 
     def inputs(self, index: int) -> NDArray[np.float32]:
         """Return the features of one utterance, (frames, size) float32; read-only."""
-        return _view(self._inputs, index).reshape(-1, self.size)
+        return self._inputs[index].values.to_numpy().reshape(-1, self.size)
 
     def targets(self, index: int) -> NDArray[np.float32]:
         """Return the reconstruction targets of one utterance, (frames, target_size) float32; read-only."""
-        targets = _view(self._targets, index)
+        targets = self._targets[index].values.to_numpy()
         return targets.reshape(-1, self.target_size) if len(targets) else self.inputs(index)
 
 
@@ -101,15 +101,9 @@ def feature_store(
     facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     table = Dataset.from_file(str(path)).data
     return FeatureStore(
-        ids=tuple(table.column("id").to_pylist()),
-        lengths=table.column("frames").to_numpy(),
-        size=facts["size"],
-        target_size=facts["target_size"],
-        seconds=facts["seconds"],
-        skipped=tuple(facts["skipped"]),
-        _inputs=table.column("inputs"),
-        _targets=table.column("targets"),
-    )
+        tuple(table.column("id").to_pylist()), table.column("frames").to_numpy(), **facts,
+        _inputs=table.column("inputs"), _targets=table.column("targets"),
+    )  # fmt: skip
 
 
 def _key(corpus: Corpus, extractor: MockingjayFeatureExtractor) -> str:
@@ -164,12 +158,8 @@ def _write(
                     f"none of the {len(skipped)} audio files can be used; the first: {skipped[0]}"
                 )
             writer.finalize()
-        facts = {
-            "size": extractor.feature_size,
-            "target_size": target_size,
-            "seconds": seconds,
-            "skipped": skipped,
-        }
+        size = extractor.feature_size
+        facts = {"size": size, "target_size": target_size, "seconds": seconds, "skipped": skipped}
         write_atomically(path.with_suffix(".json"), json.dumps(facts).encode())
         partial.replace(path)
     finally:
@@ -180,12 +170,5 @@ def _row(
     utterance_id: str, samples: NDArray[np.float32], extractor: MockingjayFeatureExtractor
 ) -> dict[str, Any]:
     inputs = extractor.extract(samples)
-    targets = (
-        extractor.extract(samples, target=True).ravel() if extractor.target_kind else np.zeros(0, np.float32)
-    )
-    return {"id": utterance_id, "frames": len(inputs), "inputs": inputs.ravel(), "targets": targets}
-
-
-def _view(column: pa.ChunkedArray, index: int) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = column[index].values.to_numpy()
-    return values
+    targets = extractor.extract(samples, target=True) if extractor.target_kind else np.zeros(0, np.float32)
+    return {"id": utterance_id, "frames": len(inputs), "inputs": inputs.ravel(), "targets": targets.ravel()}

@@ -140,7 +140,7 @@ def pretrain(
                 "held_out_utterances": len(held_out),
                 "hours": round(store.seconds / 3600, 4),
                 "frames": int(store.lengths.sum()),
-                "skipped": list(store.skipped),
+                "skipped": store.skipped,
             },
             "configuration_commit": commit,
         }
