@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from sat_probe.measures.boundaries.counting import Counting
 
@@ -114,7 +114,7 @@ class CorpusChoice:
     streaming: bool = False
     phone_set: str | None = None
     tier: str | None = None
-    gaps: Gaps | None = None
+    gaps: Literal["refuse", "unlabelled", "silence"] | None = None  # `Gaps`, spelled for readers of YAML
     sampling_rate: int | None = None
 
 
