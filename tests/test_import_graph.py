@@ -34,11 +34,6 @@ LOCAL_IMPORTS = {  # (importing package or module, imported package or module): 
         "sat_probe.measures.intervals",
         "scipy",
     ): "only the study of the paper needs scipy.stats, which takes a second",
-    ("sat_probe.models.mockingjay.spectral_inversion", "scipy"): "only sounds made from features need it",
-    (
-        "sat_probe.models.publishing",
-        "sat_probe.models.mockingjay",
-    ): "only a Mockingjay is saved with its code",
     ("sat_probe.phones", "huggingface_hub"): "corpora on disk are read without it",
     ("sat_probe.reports", "sat_probe.reports.plots"): "reports are read and compared without matplotlib",
     ("sat_probe.phones", "datasets"): "alignments and phone sets are read without it, and it takes a second",
