@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from sat_probe.audio import audio_duration, read_audio
+from sat_probe.audio import audio_duration
 from sat_probe.demo.browse.published import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
@@ -48,11 +48,7 @@ def main() -> None:
     report = analyze_model(None, corpus, device="cpu")
     provenance = report.provenance.replace(command="python scripts/make_demo_report.py")
     shortest = min(range(len(corpus)), key=lambda index: audio_duration(corpus[index].audio))
-    example = example_utterance(
-        model,
-        corpus.shard(shortest, len(corpus)),
-        lambda utterance: read_audio(utterance.audio, model.sampling_rate, utterance.id),
-    )
+    example = example_utterance(model, corpus.shard(shortest, len(corpus)))
     tables = {name: slim(table) for name, table in report.tables.items()}
     keep(HeadReport(report.heads, provenance, tables, example), folder)
     keep(untrained_twin(model, corpus), folder.with_name("report-untrained"))

@@ -107,7 +107,7 @@ def thinned(corpus: ProbingCorpus) -> ProbingCorpus:
 
 def learned(model: ProbedModel, corpus: ProbingCorpus, features: NDArray[np.float32]) -> PhoneProbe:
     """Return a probe trained on the training part."""
-    probe = train_probe(TASK, corpus, features, missing_phones="ignore")
+    probe = train_probe(TASK, corpus, features)
     known = np.unique(corpus.phones[corpus.in_part("train")[corpus.frame_utterances] & (corpus.phones >= 0)])
     return PhoneProbe(
         probe, tuple(corpus.phone_names[code] for code in known), LAYER, weights_digest(model), {}
@@ -156,7 +156,7 @@ def main() -> None:
         )
         print(f"{run.aligned} aligned, {run.present} there before, {len(run.failed)} failed")
         aligned = chosen(load_corpus(NAME, data_dir=options.corpus, alignments=grids), options.per_speaker)
-        corpus = collect(model, aligned, Path(scratch) / "inputs")
+        corpus = collect(model, aligned, Path(scratch) / "inputs", missing_phones="ignore")
         corpus = replace(corpus, parts=parts_by_speaker(corpus, tested))
         features = write_features(model, corpus, Path(scratch) / "states.npy", Ablation(), LAYER)
         probe = learned(model, thinned(corpus), features)

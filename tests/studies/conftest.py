@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sat_probe.studies.corpus_pass import reader
+from sat_probe.studies.corpus_pass import decoder_process
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 
 # a decoder like the real one, except for files whose name says how it ends
@@ -25,5 +25,5 @@ decoder_process.serve()
 def deadly_decoder(monkeypatch):
     decoder = AudioDecoder()
     decoder.command = (sys.executable, "-c", DEADLY)
-    monkeypatch.setattr(reader, "_DECODER", decoder)
+    monkeypatch.setattr(decoder_process, "_DECODER", decoder)
     return decoder

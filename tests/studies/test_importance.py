@@ -59,7 +59,7 @@ def speech():
 
 @pytest.fixture(scope="module")
 def prepared(model, speech, tmp_path_factory):
-    return collect(model, speech, tmp_path_factory.mktemp("inputs"))
+    return collect(model, speech, tmp_path_factory.mktemp("inputs"), missing_phones="ignore")
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +182,10 @@ def test_gradient_importance_agrees_with_finite_differences(prepared, tmp_path):
     model = tiny_model("mockingjay").double()
     features = write_features(model, prepared_as_double(prepared), tmp_path / "features.npy", Ablation())
     task = CLASSIFICATIONS["phones_hidden"]
-    probe = train_probe(task, prepared, features, missing_phones="ignore").double()
+    probe = train_probe(task, prepared, features).double()
     corpus = prepared_as_double(prepared)
     expected, count, step = np.zeros((3, 4)), 0, 1e-5
-    for loss_of, gate in utterance_losses(model, corpus, task, probe, missing_phones="ignore"):
+    for loss_of, gate in utterance_losses(model, corpus, task, probe):
         with torch.no_grad():
             for layer in range(3):
                 for head in range(4):
@@ -194,10 +194,10 @@ def test_gradient_importance_agrees_with_finite_differences(prepared, tmp_path):
                     down[layer, head] -= step
                     expected[layer, head] += abs((loss_of(up) - loss_of(down)).item() / (2 * step))
         count += 1
-    found = gradient_importance(model, corpus, task, probe, missing_phones="ignore", normalize=False)
+    found = gradient_importance(model, corpus, task, probe, normalize=False)
     assert count >= 4
     np.testing.assert_allclose(found, expected / count, rtol=1e-4, atol=1e-8)
-    normalized = gradient_importance(model, corpus, task, probe, missing_phones="ignore")
+    normalized = gradient_importance(model, corpus, task, probe)
     np.testing.assert_allclose(np.linalg.norm(normalized, axis=1), 1.0)
     assert all(parameter.requires_grad for parameter in model.parameters())
 
@@ -211,8 +211,8 @@ class prepared_as_double:
     def __getattr__(self, name):
         return getattr(self.corpus, name)
 
-    def inputs(self):
-        for first, inputs in self.corpus.inputs():
+    def inputs(self, *device):
+        for first, inputs in self.corpus.inputs(*device):
             tensors = {name: t.double() if t.is_floating_point() else t for name, t in inputs.tensors.items()}
             yield first, replace(inputs, tensors=tensors)
 
@@ -247,8 +247,8 @@ def test_probe_reads_labels_from_features_but_not_from_noise(prepared):
     noise = np.random.default_rng(0).standard_normal((len(prepared.phones), 1, 24)).astype(np.float32)
     told = noise.copy()
     told[np.arange(len(told)), 0, np.maximum(prepared.phones, 0) % 24] += 8.0
-    blind = score_probe(task, prepared, train_probe(task, prepared, noise, 0, "ignore"), noise, 0, "ignore")
-    seeing = score_probe(task, prepared, train_probe(task, prepared, told, 0, "ignore"), told, 0, "ignore")
+    blind = score_probe(task, prepared, train_probe(task, prepared, noise), noise)
+    seeing = score_probe(task, prepared, train_probe(task, prepared, told), told)
     assert seeing.value > blind.value + 0.25
     pooled = task_features(CLASSIFICATIONS["speakers_utterance"], prepared, told)
     first, last = prepared.first_frames[2:4]
@@ -291,8 +291,8 @@ def test_tasks_that_the_corpus_lacks_labels_for_are_refused(prepared, speech):
     code = speech.phone_set.phones.index("s")
     without = replace(prepared, phones=np.where(trained & (prepared.phones == code), -1, prepared.phones))
     with pytest.raises(CorpusError, match=r"has the phones .*\bs\b.* which occur in test"):
-        task_rows(CLASSIFICATIONS["phones_linear"], without, "test", "refuse")
-    kept = task_rows(CLASSIFICATIONS["phones_linear"], without, "test", "ignore")
+        task_rows(CLASSIFICATIONS["phones_linear"], replace(without, missing_phones="refuse"), "test")
+    kept = task_rows(CLASSIFICATIONS["phones_linear"], replace(without, missing_phones="ignore"), "test")
     assert code not in without.phones[kept.rows]
 
 

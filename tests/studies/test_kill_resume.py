@@ -13,7 +13,7 @@ import soundfile
 
 from sat_probe import HeadReport, analyze_model
 from sat_probe.reports import report_folder
-from sat_probe.studies.corpus_pass import accumulation, batches, reader
+from sat_probe.studies.corpus_pass import accumulation, batches, decoder_process
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from tests.models.tiny_models import tiny_model
 
@@ -35,7 +35,7 @@ def test_run_killed_at_random_moments_is_resumed(tmp_path, monkeypatch):
     model = tiny_model("mockingjay")
 
     def study(output, resume):
-        monkeypatch.setattr(reader, "_DECODER", AudioDecoder())  # the parent's is not shared
+        monkeypatch.setattr(decoder_process, "_DECODER", AudioDecoder())  # the parent's is not shared
         analyze_model(model, audio, output=output, resume=resume, progress=False, replicates=20)
 
     begun = time.monotonic()

@@ -13,7 +13,7 @@ from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass import reader
+from sat_probe.studies.corpus_pass import decoder_process
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
 from sat_probe.studies.pretraining.batches import LengthBuckets, MaskedBatches, join_batches
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
@@ -104,7 +104,7 @@ def test_a_file_that_kills_the_decoder_is_skipped(
         "read(audio, rate, name); d.serve()"
     )
     monkeypatch.setattr(AudioDecoder, "command", (sys.executable, "-c", doomed))
-    monkeypatch.setattr(reader, "_DECODER", AudioDecoder())
+    monkeypatch.setattr(decoder_process, "_DECODER", AudioDecoder())
     store = feature_store(corpus.limit(3), EXTRACTOR, tmp_path)
     assert store.ids == ("00", "02")
     assert "died while it read this file (SIGKILL" in store.skipped[0]

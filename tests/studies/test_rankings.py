@@ -18,13 +18,13 @@ from tests.models.tiny_models import tiny_model
 
 def test_gradient_importance_is_computed_in_evaluation_mode(tmp_path):
     model = tiny_model("mockingjay")
-    prepared = collect(model, load_corpus("bundled", limit=24), tmp_path)
+    prepared = collect(model, load_corpus("bundled", limit=24), tmp_path, missing_phones="ignore")
     features = write_features(model, prepared, tmp_path / "features.npy", Ablation())
     task = CLASSIFICATIONS["phones_linear"]
-    probe = train_probe(task, prepared, features, missing_phones="ignore")
-    expected = gradient_importance(model, prepared, task, probe, missing_phones="ignore")
+    probe = train_probe(task, prepared, features)
+    expected = gradient_importance(model, prepared, task, probe)
     model.train()  # as a model is that was just made or fine-tuned: with dropout
-    found = gradient_importance(model, prepared, task, probe, missing_phones="ignore")
+    found = gradient_importance(model, prepared, task, probe)
     np.testing.assert_array_equal(found, expected)
     assert model.training
 

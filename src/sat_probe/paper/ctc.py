@@ -25,7 +25,7 @@ from sat_probe.errors import AudioError, ConfigurationError, CorpusError
 from sat_probe.files import write_atomically
 from sat_probe.paper.plan import SmallCTC
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass.reader import read_utterance
+from sat_probe.studies.corpus_pass.decoder_process import read_utterance
 
 ALPHABET = " 'ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # class 0 is the blank, character i is class i + 1
 HELD_OUT_SHARE = 0.05

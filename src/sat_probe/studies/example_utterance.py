@@ -1,8 +1,8 @@
-"""The utterance that a report shows head by head."""
+"""The utterance that a report shows head by head, with the attention maps of all heads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 import numpy as np
@@ -10,22 +10,17 @@ from numpy.typing import NDArray
 
 from sat_probe.audio import audio_duration
 from sat_probe.errors import AudioError
+from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.rows import Utterance
-from sat_probe.reports.example import LONGEST, Example, Phone, make_example
-from sat_probe.studies.utterance_maps import UtteranceMaps
+from sat_probe.reports.example import LONGEST, Example, Phone, make_example, map_codes
+from sat_probe.studies.corpus_pass.decoder_process import read_utterance
 
 _CANDIDATES = 64  # utterances among which a short and aligned one is chosen
 
-Read = Callable[
-    [Utterance], NDArray[np.float32]
-]  # an utterance's samples at the model's rate; raises AudioError
 
-
-def example_utterance(
-    model: ProbedModel, corpus: Corpus, read: Read, skipped: Collection[str] = ()
-) -> Example | None:
+def example_utterance(model: ProbedModel, corpus: Corpus, skipped: Collection[str] = ()) -> Example | None:
     """Attention maps of all heads on one utterance: the longest aligned one of at most 4 s among the first.
 
     If all are longer, the first 4 s of one are shown. None if no audio can be read.
@@ -33,7 +28,6 @@ def example_utterance(
     Args:
         model: on its device.
         corpus: of the report.
-        read: decodes the audio of an utterance.
         skipped: ids of utterances that cannot be used.
     """
     candidates = []
@@ -47,7 +41,7 @@ def example_utterance(
     fitting = [pair for pair in candidates if pair[1] <= LONGEST] or candidates
     for utterance, _ in sorted(fitting, key=lambda pair: (pair[0].alignment is None, -min(pair[1], LONGEST))):
         try:
-            return _example(model, read(utterance), utterance, corpus)
+            return _example(model, read_utterance(utterance, model.sampling_rate), utterance, corpus)
         except AudioError:
             continue
     return None
@@ -58,24 +52,66 @@ def _example(
 ) -> Example:
     waveform = waveform[: int(LONGEST * model.sampling_rate)]
     maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
-    (length,) = model.encode([waveform], observers=[maps]).lengths
-    return make_example(
-        utterance.id,
-        waveform,
-        model.sampling_rate,
-        model.frame_grid.times(length),
-        maps.codes,
-        maps.scale,
-        _phones(corpus, utterance, len(waveform) / model.sampling_rate),
-    )
-
-
-def _phones(corpus: Corpus, utterance: Utterance, seconds: float) -> list[Phone]:
+    model.encode([waveform], observers=[maps])
     if utterance.alignment is None:
-        return []
+        return maps.example(model, waveform, utterance.id, ())
     alignment = utterance.alignment.folded(corpus.phone_set)
-    rate = alignment.sampling_rate
-    segments = zip(alignment.starts / rate, alignment.ends / rate, alignment.labels, strict=True)
-    return [
-        (float(start), float(min(end, seconds)), label) for start, end, label in segments if start < seconds
-    ]
+    starts, ends = (edges / alignment.sampling_rate for edges in (alignment.starts, alignment.ends))
+    phones = zip(starts.tolist(), ends.tolist(), alignment.labels, strict=True)
+    return maps.example(model, waveform, utterance.id, phones)
+
+
+class UtteranceMaps:
+    """An observer that keeps every map in 8 bits a weight, and the map of the most diagonal head in full.
+
+    All maps in float32 would take four times as much memory: hundreds of megabytes for twenty seconds.
+
+    Args:
+        layers: of the model.
+        heads: per layer.
+
+    Attributes:
+        codes: (layers, heads, frames, frames), see `map_codes`; empty before the first forward pass.
+        scale: (layers, heads) largest weights; NaN for heads that are not there.
+        clearest: (layer, head) of the most diagonal head, the first of equals.
+        clearest_map: (frames, frames) its weights, rows are queries.
+    """
+
+    def __init__(self, layers: int, heads: int) -> None:
+        self.codes: NDArray[np.uint8] = np.zeros((layers, heads, 0, 0), np.uint8)
+        self.scale: NDArray[np.float32] = np.full((layers, heads), np.nan, np.float32)
+        self.clearest = (0, 0)
+        self.clearest_map: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self._nearest = np.inf  # mean distance of the clearest head
+        self._rows: NDArray[np.float32] = self.clearest_map[None]
+        self._distance: NDArray[np.float32] = self.clearest_map
+
+    def observe(self, block: AttentionBlock) -> None:
+        """Keep the rows of some heads, which come in order; the maps are complete with the last."""
+        length, heads = block.length, range(*block.heads.indices(block.heads.stop))
+        if self.codes.shape[-1] != length:
+            self.codes = np.zeros((*self.scale.shape, length, length), np.uint8)
+            moments = np.arange(length, dtype=np.float32)
+            self._distance = np.abs(moments[:, None] - moments)
+        if block.first_query == 0:
+            self._rows = np.empty((len(heads), length, length), np.float32)
+        end = block.first_query + block.weights.shape[1]
+        self._rows[:, block.first_query : end] = block.weights.float().cpu().numpy()
+        if end == length:
+            for head, weights in zip(heads, self._rows, strict=True):
+                self._keep(block.layer, head, weights)
+
+    def example(
+        self, model: ProbedModel, waveform: NDArray[np.float32], name: str, phones: Iterable[Phone]
+    ) -> Example:
+        """Return the recording (samples,) with its maps, and the phones that begin in it."""
+        rate, times = model.sampling_rate, model.frame_grid.times(self.codes.shape[-1])
+        seconds = len(waveform) / rate
+        inside = [(start, min(end, seconds), label) for start, end, label in phones if start < seconds]
+        return make_example(name, waveform, rate, times, self.codes, self.scale, inside)
+
+    def _keep(self, layer: int, head: int, weights: NDArray[np.float32]) -> None:
+        self.codes[layer, head], self.scale[layer, head] = map_codes(weights)
+        distance = float(np.vdot(weights, self._distance))  # eq. 3, up to a factor that all heads share
+        if distance < self._nearest:
+            self._nearest, self.clearest, self.clearest_map = distance, (layer, head), weights.copy()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.frames import FrameGrid
 from sat_probe.measures.bootstrap import PoissonBootstrap
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.measures.relations.accumulator import RelationMapAccumulator
+from sat_probe.models.attention.probe import Observer
+from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import StudyKeywords
-from sat_probe.studies.corpus_pass.accumulation import CorpusPass
-from sat_probe.studies.corpus_pass.attention_sums import HeadSums, RelationSums
-from sat_probe.studies.corpus_pass.reader import read_utterance
+from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
+from sat_probe.studies.corpus_pass.batches import Batch
 from sat_probe.studies.example_utterance import example_utterance
 from sat_probe.studies.head_tables import head_table, relation_tables
 from sat_probe.studies.inputs import Inputs
@@ -124,12 +127,55 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
             **asdict(options), **seen.provenance(), unaligned=relations.unlabelled, **run_facts()
         ),
         tables=relation_tables(relations, corpus.phone_set, process),
-        example=example_utterance(
-            model,
-            corpus,
-            lambda utterance: read_utterance(utterance, model.sampling_rate),
-            skipped={name for name, _ in seen.skipped},
-        )
+        example=example_utterance(model, corpus, {name for name, _ in seen.skipped})
         if process.is_main
         else None,
     )
+
+
+@dataclass(slots=True)
+class HeadSums(Accumulator):
+    """Head metrics of every utterance."""
+
+    sums: HeadMetricsAccumulator
+
+    def begin(self, batch: Batch) -> Sequence[Observer]:
+        """Start a batch."""
+        self.sums.begin(batch.ids)
+        return [self.sums]
+
+    def end(self, batch: Batch) -> None:
+        """Add the batch."""
+        self.sums.end()
+
+
+@dataclass(slots=True)
+class RelationSums(Accumulator):
+    """Phone relation maps of the utterances that have an alignment.
+
+    Args:
+        sums: of the maps.
+        phone_set: that labels are folded into.
+        grid: frames of the model, at its own rate.
+    """
+
+    sums: RelationMapAccumulator
+    phone_set: PhoneSet
+    grid: FrameGrid
+
+    def begin(self, batch: Batch) -> Sequence[Observer]:
+        """Start a batch; utterances without alignment are counted."""
+        factor = self.sums.upsampling_factor
+        grid = self.grid.upsampled(factor)
+        labels = [
+            None
+            if utterance.alignment is None
+            else utterance.alignment.frame_labels(self.phone_set, grid, length * factor)
+            for utterance, length in zip(batch.utterances, batch.lengths, strict=True)
+        ]
+        self.sums.begin(batch.ids, labels)
+        return [self.sums] if any(label is not None for label in labels) else []
+
+    def end(self, batch: Batch) -> None:
+        """Add the batch."""
+        self.sums.end()

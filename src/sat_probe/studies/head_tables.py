@@ -15,7 +15,6 @@ from sat_probe.measures.relations.tables import concentration_frame, operations_
 from sat_probe.phones.phone_set import PhoneSet
 from sat_probe.studies.corpus_pass.processes import Process, gather, share
 
-_ALONE = Process()
 _MILLISECONDS = {"mean_offset": "mean_offset_ms", "spread": "spread_ms"}  # frames inside, time in reports
 
 
@@ -46,7 +45,7 @@ def head_table(metrics: HeadMetrics, hop_ms: float) -> pd.DataFrame:
 
 
 def relation_tables(
-    relations: RelationMapAccumulator, phones: PhoneSet, process: Process = _ALONE
+    relations: RelationMapAccumulator, phones: PhoneSet, process: Process
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of relation maps by name, over phones, natural classes and voicing, concentration and named
     operations; no table if no utterance was aligned.

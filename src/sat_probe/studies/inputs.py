@@ -13,14 +13,13 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
-from sat_probe.models.waveform_encoder import base_class
 from sat_probe.phones.corpora.corpus import Corpus, load_corpus
 from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.choices import BUNDLED, CorpusChoice, ModelChoice, shown_name
 from sat_probe.studies.corpus_pass.processes import Process, this_process
 from sat_probe.studies.model_identity import (
     HALF,
-    dtype_name,
+    model_facts,
     model_revision,
     removed_heads,
     span_limit,
@@ -69,23 +68,18 @@ def open_inputs(model: ModelChoice, corpus: CorpusChoice) -> Inputs:
         "split": opened.split,
         "phone_set": opened.phone_set.name,
     }
-    dtype = dtype_name(probed.dtype)
+    facts = model_facts(probed)
     revision = model_revision(model)
     stored = stored_dtype(model, revision)
     provenance = Provenance(
         **described,
+        **facts,
         model=model.name,
         revision=revision,
-        architecture=base_class(type(probed)).__name__,
-        layers=probed.num_probed_layers,
-        heads_per_layer=probed.num_probed_heads,
         corpus=opened.name,
         configuration=corpus.configuration,
         corpus_digest=opened.digest,
-        frame_hop_ms=1000 * probed.frame_grid.hop_seconds,
-        dtype=dtype,
-        stored_dtype=None if stored == dtype else stored,
-        device=str(probed.device),
+        stored_dtype=None if stored == facts["dtype"] else stored,
         processes=process.count,
     )
     identity = {

@@ -13,6 +13,7 @@ from huggingface_hub import try_to_load_from_cache
 from sat_probe.errors import ModelError
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.refined import SPAN, SPAN_MODE
+from sat_probe.models.waveform_encoder import base_class
 from sat_probe.studies.choices import ModelChoice
 
 HALF = (torch.float16, torch.bfloat16)
@@ -44,6 +45,18 @@ def weights_digest(model: torch.nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def model_facts(model: ProbedModel) -> dict[str, Any]:
+    """Return what a report says about a model that is ready to compute."""
+    return {
+        "architecture": base_class(type(model)).__name__,
+        "layers": model.num_probed_layers,
+        "heads_per_layer": model.num_probed_heads,
+        "frame_hop_ms": 1000 * model.frame_grid.hop_seconds,
+        "dtype": dtype_name(model.dtype),
+        "device": str(model.device),
+    }
 
 
 def removed_heads(model: ProbedModel) -> dict[str, list[int]]:

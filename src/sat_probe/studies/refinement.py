@@ -22,9 +22,9 @@ from sat_probe.studies.footprint import footprints
 from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
 from sat_probe.studies.inputs import Inputs, open_model
 from sat_probe.studies.probing.ablation import Ablation
-from sat_probe.studies.probing.prepared import collect
+from sat_probe.studies.probing.prepared import MissingPhones, collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
-from sat_probe.studies.probing.tasks import MissingPhones, chosen_tasks
+from sat_probe.studies.probing.tasks import chosen_tasks
 
 CAPTIONS = {
     "parameters": "parameters",
@@ -169,9 +169,18 @@ def compare_probes(
     before, corpus = inputs.model, inputs.corpus
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
         inputs_folder, log_mel = Path(folder) / "inputs", needs_proxy(before, tasks)
-        prepared = collect(before, corpus, inputs_folder, seed, progress, strict=strict, log_mel=log_mel)
+        prepared = collect(
+            before,
+            corpus,
+            inputs_folder,
+            seed,
+            progress,
+            strict=strict,
+            log_mel=log_mel,
+            missing_phones=missing_phones,
+        )
         named = chosen_tasks(tasks, prepared)
-        lab = AblationLab(before, prepared, named, Path(folder), seed=seed, missing_phones=missing_phones)
+        lab = AblationLab(before, prepared, named, Path(folder))
         lab.prepare()
         sides = [lab.measure(Ablation(), MODES), lab.measure(Ablation(), MODES, refined=after)]
     table = pd.DataFrame([_compared(first, second, seed) for first, second in zip(*sides, strict=True)])

@@ -16,14 +16,13 @@ from sat_probe.measures.boundaries.kernel_gram import distances
 from sat_probe.measures.head_accumulator import HeadMetricsAccumulator
 from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
-from sat_probe.models.waveform_encoder import base_class
-from sat_probe.reports.example import make_example
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.provenance import Provenance
+from sat_probe.studies.example_utterance import UtteranceMaps
 from sat_probe.studies.head_tables import head_table
+from sat_probe.studies.model_identity import model_facts
 from sat_probe.studies.provenance import versions
 from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
-from sat_probe.studies.utterance_maps import UtteranceMaps
 
 
 class UtteranceAnalysis(NamedTuple):
@@ -66,35 +65,20 @@ def analyze_utterance(
     )
     metrics.begin([name])
     maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
-    output = model.encode([waveform], observers=[metrics, maps])
+    model.encode([waveform], observers=[metrics, maps])
     metrics.end()
-    (length,) = output.lengths
-    seconds = len(waveform) / model.sampling_rate
-    hop_ms = 1000 * model.frame_grid.hop_seconds
+    facts = model_facts(model)
     provenance = Provenance(
         model=model_name or str(model.config.name_or_path),
-        architecture=base_class(type(model)).__name__,
-        layers=model.num_probed_layers,
-        heads_per_layer=model.num_probed_heads,
+        **facts,
         corpus=name,
         utterances=1,
-        seconds=round(seconds, 3),
-        frame_hop_ms=hop_ms,
-        dtype=str(model.dtype).removeprefix("torch."),
-        device=str(model.device),
+        seconds=round(len(waveform) / model.sampling_rate, 3),
         versions=versions(),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    example = make_example(
-        name,
-        waveform,
-        model.sampling_rate,
-        model.frame_grid.times(length),
-        maps.codes,
-        maps.scale,
-        [(start, min(end, seconds), label) for start, end, label in phones if start < seconds],
-    )
-    report = HeadReport(head_table(metrics.compute(), hop_ms), provenance, example=example)
+    example = maps.example(model, waveform, name, phones)
+    report = HeadReport(head_table(metrics.compute(), facts["frame_hop_ms"]), provenance, example=example)
     return UtteranceAnalysis(report, maps.clearest, maps.clearest_map)
 
 

@@ -34,10 +34,12 @@ class Accumulator:
     Attributes:
         alone: wants batches of one utterance.
         waveforms: wants the audio of each batch.
+        sums: state for checkpoints, which is added up over processes; only of those that have such a state.
     """
 
     alone: ClassVar[bool] = False
     waveforms: ClassVar[bool] = False
+    sums: Stateful
 
     def begin(self, batch: Batch) -> Sequence[Observer]:
         """Start a batch and return what should observe the model's attention on it.
@@ -51,10 +53,6 @@ class Accumulator:
 
     def end(self, batch: Batch) -> None:
         """Add the finished batch to the sums."""
-
-    def sums(self) -> Stateful | None:
-        """Return the sums, for checkpoints; those of several processes are added up. None has no such state."""
-        return None
 
 
 @dataclass(slots=True)
@@ -110,8 +108,7 @@ class CorpusPass:
 
     @property
     def _sums(self) -> dict[str, Stateful]:
-        found = {name: one.sums() for name, one in self.accumulators.items()}
-        return {name: sums for name, sums in found.items() if sums is not None}
+        return {name: one.sums for name, one in self.accumulators.items() if hasattr(one, "sums")}
 
     def warn(self) -> None:
         """Log a warning for each file left out, in the first process."""
@@ -149,18 +146,17 @@ class CorpusPass:
                 bar.update(consumed - bar.n)
                 due = time.monotonic() - saved_at > CHECKPOINT_SECONDS
                 if checkpoint is not None and (due or consumed - saved >= CHECKPOINT_UTTERANCES):
-                    reached = {
-                        "consumed": consumed,
-                        "utterances": self.utterances,
-                        "seconds": self.seconds,
-                        "skipped": self.skipped,
-                    }
-                    checkpoint.save(self._sums, reached)
+                    reached = {name: getattr(self, name) for name in ("utterances", "seconds", "skipped")}
+                    checkpoint.save(self._sums, {"consumed": consumed, **reached})
                     saved, saved_at = consumed, time.monotonic()
 
     def _use(self, batch: Batch) -> None:
         try:
-            self._observe(batch)
+            observers = [one for sums in self.accumulators.values() for one in sums.begin(batch)]
+            if observers:
+                self.model.encode(batch.inputs, observers=observers)
+            for sums in self.accumulators.values():
+                sums.end(batch)
         except AudioError as error:
             if len(batch.utterances) > 1:
                 raise
@@ -168,13 +164,6 @@ class CorpusPass:
         else:
             self.utterances += len(batch.utterances)
             self.seconds += batch.seconds
-
-    def _observe(self, batch: Batch) -> None:
-        observers = [one for sums in self.accumulators.values() for one in sums.begin(batch)]
-        if observers:
-            self.model.encode(batch.inputs, observers=observers)
-        for sums in self.accumulators.values():
-            sums.end(batch)
 
     def _skip(self, skipped: Sequence[Skipped]) -> None:
         if skipped and self.strict:

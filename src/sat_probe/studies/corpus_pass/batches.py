@@ -15,7 +15,7 @@ from sat_probe.errors import AudioError, CorpusError
 from sat_probe.models.inputs_outputs import ModelInputs
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.rows import Utterance
-from sat_probe.studies.corpus_pass.reader import read_utterance
+from sat_probe.studies.corpus_pass.decoder_process import read_utterance
 
 WINDOW_UTTERANCES = 32  # read ahead and sorted by length together
 WINDOW_SECONDS = 1200.0  # most audio in a window, so that hours of it are not held in memory
@@ -110,16 +110,11 @@ class Batching:
         return decoded
 
     def _window(self, decoded: Sequence[tuple[Utterance, Samples | AudioError]]) -> Window:
-        good, skipped = [], []
-        for utterance, audio in decoded:
-            if isinstance(audio, AudioError):
-                skipped.append(skipped_for(utterance, audio))
-            else:
-                good.append((utterance, audio))
-        good.sort(key=lambda pair: len(pair[1]))
+        skipped = [skipped_for(one, audio) for one, audio in decoded if isinstance(audio, AudioError)]
+        good = [(one, audio) for one, audio in decoded if not isinstance(audio, AudioError)]
         limit = BATCH_SECONDS * self.model.sampling_rate
         groups: list[list[tuple[Utterance, Samples]]] = []
-        for pair in good:
+        for pair in sorted(good, key=lambda pair: len(pair[1])):
             if self.alone or not groups or (len(groups[-1]) + 1) * len(pair[1]) > limit:
                 groups.append([])
             groups[-1].append(pair)

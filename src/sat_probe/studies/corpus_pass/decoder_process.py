@@ -15,13 +15,16 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat_probe.audio import read_audio
 from sat_probe.errors import AudioError
+
+if TYPE_CHECKING:
+    from sat_probe.phones.corpora.rows import Utterance
 
 READY = "ready"
 
@@ -84,6 +87,18 @@ class AudioDecoder:
         self._process = started
         atexit.register(_stop, started)
         return started
+
+
+_DECODER = AudioDecoder()  # every study decodes in the same other process
+
+
+def read_utterance(utterance: Utterance, sampling_rate: int) -> NDArray[np.float32]:
+    """Return the audio of an utterance, (samples,) mono at `sampling_rate` (Hz), decoded in another process.
+
+    Raises:
+        AudioError: if it cannot be decoded, or the decoder dies of it.
+    """
+    return _DECODER.read(utterance.audio, sampling_rate, utterance.id)
 
 
 def _start(command: tuple[str, ...]) -> subprocess.Popen[bytes]:

@@ -20,7 +20,7 @@ from sat_probe.studies.probing.features import Layer, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus
 from sat_probe.studies.probing.probe import Probe, Score, dev_loss, score_probe, task_features, train_probe
 from sat_probe.studies.probing.reconstruction import Reconstruction
-from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, MissingPhones, task_rows
+from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, task_rows
 
 Mode = Literal["retrain", "frozen"]
 MODES: tuple[Mode, ...] = ("retrain", "frozen")
@@ -96,8 +96,6 @@ class AblationLab:
         tasks: names of the tasks.
         folder: for features.
         layer: the hidden state that the classifiers read.
-        seed: random seed for probes and intervals.
-        missing_phones: what to do with phones that do not occur in train.
     """
 
     model: ProbedModel
@@ -105,8 +103,6 @@ class AblationLab:
     tasks: Sequence[str]
     folder: Path
     layer: Layer = -1
-    seed: int = 0
-    missing_phones: MissingPhones = "refuse"
     probes: dict[str, Probe] = field(default_factory=dict, init=False)
     reconstruction: Reconstruction | None = field(default=None, init=False)
 
@@ -119,15 +115,14 @@ class AblationLab:
         features, last = self._features(Ablation())
         for name in self._classifications:
             task = CLASSIFICATIONS[name]
-            rows = task_features(task, self.corpus, features)
-            self.probes[name] = train_probe(task, self.corpus, rows, self.seed, self.missing_phones)
+            self.probes[name] = train_probe(task, self.corpus, task_features(task, self.corpus, features))
         if RECONSTRUCTION in self.tasks:
             self.reconstruction = Reconstruction(self.model, self.corpus, self.folder, last)
 
     def tested(self, task: str) -> list[str]:
         """Return the ids of the test utterances that a task is scored on, in the order of the sums of `Score`."""
         if task in CLASSIFICATIONS:
-            rows = task_rows(CLASSIFICATIONS[task], self.corpus, "test", self.missing_phones)
+            rows = task_rows(CLASSIFICATIONS[task], self.corpus, "test")
             return [self.corpus.ids[index] for index in np.unique(rows.utterances)]
         return [self.corpus.ids[index] for index in np.flatnonzero(self.corpus.in_part("test"))]
 
@@ -158,29 +153,24 @@ class AblationLab:
             refined: a copy of the model that was changed for good, to measure instead of the model.
         """
         features, last = self._features(ablation, refined)
-        records: list[dict[str, Any]] = []
+        scores: list[tuple[Score, Mode]] = []
         if self.reconstruction is not None:
-            records.append(_record(self.reconstruction.score(last, self.seed), "frozen"))
+            scores.append((self.reconstruction.score(last), "frozen"))
         for name in self._classifications:
             task = CLASSIFICATIONS[name]
             rows = task_features(task, self.corpus, features)
             for mode in modes:
                 probe = self.probes[name]
                 if mode == "retrain" and (ablation != Ablation() or refined is not None):
-                    probe = train_probe(task, self.corpus, rows, self.seed, self.missing_phones)
-                score = score_probe(task, self.corpus, probe, rows, self.seed, self.missing_phones)
-                records.append(_record(score, mode))
-        return records
+                    probe = train_probe(task, self.corpus, rows)
+                scores.append((score_probe(task, self.corpus, probe, rows), mode))
+        return [{**asdict(score), "mode": mode} for score, mode in scores]
 
     def loss(self, ablation: Ablation, task: str) -> float:
         """Return the loss on dev of the unablated model's probe, or for reconstruction the L1 there."""
         features, last = self._features(ablation)
         if task == RECONSTRUCTION:
             assert self.reconstruction is not None
-            return self.reconstruction.score(last, self.seed, part="dev").value
+            return self.reconstruction.score(last, part="dev").value
         rows = task_features(CLASSIFICATIONS[task], self.corpus, features)
-        return dev_loss(CLASSIFICATIONS[task], self.corpus, self.probes[task], rows, self.missing_phones)
-
-
-def _record(score: Score, mode: Mode) -> dict[str, Any]:
-    return {**asdict(score), "mode": mode}
+        return dev_loss(CLASSIFICATIONS[task], self.corpus, self.probes[task], rows)

@@ -12,7 +12,8 @@ from sat_probe.studies.importance.ablation_lab import MODES, Mode
 from sat_probe.studies.importance.rankings import RANKINGS, Head
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import Layer
-from sat_probe.studies.probing.tasks import MissingPhones, check_tasks
+from sat_probe.studies.probing.prepared import MissingPhones
+from sat_probe.studies.probing.tasks import check_tasks
 
 SPANS = (50, 25, 15, 5, 3, 2, 1, 0)
 SPAN_MODES: tuple[SpanMode, ...] = ("zero", "mask")

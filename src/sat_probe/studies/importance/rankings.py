@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.probing.features import Layer, stacked_states
 from sat_probe.studies.probing.prepared import ProbingCorpus
 from sat_probe.studies.probing.probe import Probe
-from sat_probe.studies.probing.tasks import MissingPhones, Task, task_rows
+from sat_probe.studies.probing.tasks import Task, task_rows
 
 Head = tuple[int, int]
 Metric = Callable[[HeadReport], ArrayLike]  # one number per row of report.heads; the highest is removed first
@@ -57,11 +57,6 @@ def heads_of(present: Sequence[Sequence[int]]) -> list[Head]:
     return [(layer, head) for layer, own in enumerate(present) for head in own]
 
 
-def value_order(values: NDArray[np.float64], present: Sequence[Sequence[int]]) -> list[Head]:
-    """Return the present heads by a (layers, heads) importance, the least important first."""
-    return sorted(heads_of(present), key=lambda head: values[head])
-
-
 def random_order(present: Sequence[Sequence[int]], seed: int) -> list[Head]:
     """Return the present heads in a random order."""
     heads = heads_of(present)
@@ -74,7 +69,6 @@ def gradient_importance(
     task: Task,
     probe: Probe,
     layer: Layer = -1,
-    missing_phones: MissingPhones = "refuse",
     normalize: bool = True,
 ) -> NDArray[np.float64]:
     """Return I_h = E |dL/dg_h| (Michel et al. 2019, eq. 2), the sensitivity of the loss to the gate on a head's output.
@@ -87,7 +81,6 @@ def gradient_importance(
         task: of the probe.
         probe: trained on the model.
         layer: the hidden state that it reads.
-        missing_phones: as when training the probe.
         normalize: divide by the 2-norm over the heads of each layer, as the authors do.
 
     Returns:
@@ -95,7 +88,7 @@ def gradient_importance(
     """
     total = np.zeros((model.num_probed_layers, model.num_probed_heads))
     count = 0
-    for loss_of, gate in utterance_losses(model, corpus, task, probe, layer, missing_phones):
+    for loss_of, gate in utterance_losses(model, corpus, task, probe, layer):
         (gradient,) = torch.autograd.grad(loss_of(gate), gate)
         total += gradient.abs().double().cpu().numpy()
         count += 1
@@ -112,58 +105,37 @@ def utterance_losses(
     task: Task,
     probe: Probe,
     layer: Layer = -1,
-    missing_phones: MissingPhones = "refuse",
 ) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
     """Yield for each utterance of dev a function from a head mask to the probe's loss, and a mask of ones."""
-    rows = task_rows(task, corpus, "dev", missing_phones)
+    rows = task_rows(task, corpus, "dev")
     edges = corpus.first_frames
     wanted = set(rows.utterances.tolist())
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     probe = probe.to(model.device)
+    shape = model.num_probed_layers, model.num_probed_heads
+
+    def loss_of(inputs: ModelInputs, places: NDArray[np.int64], labels: Tensor, mask: Tensor) -> Tensor:
+        # as the features were made: in evaluation mode, with states at the rate of the attention
+        output = model.encode([inputs], head_mask=mask, output_hidden_states=True, gradients=True)
+        assert output.hidden_states is not None
+        states = stacked_states(output.hidden_states, layer)[0, : inputs.lengths[0]]
+        chosen = states[places] if task.level == "frame" else states.mean(0, keepdim=True)
+        return nn.functional.cross_entropy(probe(chosen), labels)
+
     try:
         for parameter in trainable:  # only the gates are differentiated
             parameter.requires_grad_(False)
-        for first, inputs in corpus.inputs():
-            for offset, length in enumerate(inputs.lengths):
+        for first, batch in corpus.inputs(model.device):
+            for offset, length in enumerate(batch.lengths):
                 index = first + offset
                 if index not in wanted:
                     continue
                 own = rows.utterances == index
                 labels = torch.from_numpy(rows.labels[own]).to(model.device)
                 places = rows.rows[own] - (edges[index] if task.level == "frame" else 0)
-                tensors = {
-                    name: tensor[offset : offset + 1].to(model.device)
-                    for name, tensor in inputs.tensors.items()
-                }
-
-                def loss_of(
-                    mask: Tensor,
-                    tensors: dict[str, Tensor] = tensors,
-                    length: int = length,
-                    places: Any = places,
-                    labels: Tensor = labels,
-                ) -> Tensor:
-                    # as the features were made: in evaluation mode, with states at the rate of the attention
-                    output = model.encode(
-                        [ModelInputs(tensors, (length,))],
-                        head_mask=mask,
-                        output_hidden_states=True,
-                        gradients=True,
-                    )
-                    assert output.hidden_states is not None
-                    states = stacked_states(output.hidden_states, layer)[0, :length]
-                    chosen = states[places] if task.level == "frame" else states.mean(0, keepdim=True)
-                    return nn.functional.cross_entropy(probe(chosen), labels)
-
-                yield (
-                    loss_of,
-                    torch.ones(
-                        model.num_probed_layers,
-                        model.num_probed_heads,
-                        device=model.device,
-                        requires_grad=True,
-                    ),
-                )
+                tensors = {name: tensor[offset : offset + 1] for name, tensor in batch.tensors.items()}
+                gate = torch.ones(shape, device=model.device, requires_grad=True)
+                yield partial(loss_of, ModelInputs(tensors, (length,)), places, labels), gate
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)

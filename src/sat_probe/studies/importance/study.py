@@ -22,7 +22,6 @@ from sat_probe.studies.importance.rankings import (
     heads_of,
     metric_order,
     random_order,
-    value_order,
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
 from sat_probe.studies.inputs import Inputs
@@ -101,11 +100,10 @@ def importance(
             progress,
             strict=run.strict,
             log_mel=needs_proxy(model, options.tasks),
+            missing_phones=options.missing_phones,
         )
         tasks = chosen_tasks(options.tasks, prepared)
-        lab = AblationLab(
-            model, prepared, tasks, Path(scratch), options.layer, options.seed, options.missing_phones
-        )
+        lab = AblationLab(model, prepared, tasks, Path(scratch), options.layer)
         lab.prepare()
         report = analyze(inputs, AnalysisOptions(seed=options.seed), run)
         orders = _orders(lab, report, options, metrics, points, progress)
@@ -148,15 +146,9 @@ def _orders(
                 for seed in range(options.random_seeds):
                     orders[name, seed] = random_order(present, seed)
             case "gradient" if judge is not None:
-                values = gradient_importance(
-                    lab.model,
-                    lab.corpus,
-                    CLASSIFICATIONS[judge],
-                    lab.probes[judge],
-                    lab.layer,
-                    lab.missing_phones,
-                )
-                orders[name, 0] = value_order(values, present)
+                task, probe = CLASSIFICATIONS[judge], lab.probes[judge]
+                values = gradient_importance(lab.model, lab.corpus, task, probe, lab.layer)
+                orders[name, 0] = sorted(heads_of(present), key=lambda head: values[head])
             case "leave_one_out" if judge is not None or RECONSTRUCTION in lab.tasks:
                 losses = _leave_one_out(lab, judge or RECONSTRUCTION, points, progress)
                 orders[name, 0] = sorted(losses, key=lambda head: losses[head])

@@ -21,7 +21,7 @@ from sat_probe.errors import AudioError, CorpusError
 from sat_probe.files import write_atomically
 from sat_probe.models.mockingjay import MockingjayFeatureExtractor
 from sat_probe.phones.corpora.corpus import Corpus
-from sat_probe.studies.corpus_pass.reader import read_utterance
+from sat_probe.studies.corpus_pass.decoder_process import read_utterance
 
 STORE_VERSION = 1  # raised when the columns change, so that older files are not read
 _ROWS_IN_MEMORY = 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -49,26 +49,29 @@ def write_features(
     Returns:
         (frames, states, size) float32, memory-mapped.
     """
-    features: NDArray[np.float32] | None = None
-    for first, length, states in _encoded(model, corpus, ablation, layer):
-        if features is None:
-            shape = (int(corpus.lengths.sum()), *states.shape[1:])
-            features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        features[first : first + length] = states
-    assert features is not None
-    return features
+    return memory_mapped(path, int(corpus.lengths.sum()), _encoded(model, corpus, ablation, layer))
+
+
+def memory_mapped(path: Path, frames: int, parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Write parts one after the other into an ``.npy`` file, and return them as one memory-mapped (frames, ...)."""
+    whole: NDArray[np.float32] | None = None
+    first = 0
+    for part in parts:
+        if whole is None:
+            shape = (frames, *part.shape[1:])
+            whole = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        whole[first : first + len(part)] = part
+        first += len(part)
+    assert whole is not None
+    return whole
 
 
 def _encoded(
     model: ProbedModel, corpus: ProbingCorpus, ablation: Ablation, layer: Layer
-) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """Yield first frame among all, length and states (length, states, size) of each utterance."""
-    edges = corpus.first_frames
-    for first, inputs in corpus.inputs():
-        tensors = {name: tensor.to(model.device) for name, tensor in inputs.tensors.items()}
-        prepared = type(inputs)(tensors, inputs.lengths)
-        output = model.encode([prepared], output_hidden_states=True, **ablation.arguments(model))
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the states (frames, states, size) of each utterance."""
+    for _, inputs in corpus.inputs(model.device):
+        output = model.encode([inputs], output_hidden_states=True, **ablation.arguments(model))
         assert output.hidden_states is not None
-        states = stacked_states(output.hidden_states, layer)
-        for offset, length in enumerate(inputs.lengths):
-            yield int(edges[first + offset]), length, states[offset, :length].float().cpu().numpy()
+        for states, length in zip(stacked_states(output.hidden_states, layer), inputs.lengths, strict=True):
+            yield states[:length].float().cpu().numpy()

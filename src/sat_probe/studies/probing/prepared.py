@@ -25,6 +25,7 @@ from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
 from sat_probe.studies.corpus_pass.batches import Batch, Samples
 
 Part = Literal["train", "dev", "test"]
+MissingPhones = Literal["refuse", "ignore"]
 LOG_MEL = "log_mel"
 PARTS: tuple[Part, ...] = ("train", "dev", "test")
 HELD_OUT = 0.2  # share of each speaker's utterances in dev, and in test
@@ -44,6 +45,8 @@ class ProbingCorpus:
         lengths: (utterances,) encoder frames.
         phones: (frames,) index into phone_names of the phone at each frame's centre, -1 where there is none.
         phone_names: names of the phones.
+        seed: random seed of the split, and of the probes and intervals.
+        missing_phones: what to do with phones that do not occur in train.
     """
 
     folder: Path
@@ -55,6 +58,8 @@ class ProbingCorpus:
     lengths: NDArray[np.int64]
     phones: NDArray[np.int64]
     phone_names: tuple[str, ...]
+    seed: int = 0
+    missing_phones: MissingPhones = "refuse"
 
     @property
     def first_frames(self) -> NDArray[np.int64]:
@@ -70,14 +75,14 @@ class ProbingCorpus:
         """(utterances,) which of them belong to a part."""
         return self.parts == PARTS.index(part)
 
-    def inputs(self) -> Iterator[tuple[int, ModelInputs]]:
-        """Yield the batches from disk, each with the index of its first utterance."""
+    def inputs(self, device: str | torch.device = "cpu") -> Iterator[tuple[int, ModelInputs]]:
+        """Yield the batches from disk on a device, each with the index of its first utterance."""
         first = 0
         for index in range(self.batches):
             with np.load(self.folder / f"inputs-{index}.npz") as stored:
                 lengths = tuple(int(length) for length in stored["lengths"])
                 tensors = {
-                    name.removeprefix("tensor-"): torch.from_numpy(stored[name])
+                    name.removeprefix("tensor-"): torch.from_numpy(stored[name]).to(device)
                     for name in stored.files
                     if name.startswith("tensor-")
                 }
@@ -100,6 +105,7 @@ def collect(
     *,
     strict: bool = False,
     log_mel: bool = False,
+    missing_phones: MissingPhones = "refuse",
 ) -> ProbingCorpus:
     """Prepare a corpus for many passes: write model inputs and labels to disk once.
 
@@ -107,10 +113,11 @@ def collect(
         model: whose feature extractor and frame grid are used.
         corpus: utterances, with speakers and alignments as far as it has them.
         folder: for the model inputs.
-        seed: random seed for the split.
+        seed: random seed for the split, the probes and the intervals.
         progress: show a progress bar.
         strict: stop at the first file that cannot be used.
         log_mel: also write log-mel spectra, the targets of the reconstruction proxy.
+        missing_phones: ``refuse`` or ``ignore`` phones that do not occur in train.
 
     Raises:
         CorpusError: if none of its audio can be used.
@@ -131,6 +138,8 @@ def collect(
         lengths=np.array(found.lengths),
         phones=np.concatenate(found.phones),
         phone_names=corpus.phone_set.phones,
+        seed=seed,
+        missing_phones=missing_phones,
     )
 
 

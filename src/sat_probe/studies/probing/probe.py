@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
 from sat_probe.studies.probing.prepared import ProbingCorpus
-from sat_probe.studies.probing.tasks import MissingPhones, Task, task_rows
+from sat_probe.studies.probing.tasks import Task, task_rows
 
 BATCH = 256
 STEPS = 2000  # at most
@@ -90,35 +90,27 @@ def task_features(task: Task, corpus: ProbingCorpus, frames: NDArray[np.float32]
     return np.stack([frames[first:last].mean(0) for first, last in pairwise(edges)])
 
 
-def train_probe(
-    task: Task,
-    corpus: ProbingCorpus,
-    features: NDArray[np.float32],
-    seed: int = 0,
-    missing_phones: MissingPhones = "refuse",
-) -> Probe:
+def train_probe(task: Task, corpus: ProbingCorpus, features: NDArray[np.float32]) -> Probe:
     """Train a probe on train and return it as it was after the epoch with the lowest loss on dev.
 
     Args:
         task: to learn.
-        corpus: labels and split.
+        corpus: labels, split and seed.
         features: as :func:`task_features` returns them.
-        seed: random seed for the weights and the order of examples.
-        missing_phones: what to do with phones that do not occur in train.
 
     Raises:
         CorpusError: for phones that do not occur in train, if they are to be refused.
     """
-    train, dev = (task_rows(task, corpus, part, missing_phones) for part in ("train", "dev"))
+    train, dev = (task_rows(task, corpus, part) for part in ("train", "dev"))
     _, states, size = features.shape
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(corpus.seed)
         probe = Probe(states, size, int(train.labels.max()) + 1, task.hidden)
     mean, deviation = _statistics(features, train.rows)
     probe.mean.copy_(torch.from_numpy(mean))
     probe.deviation.copy_(torch.from_numpy(deviation))
     optimizer = torch.optim.Adam(probe.parameters(), LEARNING_RATE, weight_decay=1e-4)
-    order = np.random.default_rng(seed)
+    order = np.random.default_rng(corpus.seed)
     best = (np.inf, {name: value.clone() for name, value in probe.state_dict().items()})
     worse = steps = 0
     while worse < PATIENCE and steps < STEPS:
@@ -140,29 +132,16 @@ def train_probe(
     return probe.requires_grad_(False)
 
 
-def score_probe(
-    task: Task,
-    corpus: ProbingCorpus,
-    probe: Probe,
-    features: NDArray[np.float32],
-    seed: int = 0,
-    missing_phones: MissingPhones = "refuse",
-) -> Score:
+def score_probe(task: Task, corpus: ProbingCorpus, probe: Probe, features: NDArray[np.float32]) -> Score:
     """Return the accuracy on test with its bootstrap interval over utterances; arguments as for `train_probe`."""
-    test = task_rows(task, corpus, "test", missing_phones)
+    test = task_rows(task, corpus, "test")
     _, correct = _run(probe, features, test.rows, test.labels)
-    return mean_score(task.name, "accuracy", corpus.ids, test.utterances, correct.astype(float), seed)
+    return mean_score(task.name, "accuracy", corpus.ids, test.utterances, correct.astype(float), corpus.seed)
 
 
-def dev_loss(
-    task: Task,
-    corpus: ProbingCorpus,
-    probe: Probe,
-    features: NDArray[np.float32],
-    missing_phones: MissingPhones = "refuse",
-) -> float:
+def dev_loss(task: Task, corpus: ProbingCorpus, probe: Probe, features: NDArray[np.float32]) -> float:
     """Return the mean cross-entropy (nats) on dev, which orders heads so that test stays unseen."""
-    dev = task_rows(task, corpus, "dev", missing_phones)
+    dev = task_rows(task, corpus, "dev")
     return _run(probe, features, dev.rows, dev.labels)[0]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sat_probe.models.mockingjay import MockingjayForPreTraining
 from sat_probe.models.mockingjay.frame_stacking import stack_frames
 from sat_probe.models.probed import ProbedModel
+from sat_probe.studies.probing.features import memory_mapped
 from sat_probe.studies.probing.prepared import Part, ProbingCorpus
 from sat_probe.studies.probing.probe import Score, mean_score
 from sat_probe.studies.probing.tasks import RECONSTRUCTION
@@ -45,14 +46,14 @@ class Reconstruction:
         self.targets = _targets(model, corpus, folder / "targets.npy", proxy=head is None)
         self.decode = _fitted_decoder(intact, self.targets, corpus) if head is None else head
 
-    def score(self, states: NDArray[np.float32], seed: int = 0, part: Part = "test") -> Score:
+    def score(self, states: NDArray[np.float32], part: Part = "test") -> Score:
         """Return the L1 over the frames of a part with its interval over utterances; states are (frames, 1, size)."""
         owners = self.corpus.frame_utterances
         rows = np.flatnonzero(self.corpus.in_part(part)[owners])
         with torch.no_grad():
             decoded = self.decode(torch.from_numpy(states[rows, 0])).numpy()
         errors = np.abs(decoded - self.targets[rows]).mean(1, dtype=np.float64)
-        return mean_score(self.task, "l1", self.corpus.ids, owners[rows], errors, seed)
+        return mean_score(self.task, "l1", self.corpus.ids, owners[rows], errors, self.corpus.seed)
 
 
 def pretraining_head(model: ProbedModel) -> torch.nn.Module | None:
@@ -76,16 +77,8 @@ def needs_proxy(model: ProbedModel, tasks: Sequence[str] | None) -> bool:
 
 def _targets(model: ProbedModel, corpus: ProbingCorpus, path: Path, proxy: bool) -> NDArray[np.float32]:
     """Return the targets, (frames, bands) memory-mapped: stacked input frames, or log-mel at each frame's centre."""
-    targets: NDArray[np.float32] | None = None
-    first = 0
-    for values in corpus.log_mel() if proxy else _stacked_inputs(model, corpus):
-        if targets is None:
-            shape = (int(corpus.lengths.sum()), values.shape[1])
-            targets = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        targets[first : first + len(values)] = values
-        first += len(values)
-    assert targets is not None
-    return targets
+    parts = corpus.log_mel() if proxy else _stacked_inputs(model, corpus)
+    return memory_mapped(path, int(corpus.lengths.sum()), parts)
 
 
 def _stacked_inputs(model: ProbedModel, corpus: ProbingCorpus) -> Iterator[NDArray[np.float32]]:

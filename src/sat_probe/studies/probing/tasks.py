@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.studies.probing.prepared import PARTS, Part, ProbingCorpus
 
-MissingPhones = Literal["refuse", "ignore"]
 HIDDEN_SIZE = 256
 
 
@@ -117,7 +116,7 @@ def _require_speakers(corpus: ProbingCorpus) -> None:
     raise CorpusError(f"speakers cannot be probed: {there}; choose tasks without them ({without})")
 
 
-def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: MissingPhones) -> Examples:
+def task_rows(task: Task, corpus: ProbingCorpus, part: Part) -> Examples:
     """Return the examples of a task in a part of a corpus.
 
     Raises:
@@ -130,7 +129,7 @@ def task_rows(task: Task, corpus: ProbingCorpus, part: Part, missing_phones: Mis
         known = np.unique(labels[corpus.in_part("train")[utterances] & (labels >= 0)])
         use = inside[utterances] & (labels >= 0)
         strange = np.setdiff1d(labels[use], known)
-        if strange.size and missing_phones == "refuse":
+        if strange.size and corpus.missing_phones == "refuse":
             names = ", ".join(corpus.phone_names[code] for code in strange)
             raise CorpusError(
                 f"no utterance to learn from has the phones {names}, which occur in {part}; take more utterances, or "

@@ -25,7 +25,6 @@ from sat_probe.reports.report_folder import check_destination
 from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
 from sat_probe.studies.corpus_pass.batches import Batch
-from sat_probe.studies.corpus_pass.checkpoint import Stateful
 from sat_probe.studies.corpus_pass.processes import gather
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.inputs import Inputs
@@ -156,7 +155,7 @@ class _BoundarySums(Accumulator):
     waveforms: ClassVar[bool] = True
 
     model: ProbedModel
-    tally: Tally
+    sums: Tally
     settings: Settings
     rate: float
     seed: int
@@ -167,7 +166,7 @@ class _BoundarySums(Accumulator):
         assert utterance.alignment is not None
         found = self._boundaries(utterance.id, waveform)
         teacher = _teacher(waveform, self.model.sampling_rate)
-        self.tally.add(utterance.id, utterance.alignment.boundaries(), found, teacher)
+        self.sums.add(utterance.id, utterance.alignment.boundaries(), found, teacher)
         return ()
 
     def _boundaries(
@@ -177,10 +176,6 @@ class _BoundarySums(Accumulator):
         yield from baseline_boundaries(
             waveform, self.model.sampling_rate, self.rate, utterance_id, self.seed, self.settings
         )
-
-    def sums(self) -> Stateful:
-        """Return the counts."""
-        return self.tally
 
 
 def _teacher(waveform: NDArray[np.float32], sampling_rate: int) -> Boundaries:
