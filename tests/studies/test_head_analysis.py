@@ -132,7 +132,7 @@ def test_resumed_run_gives_the_same_report(folder, tmp_path, monkeypatch, killed
     model = tiny_model("mockingjay")
     whole = analyze(model, folder, output=tmp_path / "whole")
     calls = []
-    original = accumulation.CorpusPass._observe
+    original = accumulation.CorpusPass._use
 
     def killing(*arguments):
         calls.append(1)
@@ -140,13 +140,13 @@ def test_resumed_run_gives_the_same_report(folder, tmp_path, monkeypatch, killed
             raise Killed
         original(*arguments)
 
-    monkeypatch.setattr(accumulation.CorpusPass, "_observe", killing)
+    monkeypatch.setattr(accumulation.CorpusPass, "_use", killing)
     with pytest.raises(Killed):
         analyze(model, folder, output=tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
     calls.clear()
     monkeypatch.setattr(
-        accumulation.CorpusPass, "_observe", lambda *arguments: (calls.append(1), original(*arguments))
+        accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments))
     )
     resumed = analyze(model, folder, output=tmp_path / "parts", resume=True)
     assert len(calls) == 5 - killed_after

@@ -20,7 +20,6 @@ from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process
 from sat_probe.studies.importance import ablation_lab as ablation_points
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
-from sat_probe.studies.importance.advice import advice, confidence
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.rankings import (
     gradient_importance,
@@ -29,7 +28,7 @@ from sat_probe.studies.importance.rankings import (
     utterance_losses,
 )
 from sat_probe.studies.importance.study import head_importance
-from sat_probe.studies.importance.suggestion import Suggestion, suggest
+from sat_probe.studies.importance.suggestion import Suggestion, advice, confidence, suggest
 from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.features import write_features
 from sat_probe.studies.probing.prepared import collect, split_by_utterance

@@ -100,7 +100,7 @@ def test_a_killed_segmentation_resumes_to_the_same_tables(folder, tmp_path, monk
     add_bad_file(folder, "0-nan")
     model, output = tiny_model("mockingjay"), tmp_path / "out"
     whole = segment_model(model, folder, **SCORING)
-    calls, original = [], accumulation.CorpusPass._observe
+    calls, original = [], accumulation.CorpusPass._use
 
     def killing(*arguments):
         calls.append(1)
@@ -108,7 +108,7 @@ def test_a_killed_segmentation_resumes_to_the_same_tables(folder, tmp_path, monk
             raise Killed
         original(*arguments)
 
-    monkeypatch.setattr(accumulation.CorpusPass, "_observe", killing)
+    monkeypatch.setattr(accumulation.CorpusPass, "_use", killing)
     with pytest.raises(Killed):
         segment_model(model, folder, output=output, **SCORING)
     assert [path.name for path in tmp_path.glob(".out*")] == [".out.segmentation.checkpoint.npz"]
@@ -118,7 +118,7 @@ def test_a_killed_segmentation_resumes_to_the_same_tables(folder, tmp_path, monk
         segment_model(refine(model, span=2), folder, output=output, resume=True, **SCORING)
     calls.clear()
     monkeypatch.setattr(
-        accumulation.CorpusPass, "_observe", lambda *arguments: (calls.append(1), original(*arguments))
+        accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments))
     )
     resumed = segment_model(model, folder, output=output, resume=True, **SCORING)
     analysed = 7

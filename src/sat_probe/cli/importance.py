@@ -98,10 +98,9 @@ def importance(
     quiet()
 
     from sat_probe.studies.corpus_pass.processes import this_process
-    from sat_probe.studies.importance.advice import advice, confidence
     from sat_probe.studies.importance.options import Options
     from sat_probe.studies.importance.study import head_importance
-    from sat_probe.studies.importance.suggestion import suggest
+    from sat_probe.studies.importance.suggestion import advice, confidence, suggest
 
     given: dict[str, Any] = {
         "tasks": task,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -37,8 +37,8 @@ class Accumulator:
         sums: state for checkpoints, which is added up over processes; only of those that have such a state.
     """
 
-    alone: ClassVar[bool] = False
-    waveforms: ClassVar[bool] = False
+    alone: bool = False
+    waveforms: bool = False
     sums: Stateful
 
     def begin(self, batch: Batch) -> Sequence[Observer]:

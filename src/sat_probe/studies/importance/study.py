@@ -161,8 +161,8 @@ def _orders(
 
 def _leave_one_out(lab: AblationLab, task: str, points: FinishedPoints, progress: bool) -> dict[Head, float]:
     """Return the loss on dev without each head."""
-    ablations = {head: Ablation(frozenset([head])) for head in heads_of(lab.model.present_heads)}
-    keys = {head: f"loss of {task} {ablation.key}" for head, ablation in ablations.items()}
-    todo = {keys[head]: partial(lab.loss, ablation, task) for head, ablation in ablations.items()}
+    heads = heads_of(lab.model.present_heads)
+    ablations = [Ablation(frozenset([head])) for head in heads]
+    todo = {f"loss of {task} {one.key}": partial(lab.loss, one, task) for one in ablations}
     losses = points.measure(todo, "head", "Leaving one out", progress)
-    return {head: losses[key] for head, key in keys.items()}
+    return dict(zip(heads, losses.values(), strict=True))

@@ -1,10 +1,10 @@
-"""Suggestion of the largest removal within an accepted loss, looked up on measured curves."""
+"""Suggestion of the largest removal within an accepted loss, looked up on measured curves, and advice in sentences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from sat_probe.errors import ConfigurationError, ReportError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
 
+FEW = 20  # test utterances; a percentile bootstrap of fewer is too narrow
 _POINT = ["kind", "ranking", "seed", "removed", "span", "span_mode", "heads"]
 
 
@@ -75,7 +76,7 @@ def suggest(
     if unknown:
         raise ConfigurationError(f"no task {unknown[0]!r} was measured; there are {', '.join(tasks)}")
     intact = chosen[(chosen["removed"] == 0) & chosen["span"].isna()].groupby("task")["value"].first()
-    best: tuple[float, float, Suggestion, pd.DataFrame] | None = None
+    found = []
     for _, point in chosen[chosen["ranking"] != "random"].groupby(_POINT, dropna=False, sort=False):
         losses = {str(row.task): _loss(row, float(intact[str(row.task)])) for row in point.itertuples()}
         first = point.iloc[0]
@@ -85,11 +86,11 @@ def suggest(
         if nothing or not all(losses[task] <= limit + 1e-12 for task, limit in limits.items()):
             continue
         total = sum(math.inf if math.isnan(loss) else loss for loss in losses.values())
-        if best is None or (size, -total) > (best[0], -best[1]):
-            best = (size, total, _suggestion(first, losses), point)
-    if best is None or counts is None:
-        return None if best is None else best[2]
-    return replace(best[2], intervals=_intervals(best[3], table, counts))
+        found.append(((size, -total), losses, point))
+    if not found:
+        return None
+    _, losses, point = max(found, key=lambda one: one[0])
+    return _suggestion(point.iloc[0], losses, {} if counts is None else _intervals(point, table, counts))
 
 
 def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int]]:
@@ -128,7 +129,9 @@ def _intervals(
     return found
 
 
-def _suggestion(row: pd.Series, losses: Mapping[str, float]) -> Suggestion:
+def _suggestion(
+    row: pd.Series, losses: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> Suggestion:
     pairs = [head.split(".") for head in str(row["heads"]).split(",") if head]
     return Suggestion(
         heads=tuple((int(layer), int(head)) for layer, head in pairs),
@@ -136,4 +139,40 @@ def _suggestion(row: pd.Series, losses: Mapping[str, float]) -> Suggestion:
         span=None if pd.isna(row["span"]) else int(row["span"]),
         span_mode=None if pd.isna(row["span_mode"]) else str(row["span_mode"]),
         losses=losses,
+        intervals=intervals,
     )
+
+
+def advice(kind: str, found: Suggestion | None, max_loss: float, all_heads: int) -> str:
+    """Return what can be removed, with the option of `sat-probe refine` that removes it."""
+    if found is None:
+        return f"No {'removal of heads' if kind == 'heads' else 'span'} stays within a loss of {max_loss:g}."
+    lost = ", ".join(
+        f"{name} {loss:+.3f} ({found.intervals[name][0]:+.3f} to {found.intervals[name][1]:+.3f})"
+        for name, loss in found.losses.items()
+    )
+    if kind == "span":
+        return (
+            f"Attention can be limited (loss: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
+        )
+    if len(found.heads) == all_heads:
+        return (
+            f"All {all_heads} heads can be removed (loss: {lost}): these probes do not need attention. sat-probe "
+            "refine keeps at least one head; with --report and --max-loss it takes the step before."
+        )
+    named = ",".join(f"{layer}.{head}" for layer, head in found.heads)
+    return f"{len(found.heads)} heads can be removed by {found.ranking} (loss: {lost}):\n  --heads {named}"
+
+
+def confidence(found: Suggestion, max_loss: float, tested: int) -> str:
+    """Return whether the upper ends of the intervals stay within the acceptable loss too."""
+    spoken = "1 test utterance" if tested == 1 else f"{tested} test utterances"
+    ends = {name: high for name, (_, high) in found.intervals.items()}
+    unknown = [name for name in found.losses if not math.isfinite(ends.get(name, math.nan))]
+    if unknown:
+        return f"  Not sure: no interval for {', '.join(unknown)} ({spoken})."
+    worst = max(ends, key=lambda name: ends[name])
+    if ends[worst] > max_loss:
+        return f"  Not sure: {worst} could lose up to {ends[worst]:+.3f}, more than {max_loss:g} ({spoken})."
+    few = "; intervals of so few look too narrow" if tested < FEW else ""
+    return f"  Sure for this speech: the upper ends are within {max_loss:g} too ({spoken}{few})."

@@ -124,7 +124,7 @@ def collect(
         AudioError: at the first bad file, if strict.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = (_PreparedWithLogMel if log_mel else _Prepared)(model, corpus.phone_set, folder)
+    found = _Prepared(model, corpus.phone_set, folder, log_mel)
     CorpusPass(model, corpus, {"prepared": found}, strict=strict, caption="Preparing").run(progress=progress)
     speaker_names = tuple(sorted({name for name in found.speakers if name is not None}))
     codes = {name: code for code, name in enumerate(speaker_names)}
@@ -145,11 +145,12 @@ def collect(
 
 @dataclass(slots=True)
 class _Prepared(Accumulator):
-    """Model inputs on disk; ids, speakers, lengths and phones of the utterances in memory."""
+    """Model inputs on disk, with log-mel spectra if wanted; what is known of each utterance in memory."""
 
     model: ProbedModel
     phone_set: PhoneSet
     folder: Path
+    waveforms: bool  # wanted for log-mel spectra
     batches: int = 0
     ids: list[str] = field(default_factory=list)
     speakers: list[str | None] = field(default_factory=list)
@@ -164,7 +165,8 @@ class _Prepared(Accumulator):
             arrays: dict[str, Any] = {
                 f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()
             }
-            arrays |= self.targets(batch.waveforms[first:last], inputs.lengths)
+            if self.waveforms:
+                arrays[LOG_MEL] = self._spectra(batch.waveforms[first:last], inputs.lengths)
             np.savez(self.folder / f"inputs-{self.batches}.npz", lengths=np.array(inputs.lengths), **arrays)
             self.batches += 1
             first = last
@@ -178,25 +180,15 @@ class _Prepared(Accumulator):
                 else utterance.alignment.frame_labels(self.phone_set, self.model.frame_grid, length)
             )
 
-    def targets(self, waveforms: Sequence[Samples], lengths: Sequence[int]) -> dict[str, NDArray[np.float32]]:
-        """Return further arrays to keep with the inputs of some utterances."""
-        return {}
-
-
-class _PreparedWithLogMel(_Prepared):
-    """Also normalised log-mel spectra at the centre of each frame, (frames, bands), utterance after utterance."""
-
-    waveforms = True
-
-    def targets(self, waveforms: Sequence[Samples], lengths: Sequence[int]) -> dict[str, NDArray[np.float32]]:
-        """Return the spectra."""
+    def _spectra(self, waveforms: Sequence[Samples], lengths: Sequence[int]) -> NDArray[np.float32]:
+        """Return normalised log-mel spectra at the centre of each frame, (frames, bands), of all utterances."""
         rate = self.model.sampling_rate
         spectra = []
         for waveform, length in zip(waveforms, lengths, strict=True):
             mel = standardized(log_mel(waveform, sampling_rate=rate))
             nearest = cepstra_grid(sampling_rate=rate).frame_at(self.model.frame_grid.times(length))
             spectra.append(mel[np.minimum(nearest, len(mel) - 1)].astype(np.float32))
-        return {LOG_MEL: np.concatenate(spectra)}
+        return np.concatenate(spectra)
 
 
 def split_by_utterance(

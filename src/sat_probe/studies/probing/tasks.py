@@ -77,22 +77,20 @@ def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str
     """
     check_tasks(names)
     chosen = list(dict.fromkeys(TASKS if names is None else names))
-    if not (corpus.phones >= 0).any():
-        if names is not None and any(name.startswith("phones") for name in names):
-            raise CorpusError(
-                "phones cannot be probed: the corpus has no alignments; make them with sat-probe align"
-            )
-        chosen = [name for name in chosen if not name.startswith("phones")]
-    elif any(name.startswith("phones") for name in chosen):
-        _require_phones(corpus)
-    if not corpus.speaker_names and names is None:
-        chosen = [name for name in chosen if not name.startswith("speakers")]
-    elif any(name.startswith("speakers") for name in chosen):
-        _require_speakers(corpus)
+    labelled = {"phones": bool((corpus.phones >= 0).any()), "speakers": bool(corpus.speaker_names)}
+    for target, require in (("phones", _require_phones), ("speakers", _require_speakers)):
+        if names is None and not labelled[target]:
+            chosen = [name for name in chosen if not name.startswith(target)]
+        elif any(name.startswith(target) for name in chosen):
+            require(corpus)
     return chosen
 
 
 def _require_phones(corpus: ProbingCorpus) -> None:
+    if not (corpus.phones >= 0).any():
+        raise CorpusError(
+            "phones cannot be probed: the corpus has no alignments; make them with sat-probe align"
+        )
     for part in PARTS:
         # without labels on dev no epoch is better than the first, on test there is nothing to score
         if not (corpus.phones[corpus.in_part(part)[corpus.frame_utterances]] >= 0).any():

@@ -7,7 +7,7 @@ distance between frames, so that one grid of alphas fits sources of any scale an
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,27 +109,32 @@ def model_boundaries(
         model.encode([waveform[shift * step :]], output_attentions=True, output_hidden_states=True)
         for shift in range(settings.shifts)
     ]
-    lengths = [output.lengths[0] for output in outputs]
-    frames = lengths[0] * settings.shifts
+    frames = outputs[0].lengths[0] * settings.shifts
     if settings.shifts > 1:
         grid, factor = grid.upsampled(settings.shifts), 1
+
+    def read(
+        name: str, layer: int, upsampled: Callable[..., NDArray[np.float64]], axes: int
+    ) -> NDArray[np.float64]:
+        """Return the maps or the states of a layer, in float64, averaged over the shifts."""
+        found = [
+            getattr(output, name)[layer][0].float().cpu().numpy().astype(np.float64) for output in outputs
+        ]
+        if settings.shifts == 1:
+            return found[0]
+        return average_shifted([upsampled(one, settings.shifts) for one in found], frames, axes=axes)
+
     for layer, present in enumerate(model.present_heads):
         if not present:
             continue
-        maps = [_layer(output.attentions, layer) for output in outputs]
-        if settings.shifts > 1:
-            placed = [upsampled_map(one, settings.shifts) for one in maps]
-            maps = [average_shifted(placed, frames, axes=2)]
-        between = distances(attention_features(maps[0], settings.features))
+        between = distances(
+            attention_features(read("attentions", layer, upsampled_map, 2), settings.features)
+        )
         for index, head in enumerate(present):  # maps are of the present heads
             yield Source("attention", layer, head), kernel_boundaries(between[index], settings, grid, factor)
     for layer in range(model.num_probed_layers + 1):
-        states = [_layer(output.hidden_states, layer) for output in outputs]
-        if settings.shifts > 1:
-            states = [
-                average_shifted([upsampled_states(one, settings.shifts) for one in states], frames, axes=1)
-            ]
-        yield Source("hidden", layer), kernel_boundaries(distances(states[0]), settings, grid, factor)
+        between = distances(read("hidden_states", layer, upsampled_states, 1))
+        yield Source("hidden", layer), kernel_boundaries(between, settings, grid, factor)
 
 
 def baseline_boundaries(
@@ -196,9 +201,3 @@ def difference_peaks(mel: NDArray[np.float64], grid: FrameGrid) -> list[Boundari
     change = np.linalg.norm(mel[2:] - mel[:-2], axis=1)
     times = grid.times(len(mel))[1:-1]
     return [times[find_peaks(change, prominence=share * change.mean())[0]] for share in PEAK_PROMINENCES]
-
-
-def _layer(layers: Sequence[object] | None, layer: int) -> NDArray[np.float64]:
-    """Return one layer's tensor of a batch of one, as an array."""
-    assert layers is not None
-    return layers[layer][0].float().cpu().numpy().astype(np.float64)  # type: ignore[index]

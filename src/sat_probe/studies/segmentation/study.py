@@ -6,10 +6,11 @@ without any label, by the agreement of its boundaries with those of MFCC at a fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ def segment(inputs: Inputs, options: SegmentationOptions, run: RunOptions) -> Se
     )
     seen.run(run.checkpoint("segmentation", inputs, asdict(options)), run.resume, run.progress)
     seen.warn()
-    table, curve, label_free = tally.tables()
+    table, curve, label_free, counts = tally.tables()
     used = list(tally.utterances.values())
     provenance = {
         **inputs.provenance,
@@ -144,15 +145,14 @@ def segment(inputs: Inputs, options: SegmentationOptions, run: RunOptions) -> Se
         "seed": options.seed,
         **run_facts(),
     }
-    return Segmentation(table, curve, label_free, provenance, tally.per_utterance(table))
+    return Segmentation(table, curve, label_free, provenance, counts)
 
 
 @dataclass(slots=True)
 class _BoundarySums(Accumulator):
     """Boundaries of every source, counted utterance by utterance."""
 
-    alone: ClassVar[bool] = True
-    waveforms: ClassVar[bool] = True
+    alone = waveforms = True
 
     model: ProbedModel
     sums: Tally
@@ -164,18 +164,14 @@ class _BoundarySums(Accumulator):
         """Count the boundaries of one utterance."""
         (utterance,), (waveform,) = batch.utterances, batch.waveforms
         assert utterance.alignment is not None
-        found = self._boundaries(utterance.id, waveform)
-        teacher = _teacher(waveform, self.model.sampling_rate)
+        sampling_rate = self.model.sampling_rate
+        found = chain(
+            model_boundaries(self.model, waveform, self.settings),
+            baseline_boundaries(waveform, sampling_rate, self.rate, utterance.id, self.seed, self.settings),
+        )
+        teacher = _teacher(waveform, sampling_rate)
         self.sums.add(utterance.id, utterance.alignment.boundaries(), found, teacher)
         return ()
-
-    def _boundaries(
-        self, utterance_id: str, waveform: NDArray[np.float32]
-    ) -> Iterator[tuple[Source, list[Boundaries]]]:
-        yield from model_boundaries(self.model, waveform, self.settings)
-        yield from baseline_boundaries(
-            waveform, self.model.sampling_rate, self.rate, utterance_id, self.seed, self.settings
-        )
 
 
 def _teacher(waveform: NDArray[np.float32], sampling_rate: int) -> Boundaries:

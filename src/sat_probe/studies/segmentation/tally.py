@@ -17,7 +17,7 @@ from sat_probe.studies.segmentation.sources import Boundaries, Settings, Source
 
 Part = Literal["validation", "test"]
 Counts = NDArray[np.int32]
-_PLACE = ("layer", "head")
+_PLACE = {"layer": "Int64", "head": "Int64"}
 
 
 class Tally:
@@ -96,8 +96,8 @@ class Tally:
         for name, mine in self.state_dict().items():
             mine[...] = state[name]
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-        """Return the table, the curve and the row chosen without labels.
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
+        """Return the table, the curve, the row chosen without labels, and the counts per utterance; see `Segmentation`.
 
         Raises:
             CorpusError: if a part has no utterance.
@@ -109,52 +109,36 @@ class Tally:
         rows: list[dict[str, Any]] = []
         curves: list[dict[str, Any]] = []
         unlabelled: list[dict[str, Any]] = []
+        tested: list[dict[str, Any]] = []  # per source, at its tuned setting
+        ids = [name for name, part in self.utterances.items() if part == "test"]
         for source, rows_of in self._rows.items():
             counts = self.counts[rows_of][:, used]  # (settings, utterances, components)
-            scores = _r_values(counts[:, validating])
-            best = int(np.nanargmax(np.where(np.isnan(scores), -np.inf, scores)))
+            best = _best(_r_values(counts[:, validating]))
             row = self._row(source, counts, best, validating)
             if source.kind == "attention":
                 agreement = _r_values(self.agreements[rows_of][:, used][:, validating])
-                agreed = int(np.nanargmax(np.where(np.isnan(agreement), -np.inf, agreement)))
+                agreed = _best(agreement)
                 row["agreement"] = float(agreement[agreed])
                 unlabelled.append(
                     self._row(source, counts, agreed, validating) | {"agreement": row["agreement"]}
                 )
             rows.append(row)
             curves += self._curve(source, counts, best, validating)
+            components = zip(COMPONENTS, counts[best, ~validating].T.astype(np.int64), strict=True)
+            tested.append({"utterance": ids, **_names(source), **dict(components)})
         label_free = max(unlabelled, key=lambda row: row["agreement"])
         table = pd.DataFrame(rows).sort_values("validation_r_value", ascending=False, kind="stable")
-        table = table.reset_index(drop=True).astype({"layer": "Int64", "head": "Int64"})
+        of_kinds = [
+            pd.DataFrame(tested[index]) for index in table.groupby("source", sort=False).head(1).index
+        ]
+        table = table.reset_index(drop=True).astype(_PLACE)
         heads = table["source"] == "attention"
         table["choice"] = ""
         table.loc[table.index[heads][0], "choice"] = "validation"
         chosen = heads & (table["layer"] == label_free["layer"]) & (table["head"] == label_free["head"])
         table.loc[chosen, "choice"] = (table.loc[chosen, "choice"] + " label_free").str.strip()
-        curve = pd.DataFrame(curves).astype({"layer": "Int64", "head": "Int64"})
-        return table, curve, label_free
-
-    def per_utterance(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the components per test utterance of the best source of each kind at its tuned setting.
-
-        Args:
-            table: as :meth:`tables` returns it.
-
-        Returns:
-            Columns ``utterance``, ``source``, ``layer``, ``head`` and those of ``boundary_hits.COMPONENTS``.
-        """
-        ids = [name for name, part in self.utterances.items() if part == "test"]
-        testing = [self._places[name] for name in ids]
-        parts = []
-        for _, row in table.groupby("source", sort=False).head(1).iterrows():
-            source = Source(row["source"], *(-1 if pd.isna(row[name]) else int(row[name]) for name in _PLACE))
-            wanted = np.array([row["alpha"], row["beta"]], dtype=float)
-            tried = np.array(source.parameters(self.settings), dtype=float)
-            setting = int(np.flatnonzero([np.array_equal(one, wanted, equal_nan=True) for one in tried])[0])
-            counts = self.counts[self._rows[source]][setting, testing].astype(np.int64)
-            named = {"utterance": ids, **_names(source)}
-            parts.append(pd.DataFrame({**named, **dict(zip(COMPONENTS, counts.T, strict=True))}))
-        return pd.concat(parts, ignore_index=True).astype({"layer": "Int64", "head": "Int64"})
+        per_utterance = pd.concat(of_kinds, ignore_index=True).astype(_PLACE)
+        return table, pd.DataFrame(curves).astype(_PLACE), label_free, per_utterance
 
     def _row(
         self, source: Source, counts: Counts, setting: int, validating: NDArray[np.bool_]
@@ -175,6 +159,11 @@ class Tally:
             if alpha == parameters[best][0] or np.isnan(alpha):
                 scores = _scores(counts[setting, ~validating])
                 yield {**_names(source), "alpha": alpha, "beta": beta, **scores}
+
+
+def _best(scores: NDArray[np.float64]) -> int:
+    """Return the index of the highest score; 0 if none is a number."""
+    return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
 
 
 def _names(source: Source) -> dict[str, Any]:
