@@ -99,3 +99,12 @@ class TestLibriSpeech:
             CorpusError, match=r"trans\.txt, line 1: lists 61-70968-0000, but .* is not next to it"
         ):
             load_corpus(librispeech)
+
+
+def test_a_report_inside_the_corpus_is_no_part_of_it(tmp_path):
+    write_audio(tmp_path / "u1.flac")
+    write_audio(tmp_path / "sat-probe-report" / "example.flac")
+    assert len(load_corpus(tmp_path)) == 2
+    for name in ("report.json", "heads.parquet"):
+        (tmp_path / "sat-probe-report" / name).write_bytes(b"")
+    assert [utterance.id for utterance in load_corpus(tmp_path)] == ["u1"]

@@ -18,6 +18,8 @@ _SUFFIX_ORDER = (".wav", ".flac", ".sph")  # which of several files of one stem 
 def walk_audio(folder: Path) -> Iterator[Path]:
     """Yield the audio files below a folder, sorted by path; of files that differ only in suffix, one (WAV first).
 
+    Hidden folders and head reports, whose example is audio too, are left out.
+
     Raises:
         CorpusError: if a folder cannot be read.
     """
@@ -25,6 +27,9 @@ def walk_audio(folder: Path) -> Iterator[Path]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise CorpusError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    names = {entry.name for entry in entries}
+    if {"report.json", "heads.parquet"} <= names:
+        return
     best: dict[str, Path] = {}
     for entry in entries:
         path = Path(entry.path)
