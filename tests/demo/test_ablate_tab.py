@@ -20,7 +20,7 @@ from sat_probe.errors import ConfigurationError, ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.inputs import open_model
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.reconstruction import pretraining_head
 from tests.models.tiny_models import tiny_model
 

@@ -29,8 +29,7 @@ from sat_probe.studies.importance.rankings import (
 )
 from sat_probe.studies.importance.study import head_importance
 from sat_probe.studies.importance.suggestion import Suggestion, advice, confidence, suggest
-from sat_probe.studies.probing.ablation import Ablation
-from sat_probe.studies.probing.features import write_features
+from sat_probe.studies.probing.features import Ablation, write_features
 from sat_probe.studies.probing.prepared import collect, split_by_utterance
 from sat_probe.studies.probing.probe import mean_score, score_probe, task_features, train_probe
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, chosen_tasks, task_rows

@@ -7,8 +7,7 @@ import pytest
 
 from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.studies.importance.rankings import gradient_importance, utterance_losses
-from sat_probe.studies.probing.ablation import Ablation
-from sat_probe.studies.probing.features import write_features
+from sat_probe.studies.probing.features import Ablation, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus, collect
 from sat_probe.studies.probing.probe import dev_loss, train_probe
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS

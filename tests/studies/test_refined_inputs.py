@@ -17,7 +17,7 @@ from sat_probe.phones.corpora.corpus import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.importance.options import Options
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.segmentation.sources import Settings
 from tests.models.tiny_models import tiny_model
 from tests.reference import head_metrics_slowly

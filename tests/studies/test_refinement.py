@@ -25,7 +25,7 @@ from sat_probe.studies import refinement
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.footprint import Footprint, footprints, multiply_adds
 from sat_probe.studies.importance.ablation_lab import AblationLab
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.refinement import most_global
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model

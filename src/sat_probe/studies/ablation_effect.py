@@ -14,7 +14,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.mockingjay.feature_recipes import FeatureRecipe
 from sat_probe.models.mockingjay.spectral_inversion import sounds_like
 from sat_probe.models.probed import ProbedModel
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.phone_probe import PhoneProbe
 
 

@@ -21,7 +21,7 @@ from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.footprint import footprints
 from sat_probe.studies.importance.ablation_lab import MODES, AblationLab
 from sat_probe.studies.inputs import Inputs, open_model
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.prepared import MissingPhones, collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import chosen_tasks

@@ -85,7 +85,7 @@ def ablate(session: Session, off: Heads, span: float, mode: str) -> str:
     from sat_probe.demo.ablate.phones import ABSENT, phones_html  # imports matplotlib
     from sat_probe.demo.ablate.view import effect_html
     from sat_probe.studies.ablation_effect import ablation_effect, heard  # imports torch
-    from sat_probe.studies.probing.ablation import Ablation
+    from sat_probe.studies.probing.features import Ablation
 
     way: SpanMode = MODES[mode]  # type: ignore[assignment]
     ablation = Ablation(off, limit, way)

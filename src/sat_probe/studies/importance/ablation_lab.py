@@ -15,8 +15,7 @@ from tqdm.auto import tqdm
 from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process, gather
-from sat_probe.studies.probing.ablation import Ablation
-from sat_probe.studies.probing.features import Layer, write_features
+from sat_probe.studies.probing.features import Ablation, Layer, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus
 from sat_probe.studies.probing.probe import Probe, Score, dev_loss, score_probe, task_features, train_probe
 from sat_probe.studies.probing.reconstruction import Reconstruction

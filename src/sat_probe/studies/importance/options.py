@@ -10,8 +10,7 @@ from sat_probe.errors import ConfigurationError
 from sat_probe.models.attention.probe import SpanMode
 from sat_probe.studies.importance.ablation_lab import MODES, Mode
 from sat_probe.studies.importance.rankings import RANKINGS, Head
-from sat_probe.studies.probing.ablation import Ablation
-from sat_probe.studies.probing.features import Layer
+from sat_probe.studies.probing.features import Ablation, Layer
 from sat_probe.studies.probing.prepared import MissingPhones
 from sat_probe.studies.probing.tasks import check_tasks
 

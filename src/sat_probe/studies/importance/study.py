@@ -25,7 +25,7 @@ from sat_probe.studies.importance.rankings import (
 )
 from sat_probe.studies.importance.tables import counts_table, curve_table
 from sat_probe.studies.inputs import Inputs
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.prepared import collect
 from sat_probe.studies.probing.reconstruction import needs_proxy
 from sat_probe.studies.probing.tasks import CLASSIFICATIONS, RECONSTRUCTION, chosen_tasks

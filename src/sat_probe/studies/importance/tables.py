@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sat_probe.studies.probing.ablation import Ablation
+from sat_probe.studies.probing.features import Ablation
 
 _RENAMED = {"low": "value_low", "high": "value_high"}
 _PER_UTTERANCE = ("totals", "counts")

@@ -1,10 +1,11 @@
-"""Hidden states of a whole corpus on disk."""
+"""Hidden states of a whole corpus on disk, of a model as it is or ablated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,11 +13,43 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sat_probe.errors import ConfigurationError
+from sat_probe.models.attention.probe import SpanMode
 from sat_probe.models.probed import ProbedModel
-from sat_probe.studies.probing.ablation import Ablation
 from sat_probe.studies.probing.prepared import ProbingCorpus
 
 Layer = int | Literal["weighted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """What a model lacks while it runs.
+
+    Attributes:
+        heads: removed heads as (layer, head).
+        span: number of frames that attention reaches; None for all.
+        span_mode: ``zero`` or ``mask``.
+    """
+
+    heads: frozenset[tuple[int, int]] = frozenset()
+    span: int | None = None
+    span_mode: SpanMode = "zero"
+
+    @property
+    def key(self) -> str:
+        """Text that identifies the ablation."""
+        heads = ",".join(f"{layer}.{head}" for layer, head in sorted(self.heads))
+        return f"heads={heads} span={'full' if self.span is None else f'{self.span} {self.span_mode}'}"
+
+    def arguments(self, model: ProbedModel) -> dict[str, Any]:
+        """Return the ablation as keyword arguments of `ProbedModel.encode`."""
+        mask = torch.ones(model.num_probed_layers, model.num_probed_heads, device=model.device)
+        for layer, head in self.heads:
+            mask[layer, head] = 0.0
+        return {
+            "head_mask": mask if self.heads else None,
+            "attention_span": self.span,
+            "span_mode": self.span_mode,
+        }
 
 
 def stacked_states(hidden_states: tuple[Tensor, ...], layer: Layer) -> Tensor:
