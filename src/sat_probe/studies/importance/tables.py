@@ -10,7 +10,6 @@ import pandas as pd
 from sat_probe.studies.probing.features import Ablation
 
 _RENAMED = {"low": "value_low", "high": "value_high"}
-_PER_UTTERANCE = ("totals", "counts")
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]  # by key of the ablation
 
@@ -23,21 +22,12 @@ def curve_table(curves: Sequence[tuple[Ablation, Mapping[str, Any]]], results: R
         results: records of `AblationLab.measure`.
     """
     numbers = _numbers(curves)
-    return pd.DataFrame(
-        [
-            {
-                **place,
-                "point": numbers[ablation.key],
-                **{
-                    _RENAMED.get(name, name): value
-                    for name, value in record.items()
-                    if name not in _PER_UTTERANCE
-                },
-            }
-            for ablation, place in curves
-            for record in results[ablation.key]
-        ]
-    )
+    rows = [
+        {**place, "point": numbers[ablation.key], **record}
+        for ablation, place in curves
+        for record in results[ablation.key]
+    ]
+    return pd.DataFrame(rows).drop(columns=["totals", "counts"]).rename(columns=_RENAMED)
 
 
 def counts_table(
