@@ -155,6 +155,7 @@ def test_push_and_compare_from_the_command_line(
     assert run(["compare", str(folder), "me/heads:org/other", "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
     assert compared["models"] == ["org/model", "org/other"]
+    assert compared["missing"] == 0
     difference = made_report(seed=4).heads["globalness"] - made_report().heads["globalness"]
     assert [row["globalness_difference"] for row in compared["heads"]] == difference.tolist()
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sat_probe.cli import run
 from sat_probe.errors import ReportError
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.hub.card import report_card
@@ -108,6 +109,17 @@ def test_comparison_with_the_intact_model(pruned):
     other = replace(intact(), heads=intact().heads.query("layer == 1"))
     with pytest.raises(ReportError, match="have no head in common"):
         replace(other, provenance=pruned.provenance).compare(pruned)
+
+
+def test_comparison_as_json_counts_the_heads_that_only_one_model_has(pruned, tmp_path, capsys):
+    folders = [
+        str(report.save(tmp_path / name, pictures=False)) for name, report in (("a", intact()), ("b", pruned))
+    ]
+    for order in (folders, folders[::-1]):
+        assert run(["compare", *order, "--json"]) == 0
+        compared = json.loads(capsys.readouterr().out)
+        assert compared["missing"] == 5
+        assert [(row["layer"], row["head"]) for row in compared["heads"]] == PRESENT
 
 
 def test_card(pruned):

@@ -40,16 +40,17 @@ def compare(
 
     reports = [HeadReport.open(source) for source in (first, second)]
     rows = reports[0].compare(reports[1])
+    missing = rows.attrs["missing"]
     if as_json:
-        names = [report.provenance.get("model") for report in reports]
-        typer.echo(json.dumps({"models": names, "heads": plain(rows.to_dict("records"))}, indent=2))
+        names = [report.provenance.model for report in reports]
+        content = {"models": names, "missing": missing, "heads": plain(rows.to_dict("records"))}
+        typer.echo(json.dumps(content, indent=2))
         return
 
     from rich.console import Console
     from rich.table import Table
 
     changed = rows[rows["changed"]]
-    missing = rows.attrs["missing"]
     table = Table(box=None, padding=(0, 1))
     for heading in ("layer", "head", "first", "second", *_SHOWN):
         table.add_column(heading, justify="left" if heading in ("first", "second") else "right")
