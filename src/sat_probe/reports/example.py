@@ -209,6 +209,10 @@ def load_example(folder: str | Path) -> Example | None:
             arrays = {name: stored[name] for name in stored.files}
         described = json.loads(arrays["described"].tobytes())
         samples, rate = soundfile.read(audio, dtype="int16")
+        segmented = None
+        if "segmented" in described:
+            steps = (arrays[f"segmented_{name}"] for name in _STEPS)
+            segmented = SegmentedHead(_head(described["segmented"]), *steps)
         return Example(
             str(described["id"]),
             int(rate),
@@ -218,7 +222,7 @@ def load_example(folder: str | Path) -> Example | None:
             arrays["scale"].astype(np.float32),
             _phones(described["phones"]),
             {_head(name): np.array(found, float) for name, found in described.get("boundaries", {}).items()},
-            _segmented(described, arrays),
+            segmented,
         )
     except _DAMAGE as error:
         raise ReportError(f"{packed}: not an example of a head report ({error})") from error
@@ -237,12 +241,6 @@ def _arrays(example: Example) -> dict[str, NDArray[Any]]:
         described["segmented"] = "{}.{}".format(*steps.head)
         arrays |= {f"segmented_{name}": getattr(steps, name) for name in _STEPS}
     return arrays | {"described": np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)}
-
-
-def _segmented(described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SegmentedHead | None:
-    if "segmented" not in described:
-        return None
-    return SegmentedHead(_head(described["segmented"]), *(arrays[f"segmented_{name}"] for name in _STEPS))
 
 
 def _head(name: str) -> Head:

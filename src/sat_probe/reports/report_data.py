@@ -14,7 +14,13 @@ from sat_probe.reports.example import Example
 from sat_probe.reports.provenance import MOST_HEADS, Provenance
 from sat_probe.reports.report_folder import plain
 
+METRICS = dict(zip(CATEGORIES, RANKED, strict=True))  # the metric of each category
 _REQUIRED = ("layer", "head", "category", *RANKED)
+
+
+def clearest_heads(heads: pd.DataFrame, category: str, count: int) -> pd.DataFrame:
+    """The rows of the heads of a category that are highest in its metric, the highest first."""
+    return heads[heads["category"] == category].nlargest(count, METRICS[category])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,9 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sat_probe.measures.head_metrics import CATEGORIES, RANKED
 from sat_probe.reports.palette import CATEGORY_COLOURS, CATEGORY_INK, CATEGORY_LETTERS
-from sat_probe.reports.report_data import ReportData
+from sat_probe.reports.report_data import METRICS, ReportData, clearest_heads
 
 STABLE = 0.9  # share of bootstrap replicates below which a category is uncertain: its letter is lower case
 SHOWN = 5  # heads listed per category
@@ -126,8 +125,8 @@ def _clearest(heads: pd.DataFrame) -> Table:
     table.add_column("", no_wrap=True)
     for heading in ("layer", "head", "metric", "95 % interval", *extra.values()):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, metric in zip(CATEGORIES, RANKED, strict=True):
-        for _, row in heads[heads["category"] == name].nlargest(SHOWN, metric).iterrows():
+    for name, metric in METRICS.items():
+        for _, row in clearest_heads(heads, name, SHOWN).iterrows():
             low, high = row.get(f"{metric}_low", math.nan), row.get(f"{metric}_high", math.nan)
             table.add_row(
                 Text(name, style=CATEGORY_COLOURS[name]),

@@ -13,10 +13,9 @@ from huggingface_hub import DatasetCardData, EvalResultEntry, eval_result_entrie
 from sat_probe.errors import ReportError
 from sat_probe.hub.cards import render_card
 from sat_probe.reports.hub.layout import Entry, table_features
-from sat_probe.reports.report_data import ReportData
+from sat_probe.reports.report_data import METRICS, ReportData, clearest_heads
 
 LICENSE = "cc-by-4.0"
-METRICS = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
 MEANINGS = {
     "heads": "one row per head: category, metrics, intervals, ranks.",
     "relation_maps": "for each head, how strongly frames of one phone attend to frames of another (eq. 5).",
@@ -62,7 +61,7 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
         pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
         license=LICENSE,
         tags=TAGS,
-        configs=[_config(table, default=table == "heads") for table in tables],
+        configs=[_config(table) for table in tables],
         dataset_info=[
             {"config_name": table, "features": [_feature(name, kind) for name, kind in columns.items()]}
             for table, columns in tables.items()
@@ -99,7 +98,7 @@ def report_card(report: ReportData, figures: Sequence[str] = ()) -> str:
         heads=len(heads),
         facts=_facts(provenance),
         counts=_counts(report),
-        strongest={name: _strongest(heads, name, METRICS[name]) for name in METRICS},
+        strongest={name: _strongest(heads, name, metric) for name, metric in METRICS.items()},
         columns=METRICS,
         figures=list(figures),
         tables={name: list(table.columns) for name, table in {"heads": heads, **report.tables}.items()},
@@ -146,10 +145,9 @@ def evaluation_results(report: ReportData, repo_id: str, commit: str) -> str:
     return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
 
 
-def _config(table: str, default: bool) -> dict[str, Any]:
+def _config(table: str) -> dict[str, Any]:
     files = [{"split": "train", "path": f"reports/*/*/{table}.parquet"}]
-    config: dict[str, Any] = {"config_name": table, "data_files": files}
-    return {**config, "default": True} if default else config
+    return {"config_name": table, "data_files": files, **({"default": True} if table == "heads" else {})}
 
 
 def _feature(name: str, kind: Any) -> dict[str, Any]:
@@ -175,11 +173,7 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e5 else str(value)
 
 
-def _strongest(heads: pd.DataFrame, category: str, metric: str, count: int = 5) -> list[dict[str, Any]]:
-    """The heads of a category with the highest value of its metric."""
-    if metric not in heads:
-        return []
-    rows = heads[heads["category"].astype(str) == category].nlargest(count, metric)
+def _strongest(heads: pd.DataFrame, category: str, metric: str) -> list[dict[str, Any]]:
     bounds = [f"{metric}_low", f"{metric}_high"]
     return [
         {
@@ -188,5 +182,5 @@ def _strongest(heads: pd.DataFrame, category: str, metric: str, count: int = 5) 
             "value": f"{row[metric]:.4g}",
             "interval": f"{row[bounds[0]]:.4g} to {row[bounds[1]]:.4g}" if set(bounds) <= set(heads) else "",
         }
-        for _, row in rows.iterrows()
+        for _, row in clearest_heads(heads, category, 5).iterrows()
     ]

@@ -26,15 +26,7 @@ def pull_folder(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> Path:
-    """Download the report of one model into the cache; return its folder there.
-
-    Args:
-        repo_id: dataset repository, "owner/name".
-        model: name of the model in the report, "org/model"; optional if the repository has one report.
-        revision: of the model, or the beginning of it; optional if there is one.
-        repo_revision: branch, tag or commit of the repository, or a pull request as "refs/pr/1".
-        token: to use instead of the one of `hf auth login` or HF_TOKEN.
-        cache_dir: instead of the Hub's cache. With HF_HUB_OFFLINE=1 only the cache is read.
+    """Download the report of one model into the cache; return its folder there. Arguments: see `HeadReport.from_hub`.
 
     Raises:
         HubError: no such repository, no such report in it, a damaged download, or the Hub is out of reach.
@@ -46,8 +38,11 @@ def pull_folder(
         )
     api = HfApi(token=token)
     sha = _resolve(api, repo_id, repo_revision)
-    tree = retry(lambda: list(_report_files(api, repo_id, sha)), repo_id)
-    rows = {Path(row.path): row for row in tree}
+    tree = retry(
+        lambda: list(api.list_repo_tree(repo_id, recursive=True, repo_type="dataset", revision=sha)), repo_id
+    )
+    files_there = (row for row in tree if isinstance(row, RepoFile))
+    rows = {Path(row.path): row for row in files_there if row.path.startswith("reports/")}
     folder = _choose(repo_id, (path.parent for path in rows if path.name == "report.json"), model, revision)
     files = [
         download(api, repo_id, row, sha, cache_dir)
@@ -132,12 +127,6 @@ def _resolve(api: HfApi, repo_id: str, revision: str) -> str:
                         f"{repo_id}: is a {other} repository; head reports are in dataset repositories"
                     ) from error
         raise
-
-
-def _report_files(api: HfApi, repo_id: str, sha: str) -> Iterable[RepoFile]:
-    for row in api.list_repo_tree(repo_id, recursive=True, repo_type="dataset", revision=sha):
-        if isinstance(row, RepoFile) and row.path.startswith("reports/"):
-            yield row
 
 
 def _choose(repo_id: str, folders: Iterable[Path], model: str | None, revision: str | None) -> Path:

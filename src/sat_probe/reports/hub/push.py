@@ -16,15 +16,7 @@ from sat_probe.configs import available_configs, config_folder
 from sat_probe.errors import HubError
 from sat_probe.hub.commit import Change, Published, Repository, prepare_repository, publish, signed_in
 from sat_probe.reports.hub.card import TAGS, evaluation_results, repository_card
-from sat_probe.reports.hub.layout import (
-    CARD,
-    INDEX,
-    Entry,
-    describe,
-    keyed_report,
-    read_index,
-    write_index,
-)
+from sat_probe.reports.hub.layout import CARD, INDEX, Entry, describe, keyed_report, read_index, write_index
 from sat_probe.reports.hub.pull import read_file
 from sat_probe.reports.report_data import ReportData
 
@@ -43,15 +35,8 @@ def push_files(
 ) -> Published:
     """Publish the files of a report in one commit, with an update of the repository's card and index.
 
-    Reports of other models in the repository stay.
-
     Args:
-        files: content by path in the folder of the report.
-        repo_id: dataset repository, "owner/name"; created if it does not exist.
-        private: whether a new repository is private; None leaves it to the owner's settings.
-        create_pr: open a pull request instead of committing to `main`.
-        replace: allow to replace a report of the same model and revision measured on something else.
-        token: to use instead of the one of `hf auth login` or HF_TOKEN; it is neither kept nor shown.
+        files: content by path in the folder of the report; the other arguments are those of `push_report`.
 
     Raises:
         HubError: no token, no permission, a repository of another type, or the Hub is out of reach.
@@ -59,11 +44,11 @@ def push_files(
     """
     entry, keyed = keyed_report(files)
     repository = prepare_repository(signed_in(token), repo_id, "dataset", private, create_pr)
-
-    def build(parent: str) -> Change:
-        return _change(repository, parent, entry, keyed, replace)
-
-    return publish(repository, build, _message(entry), create_pr)
+    where = " ".join(part for part in entry.measured_on if part)
+    message = f"Head report of {entry.model} at {entry.revision[:12]}" + (f" on {where}" if where else "")
+    return publish(
+        repository, lambda parent: _change(repository, parent, entry, keyed, replace), message, create_pr
+    )
 
 
 def offer_results(report: ReportData, published: Published, *, token: str | bool | None = None) -> Published:
@@ -151,20 +136,12 @@ def _entries(api: HfApi, repo_id: str, parent: str, paths: list[str]) -> list[En
         if name != "report.json" or not folder.startswith("reports/"):
             continue
         if folder not in known:
-            inside = [path.removeprefix(f"{folder}/") for path in paths if path.startswith(f"{folder}/")]
-            content = {
-                name: read_file(api, repo_id, f"{folder}/{name}", parent) if _is_data(name) else b""
-                for name in inside
-            }
+            content = {}
+            for path in (path for path in paths if path.startswith(f"{folder}/")):
+                is_data = path.endswith((".parquet", ".json"))
+                content[path.removeprefix(f"{folder}/")] = (
+                    read_file(api, repo_id, path, parent) if is_data else b""
+                )
             known[folder] = describe(folder, content)
         entries.append(known[folder])
     return entries
-
-
-def _message(entry: Entry) -> str:
-    where = " ".join(part for part in entry.measured_on if part)
-    return f"Head report of {entry.model} at {entry.revision[:12]}" + (f" on {where}" if where else "")
-
-
-def _is_data(name: str) -> bool:
-    return name.endswith((".parquet", ".json"))

@@ -31,7 +31,7 @@ from sat_probe.reports.plots.segmentation import (
     plot_segmentation,
     segmentation_drawings,
 )
-from sat_probe.reports.report_data import ReportData
+from sat_probe.reports.report_data import ReportData, clearest_heads
 
 __all__ = [
     "plot_attention_grid",
@@ -62,14 +62,10 @@ def save_figures(report: ReportData, folder: str | Path) -> list[Path]:
 
 def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """The head (layer, head) of each category that is highest in the metric of the category."""
-    metric = {"global": "globalness", "vertical": "verticality", "diagonal": "diagonality"}
-    found = {}
-    for name in CATEGORIES:
-        part = heads[heads["category"] == name]
-        if len(part):
-            best = part.iloc[int(part[metric[name]].to_numpy(dtype=float).argmax())]
-            found[name] = int(best["layer"]), int(best["head"])
-    return found
+    best = {name: clearest_heads(heads, name, 1) for name in CATEGORIES}
+    return {
+        name: (int(row["layer"].iloc[0]), int(row["head"].iloc[0])) for name, row in best.items() if len(row)
+    }
 
 
 def drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
@@ -98,10 +94,10 @@ def drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
         for name, (layer, head) in _clear_heads(report).items():
             named = None if operations is None else _rows(operations, layer, head)
             cells = _rows(tables["relation_maps"], layer, head)
-            yield f"relation-{name}", partial(plot_relation_map, cells, named, f"layer {layer}, head {head}")
+            title = f"layer {layer}, head {head}"
+            yield f"relation-{name}", partial(plot_relation_map, cells, named, title)
             if name == "to-phones" and "relation_maps_by_class" in tables:
                 classes = _rows(tables["relation_maps_by_class"], layer, head)
-                title = f"layer {layer}, head {head}"
                 yield "relation-classes", partial(plot_relation_map, classes, title=title)
     yield from segmentation_drawings(report)
     yield from importance_drawings(report)
