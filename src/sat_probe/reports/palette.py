@@ -11,9 +11,8 @@ from types import MappingProxyType
 from sat_probe.measures.head_metrics import CATEGORIES as CATEGORIES
 
 CATEGORY_COLOURS = MappingProxyType({"global": "#E69F00", "vertical": "#0072B2", "diagonal": "#009E73"})
-CATEGORY_INK = MappingProxyType(
-    {"global": "#000000", "vertical": "#ffffff", "diagonal": "#ffffff"}
-)  # text on them
+# text on them
+CATEGORY_INK = MappingProxyType({"global": "#000000", "vertical": "#ffffff", "diagonal": "#ffffff"})
 CATEGORY_LETTERS = MappingProxyType({"global": "G", "vertical": "V", "diagonal": "D"})
 CATEGORY_MARKERS = MappingProxyType({"global": "o", "vertical": "s", "diagonal": "D"})
 SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -18,9 +18,8 @@ def log_spectrogram(
     defines them; its import takes longer than everything else that a page needs.
     """
     waveform = np.asarray(waveform, dtype=float)
-    waveform = np.append(
-        waveform[:1], waveform[1:] - 0.97 * waveform[:-1]
-    )  # lifts the high frequencies of speech
+    # lifts the high frequencies of speech
+    waveform = np.append(waveform[:1], waveform[1:] - 0.97 * waveform[:-1])
     width = min(int(WINDOW * sampling_rate), len(waveform))
     hop = int(HOP * sampling_rate) if width > 160 else width
     frames = np.lib.stride_tricks.sliding_window_view(waveform, width)[::hop]

@@ -138,12 +138,10 @@ def relation_content(report: ReportData, name: str, title: str, blobs: dict[str,
         return values
 
     intervals = layers * heads <= INTERVAL_HEADS and "low" in cells
-    numbers = np.stack(
-        [cube(column) for column in (["relation", "low", "high"] if intervals else ["relation"])]
-    )
-    codes = np.where(
-        np.isnan(numbers), -32768, np.clip(np.rint(1000 * np.nan_to_num(numbers)), -32767, 32767)
-    )
+    planes = ["relation", "low", "high"] if intervals else ["relation"]
+    numbers = np.stack([cube(column) for column in planes])
+    thousandths = np.clip(np.rint(1000 * np.nan_to_num(numbers)), -32767, 32767)
+    codes = np.where(np.isnan(numbers), -32768, thousandths)
     blobs[name] = gzip.compress(codes.astype("<i2").tobytes(), 9, mtime=0)
     evidence = None
     if "utterances" in cells:  # the same for every head

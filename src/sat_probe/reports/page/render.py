@@ -70,9 +70,8 @@ def render_page(report: ReportData) -> str:
         "script": scripts,
     }
     page = (folder / "page.html").read_text(encoding="utf-8")
-    return re.sub(
-        r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page
-    )  # one pass: braces in a report stay braces
+    # one pass: braces in a report stay braces
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
 
 
 def _importance_section(report: ReportData) -> str:

@@ -81,12 +81,9 @@ def drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:
         yield "attention-grid", lambda: plot_attention_grid(example.maps, heads)
         waveform, rate = example.waveform, example.sampling_rate
         for name, (layer, head) in representative_heads(heads).items():
-            weights = example.weights(layer, head)
             title = f"{example.id}: layer {layer}, head {head} ({name})"
-            yield (
-                f"head-{name}",
-                partial(plot_head, weights, example.times, waveform, rate, example.phones, title),
-            )
+            head_map = partial(plot_head, example.weights(layer, head), example.times, waveform, rate)
+            yield f"head-{name}", partial(head_map, example.phones, title)
     if "concentration" in tables:
         yield "concentration", lambda: plot_concentration(heads, tables["concentration"])
     if "relation_maps" in tables:

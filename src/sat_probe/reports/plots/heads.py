@@ -135,9 +135,8 @@ def plot_offsets(heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, 
     _need(heads, "layer", "head", "category", "mean_offset_ms", "spread_ms")
     layers, columns = shape or _least_shape(heads)
     ax = tidy(axes_or_new(ax, 5.2, 1.6 + 0.36 * layers))
-    height = (
-        heads["layer"] + (heads["head"] + 0.5) / columns * 0.7 - 0.35
-    )  # heads of a layer stand above each other
+    # heads of a layer stand above each other
+    height = heads["layer"] + (heads["head"] + 0.5) / columns * 0.7 - 0.35
     for name in CATEGORIES:
         part = heads["category"] == name
         diagonal = name == "diagonal"

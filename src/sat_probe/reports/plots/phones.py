@@ -54,11 +54,8 @@ def plot_relation_map(
     named = [] if operations is None else list(operations["operation"])
     for name in named:
         _frame(ax, name, phones)
-    lines = [title] if title else []
-    lines += (
-        ["; ".join(named[:4]) + (f" (+ {len(named) - 4} more)" if len(named) > 4 else "")] if named else []
-    )
-    ax.set_title("\n".join(lines), fontsize=9)
+    listed = "; ".join(named[:4]) + (f" (+ {len(named) - 4} more)" if len(named) > 4 else "")
+    ax.set_title("\n".join(line for line in (title, listed) if line), fontsize=9)
     return ax
 
 
@@ -118,11 +115,7 @@ def _draw_extremes(ax: Axes, points: pd.DataFrame, label_above: float) -> None:
 def _cells(cells: pd.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Phones, relations (NaN with too few utterances), and which of them have an interval that includes 0."""
     if "query_phone" not in cells:
-        return (
-            [str(name) for name in cells.columns],
-            cells.to_numpy(dtype=float),
-            np.zeros(cells.shape, dtype=bool),
-        )
+        return list(map(str, cells.columns)), cells.to_numpy(dtype=float), np.zeros(cells.shape, dtype=bool)
     if cells.duplicated(["query_phone", "key_phone"]).any():
         raise ReportError("a relation map shows one head: select the rows of one layer and head")
     phones = list(dict.fromkeys(cells["query_phone"].astype(str)))

@@ -72,27 +72,13 @@ def _example_drawings(example: Example, tolerance: float) -> Iterator[tuple[str,
     draw = partial(plot_kernel_gram, times=seen.times, references=references)
     weights = partial(plot_kernel_gram, np.sqrt(example.weights(layer, head)), example.times, references)
     yield "segmentation-map", partial(weights, title=f"{name}, attention")
-    yield (
-        "segmentation-truth",
-        partial(draw, segment[:, None] == segment[None], title=f"{example.id}: true segments"),
-    )
+    same_segment = segment[:, None] == segment[None]
+    yield "segmentation-truth", partial(draw, same_segment, title=f"{example.id}: true segments")
     yield "segmentation-similarity", partial(draw, seen.similarity, title=f"{name}, similarity")
-    yield (
-        "segmentation-filtered",
-        partial(draw, seen.filtered, predictions=predictions, curve=seen.curve, title=f"{name}, filtered"),
-    )
-    yield (
-        "segmentation-speech",
-        partial(
-            plot_segmentation,
-            example.waveform,
-            example.sampling_rate,
-            references,
-            predictions,
-            tolerance,
-            name,
-        ),
-    )
+    filtered = partial(draw, seen.filtered, predictions=predictions, curve=seen.curve)
+    yield "segmentation-filtered", partial(filtered, title=f"{name}, filtered")
+    speech = partial(plot_segmentation, example.waveform, example.sampling_rate, references, predictions)
+    yield "segmentation-speech", partial(speech, tolerance, name)
 
 
 def plot_kernel_gram(
@@ -132,9 +118,15 @@ def plot_kernel_gram(
     )
     ax.set(xlabel="time (s)", ylabel="time (s)", xlim=(low, high), ylim=(high, low))
     if curve is not None:
-        above = ax.inset_axes((0, 1.01, 1, 0.18), sharex=ax)
-        _score_curve(above, times, np.asarray(curve, dtype=float), references, predictions)
-        above.tick_params(labelbottom=False)
+        above, curve = ax.inset_axes((0, 1.01, 1, 0.18), sharex=ax), np.asarray(curve, dtype=float)
+        above.plot(times, curve, color="black", linewidth=0.9)
+        for moment in np.asarray(references, dtype=float):
+            above.axvline(moment, color=REFERENCE_COLOUR, linewidth=0.7)
+        scores = np.interp(found, times, curve)
+        above.plot(found, scores, "o", markersize=3.5, color="white", markeredgecolor=PREDICTION_COLOUR)
+        above.set_ylabel("score", fontsize=7)
+        above.tick_params(labelsize=6, labelbottom=False)
+        above.spines[["top", "right"]].set_visible(False)
     ax.set_title(title, fontsize=10, y=1.2 if curve is not None else 1.0)
     return ax
 
@@ -225,9 +217,8 @@ def plot_performance(
     ax = tidy(axes_or_new(ax, 4.8, 3.6))
     steps = np.sort(curves[x].astype(float).fillna(np.inf).unique())
     unlimited = np.isinf(steps).any()
-    place = {
-        value: (index if unlimited else value) for index, value in enumerate(steps)
-    }  # a span has no even scale
+    # a span has no even scale
+    place = {value: (index if unlimited else value) for index, value in enumerate(steps)}
     for index, (name, part) in enumerate(_series(curves, series)):
         position = part[x].astype(float).fillna(np.inf).map(place)
         part = part.assign(_x=position).sort_values("_x")
@@ -258,23 +249,3 @@ def _need_columns(curves: pd.DataFrame, *columns: str) -> None:
         raise ReportError(
             f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, curves.columns))}"
         )
-
-
-def _score_curve(
-    ax: Axes, times: np.ndarray, curve: np.ndarray, references: ArrayLike, predictions: ArrayLike
-) -> None:
-    ax.plot(times, curve, color="black", linewidth=0.9)
-    for moment in np.asarray(references, dtype=float):
-        ax.axvline(moment, color=REFERENCE_COLOUR, linewidth=0.7)
-    found = np.asarray(predictions, dtype=float)
-    ax.plot(
-        found,
-        np.interp(found, times, curve),
-        "o",
-        markersize=3.5,
-        color="white",
-        markeredgecolor=PREDICTION_COLOUR,
-    )
-    ax.set_ylabel("score", fontsize=7)
-    ax.tick_params(labelsize=6)
-    ax.spines[["top", "right"]].set_visible(False)
