@@ -127,12 +127,8 @@ def read_description(folder: Path) -> dict[str, Any]:
             "upgrade it: pip install --upgrade sat-probe"
         )
     named, provenance = content.get("tables"), content.get("provenance")
-    if (
-        version != VERSION
-        or not isinstance(provenance, dict)
-        or not isinstance(named, list)
-        or "heads" not in named
-    ):
+    complete = isinstance(provenance, dict) and isinstance(named, list) and "heads" in named
+    if version != VERSION or not complete:
         raise ReportError(f"{path}: is damaged; make the report anew")
     return content
 

@@ -56,9 +56,9 @@ _FACTS = {
 
 def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
     """Card of a dataset repository: its models, its tables as configurations, method, limits and citation."""
-    tables = table_features(entries)
+    tables, pretty_name = table_features(entries), f"Attention heads: {repo_id.split('/')[-1]}"
     data = DatasetCardData(
-        pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
+        pretty_name=pretty_name,
         license=LICENSE,
         tags=TAGS,
         configs=[_config(table) for table in tables],
@@ -73,7 +73,7 @@ def repository_card(repo_id: str, entries: Sequence[Entry]) -> str:
         meanings=MEANINGS,
         license=LICENSE,
         repo_id=repo_id,
-        pretty_name=f"Attention heads: {repo_id.split('/')[-1]}",
+        pretty_name=pretty_name,
         entries=entries,
         tables=tables,
         facts={entry.path: _facts(entry.provenance) for entry in entries},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError
@@ -87,17 +89,9 @@ def download(
     """
     expected = row.lfs.sha256 if row.lfs else row.blob_id
     for force in (False, True):
-        local = retry(
-            lambda force=force: api.hf_hub_download(  # type: ignore[misc]
-                repo_id,
-                row.path,
-                repo_type="dataset",
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force,
-            ),
-            repo_id,
-        )
+        options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "force_download": force}
+        fetch = partial(api.hf_hub_download, repo_id, row.path, repo_type="dataset", **options)
+        local = retry(fetch, repo_id)
         if remote_hash(Path(local), large=bool(row.lfs)) == expected:
             return Path(local)
     raise HubError(

@@ -53,6 +53,7 @@ def example_content(report: ReportData, blobs: dict[str, bytes]) -> dict[str, An
     layers, heads, frames = example.maps.shape[:3]
     blobs["maps"], scale, factor = packed_maps(example)
     seconds, hertz, level = log_spectrogram(example.waveform, example.sampling_rate)
+    centres = (example.times[first : first + factor].mean() for first in range(0, frames, factor))
     kept = slice(None, None, 2)  # a window every 10 ms is enough on a screen
     shades = np.rint(255 * (level - level.min()) / max(float(np.ptp(level)), 1e-9)).astype(np.uint8)
     blobs["spectrogram"] = gzip.compress(np.ascontiguousarray(shades[kept, kept]).tobytes(), 9, mtime=0)
@@ -62,10 +63,7 @@ def example_content(report: ReportData, blobs: dict[str, bytes]) -> dict[str, An
     return {
         "id": example.id,
         "duration": len(example.samples) / example.sampling_rate,
-        "times": [
-            round(float(example.times[first : first + factor].mean()), 5)
-            for first in range(0, frames, factor)
-        ],
+        "times": [round(float(centre), 5) for centre in centres],
         "averaged": factor,
         "phones": [[round(start, 4), round(end, 4), label] for start, end, label in example.phones],
         "shape": [layers, heads, math.ceil(frames / factor)],

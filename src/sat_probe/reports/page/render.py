@@ -38,10 +38,9 @@ def render_page(report: ReportData) -> str:
     """
     folder = files("sat_probe") / "reports" / "page"
     blobs = {"plotly": (folder / PLOTLY).read_bytes()}
+    known = report.provenance
     content = {
-        "provenance": {
-            str(name): _shown(value, report.provenance) for name, value in report.provenance.items()
-        },
+        "provenance": {str(name): _shown(value, known) for name, value in known.items()},
         "categories": list(CATEGORIES),
         "colours": dict(CATEGORY_COLOURS),
         "ink": dict(CATEGORY_INK),
@@ -58,16 +57,15 @@ def render_page(report: ReportData) -> str:
         "concentration": concentration_content(report),
         "minimumUtterances": MINIMUM_UTTERANCES,
     }
-    model = report.provenance.model or "a speech model"
+    model = known.model or "a speech model"
     model = "the bundled model" if model == "bundled" else html.escape(model)
-    scripts = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {
         "title": f"Attention heads of {model}",
         "style": (folder / "page.css").read_text(encoding="utf-8"),
         "data": json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         "importance": _importance_section(report),
         "blobs": "\n".join(_blob(name, packed) for name, packed in blobs.items()),
-        "script": scripts,
+        "script": "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }
     page = (folder / "page.html").read_text(encoding="utf-8")
     # one pass: braces in a report stay braces

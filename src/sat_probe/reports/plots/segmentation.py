@@ -239,9 +239,9 @@ def plot_performance(
 
 
 def _series(curves: pd.DataFrame, series: str | None) -> list[tuple[str, pd.DataFrame]]:
-    return (
-        [(str(name), part) for name, part in curves.groupby(series, sort=False)] if series else [("", curves)]
-    )
+    if not series:
+        return [("", curves)]
+    return [(str(name), part) for name, part in curves.groupby(series, sort=False)]
 
 
 def _need_columns(curves: pd.DataFrame, *columns: str) -> None:
