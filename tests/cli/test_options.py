@@ -11,7 +11,7 @@ from typing import get_args, get_origin
 import pytest
 from typer.models import OptionInfo
 
-from sat_probe.cli import COMMANDS, run
+from sat_probe.cli import COMMANDS
 from sat_probe.cli.options import (
     AUDIO_ONLY,
     CORPUS_OPTIONS,
@@ -85,20 +85,6 @@ def test_an_option_is_spelled_and_typed_alike_wherever_it_occurs():
                 if name.startswith("-"):
                     seen.setdefault(name, {}).setdefault((parameter, basic(kind)), []).append(command)
     assert {name: users for name, users in seen.items() if len(users) > 1} == {}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["refine", "--tolerance", "0.1"], "--max-loss"),
-        (["importance", "--tolerance", "0.1"], "--max-loss"),
-        (["reproduce", "--preset", "small"], "--plan"),
-        (["segment", "--features", "rows"], "--attention-features"),
-    ],
-)
-def test_a_name_that_meant_two_things_is_told_by_its_new_name(arguments, name, capsys):
-    assert run(arguments) == 2
-    assert f"; it is called {name} now. See" in capsys.readouterr().err
 
 
 def test_groups_become_options_and_options_become_choices():
