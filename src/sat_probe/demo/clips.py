@@ -94,10 +94,6 @@ def uploaded_alignment(path: str | Path, clip: Clip, settings: DemoSettings) -> 
     if "ooTextFile" in text[:200]:
         return read_textgrid(name, clip.name, gaps="silence", duration=samples, text=text)
     alignment = read_phn(name, clip.name, text=text)
-    if not len(alignment):
-        raise AlignmentError(
-            f"{name}: contains no phones; use a TextGrid with a tier 'phones' or a .phn file"
-        )
     if abs(alignment.ends[-1] - samples) > SAMPLING_RATE:
         raise AlignmentError(
             f"{name}: ends at {alignment.ends[-1] / SAMPLING_RATE:.2f} s, but {clip.name} is {clip.seconds:.2f} s long"
