@@ -19,7 +19,8 @@ from agreement import boundary_errors, count_boundaries, with_whole_stops
 from measured_tables import insert, markdown
 
 from sat_probe.audio import SAMPLING_RATE, read_audio
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.forced_alignment import ForcedAligner
 from sat_probe.phones.phone_set import phone_set
 

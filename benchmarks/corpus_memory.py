@@ -19,7 +19,7 @@ from measured_tables import insert, markdown
 
 from sat_probe.audio import read_audio
 from sat_probe.frames import FrameGrid
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 
 GRID = FrameGrid(hop=320, first_centre=200.0)
 PER_FOLDER = 100

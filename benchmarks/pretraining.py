@@ -22,7 +22,8 @@ from transformers.utils import logging as transformers_logging
 
 from sat_probe.audio import read_audio
 from sat_probe.models.mockingjay import MockingjayForPreTraining
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.pretraining.batches import MaskedBatches, mask_rows
 from sat_probe.studies.pretraining.features import FeatureStore, feature_store
 from sat_probe.studies.pretraining.recipe import (

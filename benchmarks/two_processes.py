@@ -31,7 +31,7 @@ def work(model: Path, dataset: str, limit: int | None) -> None:
 
     from sat_probe import analyze_model
     from sat_probe.models.auto import AutoProbedModel
-    from sat_probe.phones.corpora.corpus import load_corpus
+    from sat_probe.phones.corpora.opening import load_corpus
     from sat_probe.studies.corpus_pass.processes import gather, this_process
 
     torch.set_num_threads(1)

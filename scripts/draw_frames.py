@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from sat_probe.audio import read_audio
 from sat_probe.frames import FrameGrid
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.corpora.rows import Utterance
 from sat_probe.phones.phone_set import PhoneSet, phone_set
 

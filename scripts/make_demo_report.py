@@ -19,7 +19,8 @@ import torch
 from sat_probe.audio import audio_duration
 from sat_probe.demo.browse.published import bundled_report_folder
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.example_utterance import example_utterance

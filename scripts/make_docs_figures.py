@@ -20,7 +20,8 @@ import pandas as pd
 import torch
 
 from sat_probe.measures.relations.result import MINIMUM_UTTERANCES
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.plots import all as plots
 from sat_probe.reports.plots.axes import figure_of

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.align_corpus import align_corpus
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.phone_set import SILENCE
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.inputs import open_model

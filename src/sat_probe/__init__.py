@@ -33,7 +33,7 @@ _HOMES = {
     "boundary_scores": "sat_probe.measures.boundaries.score",
     "convert_mockingjay": "sat_probe.models.mockingjay.convert_mockingjay",
     "head_importance": "sat_probe.studies.importance.study",
-    "load_corpus": "sat_probe.phones.corpora.corpus",
+    "load_corpus": "sat_probe.phones.corpora.opening",
     "phone_set": "sat_probe.phones.phone_set",
     "pretrain": "sat_probe.studies.pretraining.run",
     "read_audio": "sat_probe.audio",
@@ -94,7 +94,8 @@ if TYPE_CHECKING:
         ProbedWhisperEncoder,
     )
     from sat_probe.phones.alignment import Alignment
-    from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+    from sat_probe.phones.corpora.corpus import Corpus
+    from sat_probe.phones.corpora.opening import load_corpus
     from sat_probe.phones.phone_set import phone_set
     from sat_probe.reports.head_report import HeadReport
     from sat_probe.studies.head_analysis import analyze_model

@@ -13,7 +13,7 @@ from sat_probe.errors import ConfigurationError, CorpusError
 from sat_probe.paper import ctc
 from sat_probe.paper.ctc import edit_distance, train_ctc
 from sat_probe.paper.plan import SmallCTC
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 
 SHAPE = SmallCTC(hidden_size=16, layers=1, heads=2, steps=6, batch=2, learning_rate=5e-3, utterances=6)
 

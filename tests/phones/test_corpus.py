@@ -9,7 +9,7 @@ import pytest
 
 from sat_probe.errors import AlignmentError, ConfigurationError, CorpusError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.readers.textgrid import write_textgrid
 
 from .speech_files import write_audio

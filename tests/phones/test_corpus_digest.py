@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 import pytest
 
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 
 from .speech_files import write_audio
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 
 from .speech_files import write_audio
 

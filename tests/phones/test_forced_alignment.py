@@ -14,7 +14,7 @@ from sat_probe.audio import read_audio
 from sat_probe.cli import run
 from sat_probe.cli.align import align
 from sat_probe.errors import AlignmentError, CorpusError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.phone_set import phone_set
 
 from .speech_files import write_audio

@@ -12,7 +12,7 @@ import pytest
 
 from sat_probe.errors import AlignmentError, CorpusError, HubError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.readers.table import AlignmentTable
 from sat_probe.phones.readers.textgrid import write_textgrid
 from tests.conftest import LOCAL_HUB

@@ -14,7 +14,8 @@ import torch
 from sat_probe.audio import read_audio
 from sat_probe.errors import AlignmentError, AudioError, ConfigurationError, CorpusError
 from sat_probe.phones.alignment import Alignment
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.phone_set import phone_set
 from sat_probe.phones.readers.textgrid import write_textgrid
 

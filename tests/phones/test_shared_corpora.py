@@ -10,7 +10,7 @@ import pytest
 
 from sat_probe.audio import read_audio
 from sat_probe.frames import FrameGrid
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.phone_set import phone_set
 
 pytestmark = pytest.mark.shared

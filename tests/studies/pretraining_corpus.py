@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.pretraining.recipe import ModelShape, PretrainingRecipe
 
 TINY = PretrainingRecipe(

@@ -15,7 +15,7 @@ import soundfile
 from sat_probe import analyze_model
 from sat_probe.cli import run
 from sat_probe.errors import AudioError, CorpusError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.corpus_pass import batches
 from sat_probe.studies.corpus_pass.batches import Batching
 from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder

@@ -13,7 +13,7 @@ import torch
 
 from sat_probe.cli import run
 from sat_probe.errors import ConfigurationError, CorpusError, ReportError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint

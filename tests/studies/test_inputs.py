@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, Wav2Vec2Config, Wav2Vec2ForCTC
 
 from sat_probe import analyze_model, refine
 from sat_probe.errors import AudioError, CorpusError, ModelError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, shown_name
 from sat_probe.studies.inputs import open_corpus, open_inputs, open_model
 from sat_probe.studies.model_identity import weights_digest

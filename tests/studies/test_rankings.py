@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.importance.rankings import gradient_importance, utterance_losses
 from sat_probe.studies.probing.features import Ablation, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus, collect

@@ -13,7 +13,7 @@ import torch
 from sat_probe import analyze_model, head_importance, refine, segment_model
 from sat_probe.audio import read_audio
 from sat_probe.errors import ModelError
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.importance.options import Options

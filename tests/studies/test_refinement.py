@@ -20,7 +20,7 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention import band as attention_band
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed_classes import ProbedMockingjayModel
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies import refinement
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.footprint import Footprint, footprints, multiply_adds

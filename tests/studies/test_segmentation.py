@@ -20,7 +20,7 @@ from sat_probe.measures.boundaries.score import boundary_scores
 from sat_probe.measures.cepstra import mfcc
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed_classes import ProbedMockingjayModel
-from sat_probe.phones.corpora.corpus import load_corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.segmentation.sources import (
     PEAK_PROMINENCES,
     Settings,

@@ -13,7 +13,8 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
-from sat_probe.phones.corpora.corpus import Corpus, load_corpus
+from sat_probe.phones.corpora.corpus import Corpus
+from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.choices import BUNDLED, CorpusChoice, ModelChoice, shown_name
 from sat_probe.studies.corpus_pass.processes import Process, this_process

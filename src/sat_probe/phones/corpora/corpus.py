@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.alignment import Gaps
-from sat_probe.phones.corpora.opening import CorpusOptions, open_corpus
 from sat_probe.phones.corpora.rows import ROW_COLUMNS, Utterance, row_parts, utterance_from
 from sat_probe.phones.phone_set import PhoneSet
 
@@ -146,82 +144,3 @@ class Corpus:
         return Corpus(
             self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self.state(), step]
         )
-
-
-def load_corpus(
-    source: Any,
-    *,
-    configuration: str | None = None,
-    data_dir: str | Path | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    alignments: str | Path | None = None,
-    streaming: bool = False,
-    phone_set: str | None = None,
-    tier: str | None = None,
-    gaps: Gaps | None = None,
-    sampling_rate: int | None = None,
-    drop_sa: bool = False,
-    num_proc: int | None = None,
-) -> Corpus:
-    """Load a corpus: a named one, a folder of audio, a dataset on the Hub, or what is in memory.
-
-    Args:
-        source: one of
-
-            - a name ("bundled", "timit", "librispeech", "speechocean762", ...: the files of `hub_configs/datasets/`),
-              or a YAML file like them;
-            - a folder of audio, of parquet tables that hold it, or one written by `Dataset.save_to_disk`;
-            - the id of a dataset on the Hub ("owner/name");
-            - a `datasets.Dataset`, `IterableDataset` or `DatasetDict` with an audio column, and optionally columns
-              for id, speaker, gender, text and phones (``{"phoneme", "start", "end"}`` in seconds);
-            - a list of recordings: paths, arrays with ``sampling_rate=``, ``(array, rate)``,
-              ``{"array": ..., "sampling_rate": ...}``, or pairs ``(audio, alignment)`` with an `Alignment`, the path
-              of a TextGrid, .phn or .ctm file, or a list of ``(start, end, label)`` in seconds. Arrays hold floats in
-              -1 .. 1 or int16; channels are averaged;
-            - a `Corpus`.
-        configuration: of a dataset on the Hub that has several.
-        data_dir: where a named corpus is on disk; by default it comes from the Hub, if its licence allows it.
-        split: which part; all of a folder, the default split on the Hub.
-        limit: at most this many utterances.
-        alignments: a folder or .zip of TextGrids or .phn files, a .ctm file, a .parquet table, or "hub" for the table
-            that the configuration names. By default the files next to the audio; for a corpus on the Hub, "hub".
-        streaming: read utterances as they come and hold none in memory, without len() and indexing; no effect on
-            recordings in memory.
-        phone_set: the set that labels fold into; the configuration's, else timit-39 for .phn files and arpabet-39.
-        tier: TextGrid tier that holds the phones; "phones" by default.
-        gaps: what unlabelled time between two segments means: "refuse", "unlabelled" or "silence". By default refused
-            in files and lists of segments, and silence in tables, which leave silence out.
-        sampling_rate: of arrays that come without one (Hz).
-        drop_sa: leave out TIMIT's SA sentences, which every speaker reads.
-        num_proc: processes that read alignments.
-
-    Raises:
-        CorpusError: if there is no such corpus, split or file, or it holds no audio.
-        AudioError: if an array in memory cannot be used as audio.
-        AlignmentError: if an alignment is malformed, does not fit its audio, or has labels the phone set does not know.
-        ConfigurationError: if a configuration is malformed or the phone set unknown.
-        HubError: if the Hub cannot be read.
-        TypeError: if the source is none of these.
-
-    Examples:
-        >>> import numpy as np
-        >>> from sat_probe import load_corpus
-        >>> tone = np.sin(0.1 * np.arange(8000)).astype("float32")
-        >>> corpus = load_corpus([(tone, [(0.0, 0.5, "AA1")])], sampling_rate=16_000)
-        >>> corpus[0].alignment.labels
-        ('AA1',)
-    """
-    options = CorpusOptions(
-        configuration, data_dir, split, limit, alignments, streaming, phone_set, tier, gaps, sampling_rate, drop_sa,
-        num_proc,
-    )  # fmt: skip
-    if isinstance(source, Corpus):
-        options.refuse("a Corpus", *({one.name for one in fields(options)} - {"limit"}))
-        return source if limit is None else source.limit(limit)
-    opened = open_corpus(source, options)
-    corpus = Corpus(opened.name, opened.split, opened.dataset, opened.phone_set, opened.folder, opened.state)
-    without = corpus.missing_alignments or 0
-    if without > 0 and (opened.promised or without < len(corpus)):
-        logger.warning("%s", corpus.warnings[0])
-    return corpus
