@@ -13,7 +13,7 @@ import soundfile
 from sat_probe.errors import ReportError
 from sat_probe.measures.boundaries.kernel_gram import distances, segment
 from sat_probe.reports.example import load_example, save_example
-from sat_probe.studies.example_boundaries import segmented_example
+from sat_probe.studies.example_utterance import segmented_example
 from tests.reports.examples import example_of_weights
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.page.render import PLOTLY, render_page
-from sat_probe.studies.example_boundaries import segmented_example
+from sat_probe.studies.example_utterance import segmented_example
 from tests.reports.report_to_draw import RATE, head_table, report_to_draw
 
 

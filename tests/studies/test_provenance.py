@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sat_probe.studies.provenance import command_line
+from sat_probe.studies.run_options import command_line
 
 
 @pytest.mark.parametrize(

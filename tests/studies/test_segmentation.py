@@ -30,9 +30,8 @@ from sat_probe.studies.segmentation.sources import (
     kernel_boundaries,
     model_boundaries,
 )
-from sat_probe.studies.segmentation.speakers import split_speakers
 from sat_probe.studies.segmentation.study import segment_model
-from sat_probe.studies.segmentation.tally import Tally
+from sat_probe.studies.segmentation.tally import Tally, split_speakers
 
 FEW = Settings(alphas=(0.3, 0.6), betas=(1.0, 1.75))
 MFCC_GRID = FrameGrid(hop=160, first_centre=0.0)

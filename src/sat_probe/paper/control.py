@@ -21,8 +21,7 @@ from sat_probe.paper.plan import ReproductionPlan, corpus_label, open_speech
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.studies.choices import ModelChoice
 from sat_probe.studies.corpus_pass.accumulation import CorpusPass
-from sat_probe.studies.head_analysis import HeadSums
-from sat_probe.studies.head_tables import head_table
+from sat_probe.studies.head_analysis import HeadSums, head_table
 from sat_probe.studies.inputs import open_model
 from sat_probe.studies.pretraining.recipe import feature_extractor, new_model
 

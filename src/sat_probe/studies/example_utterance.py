@@ -1,23 +1,29 @@
-"""The utterance that a report shows head by head, with the attention maps of all heads."""
+"""The utterance that a report shows head by head: the attention maps of all heads, and the boundaries they predict."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sat_probe.audio import audio_duration
 from sat_probe.errors import AudioError
+from sat_probe.measures.boundaries.attention_features import attention_features, upsampled_map
+from sat_probe.measures.boundaries.kernel_gram import curve_minima, distances, filtered_matrix, score_curve
 from sat_probe.models.attention.probe import AttentionBlock
 from sat_probe.models.probed import ProbedModel
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.rows import Utterance
-from sat_probe.reports.example import LONGEST, Example, Phone, make_example, map_codes
+from sat_probe.reports.example import LONGEST, Example, Head, Phone, SegmentedHead, make_example, map_codes
 from sat_probe.studies.corpus_pass.decoder_process import read_utterance
 
 _CANDIDATES = 64  # utterances among which a short and aligned one is chosen
+SHORTEST = 3  # frames below which there is no inner minimum to find
 
 
 def example_utterance(model: ProbedModel, corpus: Corpus, skipped: Collection[str] = ()) -> Example | None:
@@ -115,3 +121,43 @@ class UtteranceMaps:
         distance = float(np.vdot(weights, self._distance))  # eq. 3, up to a factor that all heads share
         if distance < self._nearest:
             self._nearest, self.clearest, self.clearest_map = distance, (layer, head), weights.copy()
+
+
+def segmented_example(
+    example: Example | None, table: pd.DataFrame, described: Mapping[str, Any]
+) -> Example | None:
+    """The example with the boundaries that every head predicts, and with the steps of the best head.
+
+    Args:
+        example: of a report; None is returned as it is.
+        table: ``segmentation``, best first, with the tuned ``alpha`` and ``beta`` of each head.
+        described: provenance of the study: ``upsampling_factor``, ``attention_features``.
+    """
+    if example is None:
+        return None
+    boundaries: dict[Head, NDArray[np.float64]] = {}
+    best = None
+    for row in table[table["source"] == "attention"].to_dict("records"):
+        head = int(row["layer"]), int(row["head"])
+        if len(example.times) >= SHORTEST and np.isfinite(example.scale[head]):
+            steps, boundaries[head] = _segment(example, head, row["alpha"], row["beta"], described)
+            best = best or steps
+    return dataclasses.replace(example, boundaries=boundaries, segmented=best)
+
+
+def _segment(
+    example: Example, head: Head, alpha: float, beta: float, described: Mapping[str, Any]
+) -> tuple[SegmentedHead, NDArray[np.float64]]:
+    """The steps from the map of a head to its boundaries, and the boundaries (s); section 5 of the paper."""
+    factor = described.get("upsampling_factor", 1)
+    weights = upsampled_map(example.weights(*head), factor)
+    between = distances(attention_features(weights, described.get("attention_features", "rows")))
+    centres = example.times
+    hop = (centres[1] - centres[0]) / factor
+    times = centres[0] + hop * (np.arange(len(weights)) - (factor - 1) / 2)
+    # alpha is in units of the mean distance, which is 0 if no two frames differ
+    similarity = np.exp(-between / (alpha * (between.mean() or 1.0)))
+    filtered = filtered_matrix(similarity, beta)
+    curve = score_curve(filtered)
+    steps = SegmentedHead(head, times, similarity.astype(np.float16), filtered, curve)
+    return steps, times[0] + hop * curve_minima(curve)

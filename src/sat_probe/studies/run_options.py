@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
+from importlib.metadata import version
 from inspect import Parameter, cleandoc, signature
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -15,12 +18,33 @@ from sat_probe.studies.choices import CorpusChoice, ModelChoice, StudyKeywords
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process, gather
 from sat_probe.studies.inputs import Inputs, open_inputs
-from sat_probe.studies.provenance import command_line, versions
 
 Kind = Literal["heads", "segmentation", "importance"]
 Choice = TypeVar("Choice")
 Study = TypeVar("Study", bound=Callable[..., Any])
 _REFERENCE = "**keywords: of the corpus, the model and the run, see `StudyKeywords`."
+
+
+PACKAGES = ("sat-probe", "transformers", "torch", "datasets", "numpy", "soundfile")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def command_line() -> str | None:
+    """The command that is running, absolute paths cut to their last part; None in other programs."""
+    program = Path(sys.argv[0])
+    if program.name.removesuffix(".exe") != "sat-probe" and program.parent.name != "sat_probe":
+        return None
+    return " ".join(["sat-probe", *(_without_place(argument) for argument in sys.argv[1:])])
+
+
+def _without_place(argument: str) -> str:
+    """``--output=/home/me/out`` as ``--output=out``."""
+    *option, value = argument.rsplit("=", 1)
+    return "=".join([*option, Path(value).name if Path(value).is_absolute() else value])
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,4 +83,8 @@ def curves_of(
             place = {"kind": "span", "ranking": None, "seed": 0, "removed": 0, "span": span}
             ablation = Ablation() if span is None else Ablation(span=span, span_mode=mode)
             curves.append((ablation, {**place, "span_mode": mode, "heads": ""}))
-    return curves
+    numbers: dict[str, int] = {}
+    return [
+        (ablation, {**place, "point": numbers.setdefault(ablation.key, len(numbers))})
+        for ablation, place in curves
+    ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from sat_probe.errors import ConfigurationError
 from sat_probe.reports.head_report import HeadReport
@@ -23,7 +25,6 @@ from sat_probe.studies.importance.rankings import (
     metric_order,
     random_order,
 )
-from sat_probe.studies.importance.tables import counts_table, curve_table
 from sat_probe.studies.inputs import Inputs
 from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.prepared import collect
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # the first of these tasks that is measured orders the heads of the rankings gradient and leave_one_out
 _JUDGES = ("phones_hidden", "phones_linear", "speakers_frame", "speakers_utterance")
+
+Records = Mapping[str, Sequence[Mapping[str, Any]]]  # by key of the ablation
 
 
 @lists_keywords
@@ -166,3 +169,41 @@ def _leave_one_out(lab: AblationLab, task: str, points: FinishedPoints, progress
     todo = {f"loss of {task} {one.key}": partial(lab.loss, one, task) for one in ablations}
     losses = points.measure(todo, "head", "Leaving one out", progress)
     return dict(zip(heads, losses.values(), strict=True))
+
+
+def curve_table(curves: Sequence[tuple[Ablation, Mapping[str, Any]]], results: Records) -> pd.DataFrame:
+    """``importance``: one row per point, task and mode; points of the same ablation have the same number.
+
+    Args:
+        curves: every point and its place in the table, as `options.curves_of` gives them.
+        results: records of `AblationLab.measure`.
+    """
+    rows = [{**place, **record} for ablation, place in curves for record in results[ablation.key]]
+    named = {"low": "value_low", "high": "value_high"}
+    return pd.DataFrame(rows).drop(columns=["totals", "counts"]).rename(columns=named)
+
+
+def counts_table(
+    curves: Sequence[tuple[Ablation, Mapping[str, Any]]],
+    results: Records,
+    tested: Callable[[str], Sequence[str]],
+) -> pd.DataFrame:
+    """``importance_counts``: one row per test utterance, task and mode, as every ablation is scored on the same ones.
+
+    Args:
+        curves: as for :func:`curve_table`.
+        results: likewise.
+        tested: ids of the utterances of a task.
+
+    Returns:
+        Columns ``utterance``, ``task``, ``mode``, ``items`` (frames or utterances scored) and ``total_N`` for every
+        point N: how many of them were right, or their sum of L1.
+    """
+    parts: dict[tuple[str, str], dict[str, Any]] = {}
+    for key, number in {ablation.key: place["point"] for ablation, place in curves}.items():
+        for record in results[key]:
+            task, mode = record["task"], record["mode"]
+            first = {"utterance": tested(task), "task": task, "mode": mode, "items": record["counts"]}
+            part = parts.setdefault((task, mode), first)
+            part[f"total_{number}"] = record["totals"]
+    return pd.concat([pd.DataFrame(part) for part in parts.values()], ignore_index=True)

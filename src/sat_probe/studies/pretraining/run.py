@@ -38,7 +38,7 @@ from sat_probe.studies.pretraining.recipe import (
     recipe_commit,
 )
 from sat_probe.studies.pretraining.trainer import build_trainer, newest_checkpoint
-from sat_probe.studies.provenance import versions
+from sat_probe.studies.run_options import versions
 
 RUN_FILE, CURVE_FILE, CHECKPOINTS = "run.json", "loss.csv", "checkpoints"
 

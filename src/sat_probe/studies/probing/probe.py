@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sat_probe.measures.bootstrap import PoissonBootstrap, percentile_interval
 from sat_probe.studies.probing.prepared import ProbingCorpus
-from sat_probe.studies.probing.tasks import Task, task_rows
+from sat_probe.studies.probing.tasks import Examples, Task, task_rows
 
 BATCH = 256
 STEPS = 2000  # at most
@@ -123,7 +123,7 @@ def train_probe(task: Task, corpus: ProbingCorpus, features: NDArray[np.float32]
             loss.backward()
             optimizer.step()
             steps += 1
-        reached, _ = _run(probe, features, dev.rows, dev.labels)
+        reached, _ = _run(probe, features, dev)
         if reached < best[0]:
             best, worse = (reached, {name: value.clone() for name, value in probe.state_dict().items()}), 0
         else:
@@ -135,14 +135,13 @@ def train_probe(task: Task, corpus: ProbingCorpus, features: NDArray[np.float32]
 def score_probe(task: Task, corpus: ProbingCorpus, probe: Probe, features: NDArray[np.float32]) -> Score:
     """Return the accuracy on test with its bootstrap interval over utterances; arguments as for `train_probe`."""
     test = task_rows(task, corpus, "test")
-    _, correct = _run(probe, features, test.rows, test.labels)
+    _, correct = _run(probe, features, test)
     return mean_score(task.name, "accuracy", corpus.ids, test.utterances, correct.astype(float), corpus.seed)
 
 
 def dev_loss(task: Task, corpus: ProbingCorpus, probe: Probe, features: NDArray[np.float32]) -> float:
     """Return the mean cross-entropy (nats) on dev, which orders heads so that test stays unseen."""
-    dev = task_rows(task, corpus, "dev")
-    return _run(probe, features, dev.rows, dev.labels)[0]
+    return _run(probe, features, task_rows(task, corpus, "dev"))[0]
 
 
 def mean_score(
@@ -194,11 +193,9 @@ def _statistics(
 
 
 @torch.no_grad()
-def _run(
-    probe: Probe, features: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.int64]
-) -> tuple[float, NDArray[np.bool_]]:
+def _run(probe: Probe, features: NDArray[np.float32], examples: Examples) -> tuple[float, NDArray[np.bool_]]:
     """Return the mean cross-entropy, and for each row whether the class is right."""
-    loss, correct = 0.0, []
+    loss, correct, rows, labels = 0.0, [], examples.rows, examples.labels
     for first in range(0, len(rows), _READ):
         truth = torch.from_numpy(labels[first : first + _READ])
         scores = probe(torch.from_numpy(features[rows[first : first + _READ]]))

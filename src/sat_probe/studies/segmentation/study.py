@@ -6,13 +6,14 @@ without any label, by the agreement of its boundaries with those of MFCC at a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sat_probe.errors import ReportError
@@ -27,10 +28,10 @@ from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.accumulation import Accumulator, CorpusPass
 from sat_probe.studies.corpus_pass.batches import Batch
 from sat_probe.studies.corpus_pass.processes import gather
+from sat_probe.studies.example_utterance import segmented_example
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.inputs import Inputs
 from sat_probe.studies.run_options import RunOptions, lists_keywords, open_study, run_facts
-from sat_probe.studies.segmentation.result import Segmentation
 from sat_probe.studies.segmentation.sources import (
     BASELINES,
     Boundaries,
@@ -41,8 +42,7 @@ from sat_probe.studies.segmentation.sources import (
     model_boundaries,
     model_sources,
 )
-from sat_probe.studies.segmentation.speakers import split_speakers
-from sat_probe.studies.segmentation.tally import Tally
+from sat_probe.studies.segmentation.tally import Tally, split_speakers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,6 +60,57 @@ class SegmentationOptions:
     settings: Settings = field(default_factory=Settings)
     validation_share: float = 0.5
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Boundary scores of all sources.
+
+    Attributes:
+        table: one row per source, best validation score first: ``source``, ``layer``, ``head``, the tuned ``alpha`` and
+            ``beta`` (for peaks the prominence), ``validation_r_value``, ``agreement`` with the fixed MFCC setting
+            (R-value, heads only), then components, rates and the 95 % interval of the R-value on the test speakers;
+            ``choice`` is "validation" or "label_free" at the heads that were chosen so.
+        curve: test rates of each source at its tuned alpha, one row per beta.
+        label_free: the row of the head, alpha and beta chosen without labels, in the columns of ``table``.
+        provenance: model and corpus as in a report, speakers of both parts, counting rule, tolerance, settings.
+        counts: boundary components per test utterance of the best source of each kind (by validation), so that two
+            sources can be compared on the same utterances (:mod:`sat_probe.measures.boundaries.difference`).
+    """
+
+    table: pd.DataFrame
+    curve: pd.DataFrame
+    label_free: dict[str, Any]
+    provenance: dict[str, Any]
+    counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def added_to(self, report: HeadReport) -> HeadReport:
+        """Return the report with the tables ``segmentation`` and ``segmentation_curve`` and their provenance."""
+        tables = {**report.tables, "segmentation": self.table, "segmentation_curve": self.curve}
+        described = {**self.provenance, "label_free": _plain(self.label_free)}
+        provenance = report.provenance.replace(segmentation=described)
+        example = segmented_example(report.example, self.table, described)
+        return replace(report, tables=tables, provenance=provenance, example=example)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as lists and dicts that JSON can hold; missing values are None."""
+        return {
+            "provenance": self.provenance,
+            "label_free": _plain(self.label_free),
+            "segmentation": [_plain(row) for row in self.table.to_dict("records")],
+            "segmentation_curve": [_plain(row) for row in self.curve.to_dict("records")],
+        }
+
+    def row(self, source: str) -> pd.Series:
+        """Return the best row of a kind of source on the validation part."""
+        return self.table[self.table["source"] == source].iloc[0]
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    values = {
+        str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()
+    }
+    return {name: None if pd.isna(value) else value for name, value in values.items()}
 
 
 @lists_keywords
