@@ -30,8 +30,7 @@ from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.phones.phone_set import SILENCE
 from sat_probe.studies.choices import ModelChoice
-from sat_probe.studies.inputs import open_model
-from sat_probe.studies.model_identity import weights_digest
+from sat_probe.studies.inputs import open_model, weights_digest
 from sat_probe.studies.probing.features import Ablation, write_features
 from sat_probe.studies.probing.phone_probe import PhoneProbe, phone_probe_folder
 from sat_probe.studies.probing.prepared import PARTS, ProbingCorpus, collect

@@ -16,8 +16,7 @@ from sat_probe import analyze_model, refine
 from sat_probe.errors import AudioError, CorpusError, ModelError
 from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, shown_name
-from sat_probe.studies.inputs import open_corpus, open_inputs, open_model
-from sat_probe.studies.model_identity import weights_digest
+from sat_probe.studies.inputs import open_corpus, open_inputs, open_model, weights_digest
 from tests.models.tiny_models import tiny_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -12,8 +12,7 @@ import torch
 from sat_probe.errors import ModelError
 from sat_probe.studies.ablation_effect import ablation_effect
 from sat_probe.studies.choices import ModelChoice
-from sat_probe.studies.inputs import open_model
-from sat_probe.studies.model_identity import weights_digest
+from sat_probe.studies.inputs import open_model, weights_digest
 from sat_probe.studies.probing.features import Ablation
 from sat_probe.studies.probing.phone_probe import (
     DESCRIPTION,

@@ -12,7 +12,7 @@ from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.study import head_importance
-from sat_probe.studies.model_identity import span_limit
+from sat_probe.studies.inputs import span_limit
 from tests.models.tiny_models import tiny_model
 
 QUICK = Options(tasks=["reconstruction"], rankings=["weight"], spans=[], steps=1)

@@ -20,7 +20,7 @@ from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.provenance import Provenance
 from sat_probe.studies.example_utterance import UtteranceMaps
 from sat_probe.studies.head_analysis import head_table
-from sat_probe.studies.model_identity import model_facts
+from sat_probe.studies.inputs import model_facts
 from sat_probe.studies.run_options import versions
 from sat_probe.studies.segmentation.sources import Settings, kernel_boundaries
 

@@ -175,7 +175,7 @@ def curve_table(curves: Sequence[tuple[Ablation, Mapping[str, Any]]], results: R
     """``importance``: one row per point, task and mode; points of the same ablation have the same number.
 
     Args:
-        curves: every point and its place in the table, as `options.curves_of` gives them.
+        curves: every point and its place in the table, as `curves_of` gives them.
         results: records of `AblationLab.measure`.
     """
     rows = [{**place, **record} for ablation, place in curves for record in results[ablation.key]]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sat_probe.errors import ModelError
 from sat_probe.models.probed import ProbedModel
-from sat_probe.studies.model_identity import weights_digest
+from sat_probe.studies.inputs import weights_digest
 from sat_probe.studies.probing.features import Layer, stacked_states
 from sat_probe.studies.probing.probe import Probe
 
