@@ -20,11 +20,13 @@ _TABLES = {
         "FEATURE_EXTRACTOR_MAPPING_NAMES",
         "MockingjayFeatureExtractor",
     ),
+    # the task "feature-extraction" of pipeline loads a tokenizer and calls it on the input: for audio, the extractor
+    "transformers.models.auto.tokenization_auto": ("TOKENIZER_MAPPING_NAMES", "MockingjayFeatureExtractor"),
 }
 
 
 def register_with_transformers() -> None:
-    """Let AutoConfig, AutoModel, AutoModelForPreTraining and AutoFeatureExtractor load Mockingjay checkpoints.
+    """Let the Auto classes and `transformers.pipeline("feature-extraction", model=...)` load Mockingjay checkpoints.
 
     Imports nothing; works before and after transformers is imported, and again after a reload.
     """
@@ -38,7 +40,7 @@ def register_with_transformers() -> None:
 
 def _add_name(module: ModuleType) -> None:
     table, name = _TABLES[module.__name__]
-    getattr(module, table).setdefault(_TYPE, name)
+    getattr(module, table)[_TYPE] = name
 
 
 class _Finder:
