@@ -25,6 +25,7 @@ MODEL, CORPUS, RUN = "Model", "Corpus", "Run"  # panels of the help
 _model = partial(typer.Option, rich_help_panel=MODEL)
 _corpus = partial(typer.Option, rich_help_panel=CORPUS)
 _run = partial(typer.Option, rich_help_panel=RUN)
+dataset_option = partial(_corpus, "--dataset", "-d", metavar="DIR|NAME")
 
 MODEL_OPTIONS: dict[str, Any] = {
     "model": Annotated[
@@ -67,10 +68,7 @@ MODEL_OPTIONS: dict[str, Any] = {
 CORPUS_OPTIONS: dict[str, Any] = {
     "dataset": Annotated[
         str | None,
-        _corpus(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
+        dataset_option(
             help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name. By default the bundled "
             "speech.",
         ),
@@ -145,6 +143,12 @@ _GROUPS: dict[Any, dict[str, Any]] = {
 AUDIO_ONLY = ("dataset", "configuration", "data_dir", "split", "limit")  # of commands that need no phones
 
 Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Strict = Annotated[bool, _run("--strict", help="Stop at the first unusable file instead of skipping it.")]
 Resume = Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AUDIO_ONLY, CORPUS, AsJson, Resume, Strict, with_groups
+from sat_probe.cli.options import AUDIO_ONLY, AsJson, Cache, Resume, Strict, dataset_option, with_groups
 from sat_probe.cli.quiet import quiet
 from sat_probe.studies.choices import CorpusChoice
 
@@ -18,14 +18,7 @@ from sat_probe.studies.choices import CorpusChoice
 @with_groups(
     AUDIO_ONLY,
     dataset=Annotated[
-        str,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            rich_help_panel=CORPUS,
-            help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name.",
-        ),
+        str, dataset_option(help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name.")
     ],
 )
 def pretrain(
@@ -47,12 +40,7 @@ def pretrain(
     config: Annotated[
         str, typer.Option("--config", metavar="NAME|FILE", help="Recipe: small, large, or a YAML file.")
     ] = "small",
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
-        ),
-    ] = None,
+    cache: Cache = None,
     strict: Strict = False,
     resume: Resume = False,
     as_json: AsJson = False,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sat_probe.cli.options import (
-    CORPUS,
     AsJson,
     MaxLoss,
     MissingPhones,
@@ -21,6 +20,7 @@ from sat_probe.cli.options import (
     Seed,
     Strict,
     Task,
+    dataset_option,
     with_groups,
 )
 from sat_probe.cli.quiet import quiet
@@ -35,12 +35,8 @@ if TYPE_CHECKING:
 @with_groups(
     dataset=Annotated[
         str | None,
-        typer.Option(
-            "--dataset",
-            "-d",
-            metavar="DIR|NAME",
-            rich_help_panel=CORPUS,
-            help="Corpus with speakers or phone alignments: also compare what probes read from both models.",
+        dataset_option(
+            help="Corpus with speakers or phone alignments: also compare what probes read from both models."
         ),
     ]
 )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sat_probe.cli.options import AsJson
+from sat_probe.cli.options import AsJson, Cache
 from sat_probe.cli.quiet import quiet
 
 
@@ -68,12 +68,7 @@ def reproduce(
             show_default="study in --output",
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
-        ),
-    ] = None,
+    cache: Cache = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print which stages would run, and why; run nothing.")
     ] = False,
