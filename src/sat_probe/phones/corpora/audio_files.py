@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sat_probe.audio import AUDIO_SUFFIXES
 from sat_probe.errors import CorpusError
@@ -82,8 +81,3 @@ def split_folder(folder: Path, split: str | None) -> Path:
         there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
         raise CorpusError(f"{folder}: has no folder for the split {split!r}; its folders: {there}")
     return folder / split
-
-
-def first_given(row: Mapping[str, Any], *names: str) -> str | None:
-    """The first of some columns that has a value in a row, as text."""
-    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), None)

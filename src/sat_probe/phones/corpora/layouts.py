@@ -14,7 +14,6 @@ from typing import Any, Literal
 from sat_probe.errors import CorpusError
 from sat_probe.phones.corpora.audio_files import (
     alignment_beside,
-    first_given,
     read_utf8,
     record_of_file,
     split_folder,
@@ -121,7 +120,7 @@ def _scan_audiofolder(folder: Path, split: str | None) -> Iterator[Record]:
         raise CorpusError(f"{chosen}: has no {' or '.join(_METADATA)}")
     for table in tables:
         for number, row in _metadata_rows(table):
-            name = first_given(row, "file_name")
+            name = _first_given(row, "file_name")
             audio = table.parent / (name or "")
             if name is None or not audio.is_file():
                 raise CorpusError(
@@ -132,14 +131,19 @@ def _scan_audiofolder(folder: Path, split: str | None) -> Iterator[Record]:
 
 def _described(row: dict[str, Any], audio: Path, folder: Path) -> Record:
     return Record(
-        id=first_given(row, "id", "utterance", "utterance_id")
+        id=_first_given(row, "id", "utterance", "utterance_id")
         or audio.relative_to(folder).with_suffix("").as_posix(),
         audio=str(audio),
-        speaker=first_given(row, "speaker", "speaker_id"),
-        gender=first_given(row, "gender", "sex"),
-        text=first_given(row, "text", "transcription", "transcript", "sentence"),
+        speaker=_first_given(row, "speaker", "speaker_id"),
+        gender=_first_given(row, "gender", "sex"),
+        text=_first_given(row, "text", "transcription", "transcript", "sentence"),
         alignment=alignment_beside(audio),
     )
+
+
+def _first_given(row: dict[str, Any], *names: str) -> str | None:
+    """The first of some columns that has a value in a row, as text."""
+    return next((str(row[name]) for name in names if row.get(name) not in (None, "")), None)
 
 
 def _metadata_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
