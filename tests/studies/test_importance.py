@@ -16,12 +16,12 @@ from sat_probe.errors import ConfigurationError, CorpusError, ReportError
 from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.task_curves import task_curves
-from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.accumulation import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process
 from sat_probe.studies.importance import ablation_lab as ablation_points
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
-from sat_probe.studies.importance.options import Options
-from sat_probe.studies.importance.rankings import (
+from sat_probe.studies.importance.options import (
+    Options,
     gradient_importance,
     metric_order,
     random_order,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sat_probe.phones.corpora.opening import load_corpus
-from sat_probe.studies.importance.rankings import gradient_importance, utterance_losses
+from sat_probe.studies.importance.options import gradient_importance, utterance_losses
 from sat_probe.studies.probing.features import Ablation, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus, collect
 from sat_probe.studies.probing.probe import dev_loss, train_probe

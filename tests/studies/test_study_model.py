@@ -9,7 +9,7 @@ import pytest
 from sat_probe import analyze_model, refine, segment_model
 from sat_probe.errors import ReportError
 from sat_probe.studies.choices import StudyKeywords
-from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.accumulation import Checkpoint
 from sat_probe.studies.importance.options import Options
 from sat_probe.studies.importance.study import head_importance
 from sat_probe.studies.inputs import span_limit

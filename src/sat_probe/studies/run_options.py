@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 from sat_probe.reports.head_report import HeadReport
 from sat_probe.reports.report_folder import check_destination
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, StudyKeywords
-from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.accumulation import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process, gather
 from sat_probe.studies.inputs import Inputs, open_inputs
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sat_probe.models.probed import ProbedModel
-from sat_probe.studies.corpus_pass.checkpoint import Checkpoint
+from sat_probe.studies.corpus_pass.accumulation import Checkpoint
 from sat_probe.studies.corpus_pass.processes import Process, gather
 from sat_probe.studies.probing.features import Ablation, Layer, write_features
 from sat_probe.studies.probing.prepared import ProbingCorpus

@@ -16,10 +16,11 @@ from sat_probe.reports.head_report import HeadReport
 from sat_probe.studies.choices import StudyKeywords
 from sat_probe.studies.head_analysis import AnalysisOptions, analyze
 from sat_probe.studies.importance.ablation_lab import AblationLab, FinishedPoints
-from sat_probe.studies.importance.options import Options, curves_of
-from sat_probe.studies.importance.rankings import (
+from sat_probe.studies.importance.options import (
     Head,
     Metric,
+    Options,
+    curves_of,
     gradient_importance,
     heads_of,
     metric_order,
