@@ -16,9 +16,7 @@ def with_whole_stops(alignment: Alignment) -> Alignment:
     """TIMIT labels with closures joined to their bursts, as dictionaries know stops: ``tcl t`` and ``tcl`` -> ``t``."""
     rows: list[tuple[int, int, str]] = []
     previous = ""
-    for start, end, label in zip(
-        alignment.starts.tolist(), alignment.ends.tolist(), alignment.labels, strict=True
-    ):
+    for start, end, label in zip(alignment.starts.tolist(), alignment.ends.tolist(), alignment.labels, strict=True):
         if (previous, label) in _BURSTS and start == rows[-1][1]:
             rows[-1] = (rows[-1][0], end, label)
         else:
@@ -26,12 +24,7 @@ def with_whole_stops(alignment: Alignment) -> Alignment:
         previous = label
     starts, ends, labels = zip(*rows, strict=True)
     return Alignment(
-        alignment.utterance_id,
-        np.array(starts),
-        np.array(ends),
-        labels,
-        alignment.sampling_rate,
-        alignment.duration,
+        alignment.utterance_id, np.array(starts), np.array(ends), labels, alignment.sampling_rate, alignment.duration
     )
 
 

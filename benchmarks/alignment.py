@@ -46,23 +46,14 @@ def against_hand_labels(corpus: Corpus) -> list[tuple[str, str]]:
         f"{100 * np.mean(away <= limit):.1f} % within {1000 * limit:.0f} ms" for limit in (0.01, 0.02, 0.05)
     )
     return [
-        (
-            "hand-labelled utterances",
-            f"{len(corpus)} ({audio:.0f} s, {len({u.speaker for u in corpus})} speakers)",
-        ),
-        (
-            "boundaries compared",
-            f"{len(late)} of {boundaries} (the others are at phones that one side lacks)",
-        ),
+        ("hand-labelled utterances", f"{len(corpus)} ({audio:.0f} s, {len({u.speaker for u in corpus})} speakers)"),
+        ("boundaries compared", f"{len(late)} of {boundaries} (the others are at phones that one side lacks)"),
         ("agreement", shares),
         (
             "absolute error",
             f"median {1000 * np.median(away):.1f} ms, 90 % below {1000 * np.quantile(away, 0.9):.1f} ms",
         ),
-        (
-            "signed error (late > 0)",
-            f"median {1000 * np.median(late):.1f} ms, mean {1000 * late.mean():.1f} ms",
-        ),
+        ("signed error (late > 0)", f"median {1000 * np.median(late):.1f} ms, mean {1000 * late.mean():.1f} ms"),
         ("speed there", f"{seconds / audio:.3f} x real time of one core"),
     ]
 

@@ -105,9 +105,7 @@ def memory_of(variant: str, seconds: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measure-memory", choices=VARIANTS, help=argparse.SUPPRESS)

@@ -54,10 +54,7 @@ def main() -> None:
         return round(hits)
 
     def with_pyannote() -> float:
-        precision, recall = (
-            SegmentationPrecision(tolerance=TOLERANCE),
-            SegmentationRecall(tolerance=TOLERANCE),
-        )
+        precision, recall = (SegmentationPrecision(tolerance=TOLERANCE), SegmentationRecall(tolerance=TOLERANCE))
         for reference, prediction in timelines:
             precision(reference, prediction)
             recall(reference, prediction)

@@ -56,9 +56,7 @@ def main() -> None:
         marks = {options.utterances * tenth // 10 for tenth in range(1, 11)}
         for utterance in corpus:
             waveform = read_audio(utterance.audio)
-            labels = utterance.alignment.frame_labels(
-                corpus.phone_set, GRID, (len(waveform) - 400) // 320 + 1
-            )
+            labels = utterance.alignment.frame_labels(corpus.phone_set, GRID, (len(waveform) - 400) // 320 + 1)
             seen, frames = seen + 1, frames + len(labels)
             if seen in marks:
                 gc.collect()

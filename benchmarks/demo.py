@@ -71,12 +71,7 @@ def running(name: str, python: str = sys.executable, **environment: str) -> Iter
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/"
-    variables = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        **environment,
-    }
+    variables = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", **environment}
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log"
         variables["GRADIO_TEMP_DIR"] = str(Path(scratch) / "uploads")
@@ -119,9 +114,7 @@ def recording(folder: Path, seconds: float, seed: int) -> Path:
 
 def analyzed(client: Client, file: Path) -> tuple[str, list[dict[str, Any]]]:
     """Upload a recording and analyze it on the bundled model: the line of status, and the numbers of every head."""
-    status, page, _ = client.predict(
-        label=MODEL, recording=handle_file(str(file)), alignment=None, api_name="/analyze"
-    )
+    status, page, _ = client.predict(label=MODEL, recording=handle_file(str(file)), alignment=None, api_name="/analyze")
     data = re.search(r'id="data">(.*?)</script>', html.unescape(page), re.DOTALL)
     if data is None:
         raise RuntimeError("the answer holds no page of a report")
@@ -183,9 +176,7 @@ def visit(visitors: list[Visitor], seconds: float) -> Visits:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
@@ -193,9 +184,7 @@ def main() -> None:
         print(f"other work on the machine: {os.getloadavg()[0]:.1f} processes ready to run when this began")
     for name in ("phoneme_boundary", "head_explorer"):
         with running(name) as space:
-            print(
-                f"{name}: {space.seconds_to_first_view:.1f} s from the start of the process to the first view"
-            )
+            print(f"{name}: {space.seconds_to_first_view:.1f} s from the start of the process to the first view")
             if name != "head_explorer":
                 continue
             with tempfile.TemporaryDirectory() as scratch:

@@ -34,13 +34,8 @@ VERDICTS = {"holds": "holds", "does not hold": "does not hold", "not testable he
 def summary(report: HeadReport, page: Path = PAGE) -> str:
     """Return provenance, figure, verdicts and all scores as Markdown."""
     known, table = report.provenance, report.tables["importance"]
-    used, found = (
-        known["importance"]["split"],
-        findings(task_curves(table, report.tables.get("importance_counts"))),
-    )
-    title = (
-        f"{known['model']} on {known['corpus']}{' (' + known['split'] + ')' if known.get('split') else ''}"
-    )
+    used, found = (known["importance"]["split"], findings(task_curves(table, report.tables.get("importance_counts"))))
+    title = f"{known['model']} on {known['corpus']}{' (' + known['split'] + ')' if known.get('split') else ''}"
     picture = f"importance-{known['corpus']}.png"
     draw(table, page.parent / "figures" / picture)
     parts = [
@@ -130,9 +125,7 @@ def findings(tasks: Sequence[TaskCurves]) -> pd.DataFrame:
             number = curves.gain(better, worse, allowance)
             scores = " against ".join(f"{curves.score(points):.3f}" for points in (better, worse))
             verdict = VERDICTS[interval_verdict(*number[1:])]
-            rows.append(
-                (claim, f"{curves.task}, {curves.mode}", scores, interval(*number, 3, signed=True), verdict)
-            )
+            rows.append((claim, f"{curves.task}, {curves.mode}", scores, interval(*number, 3, signed=True), verdict))
     columns = ["the paper", "task, probes", "measured", "better by", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -159,9 +152,7 @@ def claims(curves: TaskCurves) -> Iterator[tuple[str, list[int], list[int], floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument(
         "--into", type=Path, default=PAGE, help="page with a place for the results [default: %(default)s]"

@@ -76,9 +76,7 @@ def compare(folder: Path, whole: HeadReport) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--limit", type=int, default=16, help="utterances")
     parser.add_argument("--seed", type=int, default=0)

@@ -45,22 +45,14 @@ def encode_alone(path: Path, span: int) -> None:
 
 def measured(path: Path, span: int | None) -> tuple[float, float]:
     """Return the processor seconds and the peak memory (bytes) of a fresh process that analyzes one file."""
-    command = [
-        sys.executable,
-        __file__,
-        "--file",
-        str(path),
-        *([] if span is None else ["--span", str(span)]),
-    ]
+    command = [sys.executable, __file__, "--file", str(path), *([] if span is None else ["--span", str(span)])]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds, memory = done.stdout.split()[-2:]
     return float(seconds), float(memory)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 5.0, 10.0])
     parser.add_argument("--span", type=int)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)

@@ -64,9 +64,7 @@ def kept_outputs() -> dict[str, str]:
 
 def measured(script: Path, options: list[str]) -> str:
     """Run a benchmark; return its command, its output and the machine."""
-    done = subprocess.run(
-        [sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=True)
     lines = done.stdout.strip()
     output = lines if lines.startswith("| ") else f"```\n{lines}\n```"
     command = " ".join(["python", f"benchmarks/{script.name}", *(Path(option).name for option in options)])

@@ -98,34 +98,22 @@ def plain_batches(corpus: Corpus, recipe: PretrainingRecipe) -> Iterator[dict[st
         for place, length in enumerate(mask.sum(1)):
             stacked = inputs[place, :length].reshape(length // rate, -1)
             selected[place, : length // rate] = mask_rows(stacked, 1, generator)
-        arrays = {
-            "input_features": inputs,
-            "labels": labels,
-            "attention_mask": mask,
-            "mask_positions": selected,
-        }
+        arrays = {"input_features": inputs, "labels": labels, "attention_mask": mask, "mask_positions": selected}
         yield {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def main() -> None:
     """Measure both and print frames per second and their ratio."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="any folder of audio")
     parser.add_argument("--limit", type=int, default=300, help="utterances to use (default: 300)")
     parser.add_argument("--steps", type=int, default=30, help="steps per measurement (default: 30)")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="measurements of each; the median counts (default: 3)"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each; the median counts (default: 3)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     transformers_logging.disable_progress_bar()
     recipe = replace(
-        load_recipe("small"),
-        steps=arguments.steps,
-        log_steps=arguments.steps,
-        checkpoint_steps=10**6 * arguments.steps,
+        load_recipe("small"), steps=arguments.steps, log_steps=arguments.steps, checkpoint_steps=10**6 * arguments.steps
     )
     corpus = load_corpus(arguments.folder, limit=arguments.limit)
     speeds: dict[str, list[float]] = {"sat-probe": [], "plain": []}

@@ -75,9 +75,7 @@ def memory_of(folder: Path, caption: str, seconds: float) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measure-memory", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -100,9 +98,7 @@ def main() -> None:
                     del model
             memory = {caption: memory_of(saved[caption], caption, seconds) for caption in best}
             for caption in captions:
-                time_ratio, memory_ratio = (
-                    measured[caption] / measured[PLAIN] for measured in (best, memory)
-                )
+                time_ratio, memory_ratio = (measured[caption] / measured[PLAIN] for measured in (best, memory))
                 print(f"| {caption} | {seconds:g} | {time_ratio:.2f} | {memory_ratio:.2f} |", flush=True)
 
 

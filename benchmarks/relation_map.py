@@ -61,9 +61,7 @@ def one_pass(model: ProbedModel, waveform: np.ndarray, labels: np.ndarray | None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="+", default=[4.0, 15.0])
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -84,10 +82,7 @@ def main() -> None:
                 full.append(one_pass(model, waveform, labels))
                 own.append(one_pass(model, waveform, labels, own=True))
             ratios = [median(np.divide(times, plain)) for times in (full, own)]
-            print(
-                f"| {build.__name__} | {seconds:g} | {ratios[0]:.2f} | {ratios[1]:.2f} |",
-                flush=True,
-            )
+            print(f"| {build.__name__} | {seconds:g} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

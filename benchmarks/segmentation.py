@@ -53,9 +53,7 @@ def compare_with_loop(frames: int) -> None:
     found = minima_by_row(curves.reshape(-1, frames))
     fast = time.perf_counter() - start
     start = time.perf_counter()
-    expected = [
-        curve_minima_slow(kernel_gram_curve_slow(features / scale, *pair)) for pair in settings.pairs()
-    ]
+    expected = [curve_minima_slow(kernel_gram_curve_slow(features / scale, *pair)) for pair in settings.pairs()]
     slow = time.perf_counter() - start
     if not all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True)):
         raise SystemExit("the loop finds other boundaries")

@@ -69,9 +69,7 @@ def build(folder: Path, layers: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="bundled")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--layers", type=int, default=12)

@@ -43,9 +43,7 @@ def draw_segments(axes: Axes, utterance: Utterance, phones: PhoneSet, shown: dic
         axes.axvline(start / 16, color="black", linewidth=0.8)
 
 
-def draw_frames(
-    axes: Axes, utterance: Utterance, phones: PhoneSet, grid: FrameGrid, shown: dict[int, int]
-) -> None:
+def draw_frames(axes: Axes, utterance: Utterance, phones: PhoneSet, grid: FrameGrid, shown: dict[int, int]) -> None:
     count = int((END - grid.first_centre) // grid.hop) + 1
     labels = utterance.alignment.frame_labels(phones, grid, count)
     for centre, label in zip(grid.centres(count), labels, strict=True):
@@ -55,14 +53,7 @@ def draw_frames(
         width = 0.84 * grid.hop / 16
         axes.broken_barh([(centre / 16 - width / 2, width)], (0.12, 0.6), facecolor=face, edgecolor="black")
         axes.plot([centre / 16] * 2, [0.72, 1.0], color="black", linewidth=0.8)
-        axes.text(
-            centre / 16,
-            0.42,
-            phones.phones[label] if label >= 0 else "",
-            ha="center",
-            va="center",
-            fontsize=8,
-        )
+        axes.text(centre / 16, 0.42, phones.phones[label] if label >= 0 else "", ha="center", va="center", fontsize=8)
 
 
 def main() -> None:

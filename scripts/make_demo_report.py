@@ -40,9 +40,7 @@ def slim(table: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Make both reports."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=bundled_report_folder())
     folder = parser.parse_args().output
     model, corpus = open_model(ModelChoice(device="cpu")), load_corpus("bundled")
@@ -62,11 +60,7 @@ def untrained_twin(model: ProbedModel, corpus: Corpus) -> HeadReport:
         type(model)(model.config).save_pretrained(folder)
         model.preprocessor.save_pretrained(folder)
         report = analyze_model(folder, corpus, device="cpu")
-    provenance = {
-        **report.provenance,
-        "model": "bundled, untrained",
-        "command": "python scripts/make_demo_report.py",
-    }
+    provenance = {**report.provenance, "model": "bundled, untrained", "command": "python scripts/make_demo_report.py"}
     return HeadReport(report.heads, provenance)
 
 

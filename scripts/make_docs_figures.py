@@ -56,9 +56,7 @@ def compare(first: HeadReport, second: HeadReport) -> dict[str, str]:
         "median difference of a relation": f"{difference.median():.3f}",
         "95 % of differences are below": f"{difference.quantile(0.95):.3f}",
         "operations named": f"{len(names[0])} / {len(names[1])}, {len(names[0] & names[1])} the same",
-        "heads with identity": " / ".join(
-            str(sum(name == "identity" for *_, name in part)) for part in names
-        ),
+        "heads with identity": " / ".join(str(sum(name == "identity" for *_, name in part)) for part in names),
     }
 
 
@@ -82,9 +80,7 @@ def segmentation_figures(corpus: Corpus, spoken: HeadReport) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="folder of timit-sample")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -104,19 +100,14 @@ def main() -> None:
     for category, (layer, head) in plots.representative_heads(report.heads).items():
         title = f"layer {layer}, head {head} ({category})"
         weights = example.weights(layer, head)
-        ax = plots.plot_head(
-            weights, example.times, example.waveform, example.sampling_rate, example.phones, title
-        )
+        ax = plots.plot_head(weights, example.times, example.waveform, example.sampling_rate, example.phones, title)
         draw(ax, f"head-{category}")
 
     rates = compare(report, at_model_rate)
     own = compare(report, own_left_out)
     table = pd.DataFrame({"up-sampled / model's rate": rates, "with / without own segment": own})
     lines = ["| | " + " | ".join(table.columns) + " |", "|---|---|---|"]
-    lines += [
-        f"| {name} | " + " | ".join(row) + " |"
-        for name, row in zip(table.index, table.to_numpy(), strict=True)
-    ]
+    lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in zip(table.index, table.to_numpy(), strict=True)]
     text = (DOCS / "relation_maps.md").read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)

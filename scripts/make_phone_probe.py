@@ -108,9 +108,7 @@ def learned(model: ProbedModel, corpus: ProbingCorpus, features: NDArray[np.floa
     """Return a probe trained on the training part."""
     probe = train_probe(TASK, corpus, features)
     known = np.unique(corpus.phones[corpus.in_part("train")[corpus.frame_utterances] & (corpus.phones >= 0)])
-    return PhoneProbe(
-        probe, tuple(corpus.phone_names[code] for code in known), LAYER, weights_digest(model), {}
-    )
+    return PhoneProbe(probe, tuple(corpus.phone_names[code] for code in known), LAYER, weights_digest(model), {})
 
 
 def scores_of(
@@ -132,12 +130,8 @@ def scores_of(
 
 def main() -> None:
     """Align the corpus, run the model, train and score the probe, and save it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "corpus", type=Path, help="folder of speechocean762, with train/, test/ and lexicon.txt"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path, help="folder of speechocean762, with train/, test/ and lexicon.txt")
     parser.add_argument("--alignments", type=Path, help="folder for the TextGrids")
     parser.add_argument("--per-speaker", type=int, default=8, help="most utterances of each speaker")
     parser.add_argument("--output", type=Path, default=phone_probe_folder())
@@ -167,10 +161,7 @@ def main() -> None:
 
 
 def write(
-    probe: PhoneProbe,
-    corpus: ProbingCorpus,
-    scores: dict[str, dict[str, tuple[Score, float]]],
-    folder: Path,
+    probe: PhoneProbe, corpus: ProbingCorpus, scores: dict[str, dict[str, tuple[Score, float]]], folder: Path
 ) -> None:
     """Write the folder of the probe: weights, description and README."""
     made: dict[str, object] = {"corpus": NAME, "credit": CREDIT}
@@ -178,9 +169,7 @@ def write(
     for place, frames in scores.items():
         for name, (score, constant) in frames.items():
             values = {"accuracy": score.value, "low": score.low, "high": score.high, "constant": constant}
-            made[f"{place}_{name}"] = {key: round(value, 4) for key, value in values.items()} | {
-                "frames": score.items
-            }
+            made[f"{place}_{name}"] = {key: round(value, 4) for key, value in values.items()} | {"frames": score.items}
             lines.append(
                 f"| {PLACES[place]} | {name} | {score.items:,} | {score.value:.1%} | "
                 f"{score.low:.1%} to {score.high:.1%} | {constant:.1%} |"
@@ -192,11 +181,7 @@ def write(
         parts.append(f"| {part} | {speakers} | {inside.sum():,} | {corpus.lengths[inside].sum():,} |")
     replace(probe, made=made).save(folder)
     page = README.format(
-        phones=len(probe.phones),
-        phone_set=PHONE_SET,
-        credit=CREDIT,
-        parts="\n".join(parts),
-        scores="\n".join(lines),
+        phones=len(probe.phones), phone_set=PHONE_SET, credit=CREDIT, parts="\n".join(parts), scores="\n".join(lines)
     )
     (folder / "README.md").write_text(page, encoding="utf-8")
     print("\n".join(lines))

@@ -22,16 +22,12 @@ PACKAGE = "plotly.js-cartesian-dist-min"
 
 def main() -> None:
     """Write `plotly-cartesian-VERSION.min.js.gz` and its license."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", help=f"of {PACKAGE} on npm")
     version = parser.parse_args().version
     with tempfile.TemporaryDirectory() as scratch:
         command = ["npm", "pack", "--silent", f"{PACKAGE}@{version}"]
-        packed = subprocess.run(
-            command, cwd=scratch, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        packed = subprocess.run(command, cwd=scratch, check=True, capture_output=True, text=True).stdout.strip()
         with tarfile.open(Path(scratch) / packed) as archive:
             script, text = (
                 archive.extractfile(f"package/{name}").read()  # type: ignore[union-attr]

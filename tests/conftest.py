@@ -13,11 +13,7 @@ from tests import local_hub
 
 # Before any import of transformers or datasets, which read the Hub's address once.
 LOCAL_HUB = local_hub.start()
-os.environ.update(
-    GRADIO_ANALYTICS_ENABLED="False",
-    TOKENIZERS_PARALLELISM="false",
-    MPLBACKEND="Agg",
-)
+os.environ.update(GRADIO_ANALYTICS_ENABLED="False", TOKENIZERS_PARALLELISM="false", MPLBACKEND="Agg")
 
 torch.set_num_threads(1)
 

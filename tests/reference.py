@@ -70,10 +70,7 @@ def head_metrics_slowly(maps):
 
     maps: (heads, T, T) attention. Returns a dict of lists over heads.
     """
-    found = {
-        name: []
-        for name in ("globalness", "verticality", "diagonality", "mean_offset", "spread", "max_weight")
-    }
+    found = {name: [] for name in ("globalness", "verticality", "diagonality", "mean_offset", "spread", "max_weight")}
     for weights in np.asarray(maps, dtype=np.float64):
         length = len(weights)
         entropy = distance = offset = square = 0.0
@@ -99,9 +96,7 @@ def diagonal_sums_slowly(weights):
     """(heads, queries + keys - 1): each diagonal's sum, of key - query = -(queries - 1) ... keys - 1."""
     weights = np.asarray(weights)
     _, queries, keys = weights.shape
-    return np.array(
-        [[np.trace(one, offset=offset) for offset in range(1 - queries, keys)] for one in weights]
-    )
+    return np.array([[np.trace(one, offset=offset) for offset in range(1 - queries, keys)] for one in weights])
 
 
 def kernel_gram_curve_slow(features, alpha, beta, upsampling_factor=1):

@@ -68,10 +68,7 @@ def write_nan(path):
         (lambda path: None, "no such audio file"),
         (lambda path: path.write_bytes(b""), "is an empty file"),
         (lambda path: path.write_text("not audio at all\n" * 20), "cannot be decoded as audio"),
-        (
-            lambda path: path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(40)),
-            "cannot be decoded|too short",
-        ),
+        (lambda path: path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(40)), "cannot be decoded|too short"),
         (lambda path: soundfile.write(path, np.zeros(0), 16_000), "0 ms of audio is too short"),
         (lambda path: soundfile.write(path, np.zeros(160), 16_000), "10 ms of audio is too short"),
         (write_nan, "holds NaN or infinite samples"),

@@ -156,9 +156,7 @@ def test_a_model_that_is_not_there(speech, tmp_path, capfd):
 
 
 def test_a_model_that_is_not_on_the_hub(speech, capfd):
-    assert "nobody/nothing" in assert_one_line(
-        analyze(capfd, "nobody/nothing", "--dataset", speech, "--json")
-    )
+    assert "nobody/nothing" in assert_one_line(analyze(capfd, "nobody/nothing", "--dataset", speech, "--json"))
 
 
 def test_a_folder_without_a_model(speech, tmp_path, capfd):
@@ -169,9 +167,7 @@ def test_a_folder_without_a_model(speech, tmp_path, capfd):
 def test_a_model_of_text(speech, tmp_path, capfd):
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(
-        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
-    )
+    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     BertModel(config).save_pretrained(tmp_path / "bert")
     line = assert_one_line(analyze(capfd, tmp_path / "bert", "--dataset", speech, "--json"))
     assert "bert" in line
@@ -202,10 +198,7 @@ def test_an_output_that_is_something_else_is_refused_before_the_work(tmp_path, c
 def test_without_alignments_it_says_why_there_are_no_phones(model, speech, tmp_path, capfd):
     status, out, err = analyze(capfd, model, "--dataset", speech, "--output", tmp_path / "report")
     assert status == 0, err
-    assert (
-        "No phone maps: this speech has no phone alignments. Make them from transcripts with sat-probe align"
-        in out
-    )
+    assert "No phone maps: this speech has no phone alignments. Make them from transcripts with sat-probe align" in out
     status, out, err = analyze(capfd, model, "--dataset", speech, "--json", "--phone-set", "timit-39")
     assert status == 0, err
     assert err == "Warning: --phone-set timit-39 changes nothing: the corpus has no phone alignments\n"
@@ -235,9 +228,7 @@ def test_a_misspelt_command_and_what_is_missing_are_one_line(capfd):
     assert run(["analyse"]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert (
-        err == "Error: sat-probe: no such command 'analyse'. Did you mean 'analyze'? See sat-probe --help\n"
-    )
+    assert err == "Error: sat-probe: no such command 'analyse'. Did you mean 'analyze'? See sat-probe --help\n"
     assert run(["compare", "one"]) == 2
     assert capfd.readouterr().err == (
         "Error: sat-probe compare: missing argument 'SECOND'. See sat-probe compare --help\n"
@@ -299,11 +290,7 @@ STUDIES = ("analyze", "segment", "importance", "refine")
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (
-            ["recordngs"],
-            1,
-            "no folder named 'recordngs' was found here; models on the Hub are named owner/name",
-        ),
+        (["recordngs"], 1, "no folder named 'recordngs' was found here; models on the Hub are named owner/name"),
         (["--revision", "main"], 1, "the bundled model has no revision main"),
         (["--device", "warp:9"], 1, "device 'warp:9' cannot be used"),
         (["--dtype", "float8"], 2, "--dtype"),

@@ -45,9 +45,7 @@ fast: true
 folder: x/y
 inner: {tolerance: 1e-2, counting: strict}
 """
-    assert read(tmp_path, text) == Outer(
-        "org/name", 3, (1, 2), {"a": "b"}, True, Path("x/y"), Inner(0.01, "strict")
-    )
+    assert read(tmp_path, text) == Outer("org/name", 3, (1, 2), {"a": "b"}, True, Path("x/y"), Inner(0.01, "strict"))
 
 
 def test_defaults_and_null(tmp_path: Path) -> None:
@@ -67,10 +65,7 @@ def test_defaults_and_null(tmp_path: Path) -> None:
         ("model: m\nsteps: [1, x]", r"steps\[1\] must be a whole number, found 'x'"),
         ("model: m\nsteps: 4", r"steps must be a list, found 4"),
         ("model: m\ninner: {tolerance: .nan}", r"inner\.tolerance must be a number, found nan"),
-        (
-            "model: m\ninner: {counting: fair}",
-            r"inner\.counting must be one of rasanen, strict, found 'fair'",
-        ),
+        ("model: m\ninner: {counting: fair}", r"inner\.counting must be one of rasanen, strict, found 'fair'"),
         ("model: m\ninner: 7", r"inner must be a mapping of keys to values, found 7"),
         ("model: m\nmodel: n", r"the key 'model' is given twice \(line 2\)"),
         ("- model", r"must be a mapping"),
@@ -89,8 +84,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        ConfigurationError,
-        match=r"no analysis configuration is called 'hubert-bse'; did you mean 'hubert-base'\?",
+        ConfigurationError, match=r"no analysis configuration is called 'hubert-bse'; did you mean 'hubert-base'\?"
     ):
         load_config("analysis", "hubert-bse", Outer)
 

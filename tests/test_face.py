@@ -25,16 +25,7 @@ def test_every_public_name_is_there():
 
 
 def test_import_is_cheap():
-    heavy = (
-        "torch",
-        "transformers",
-        "datasets",
-        "matplotlib",
-        "gradio",
-        "numpy",
-        "pandas",
-        "huggingface_hub",
-    )
+    heavy = ("torch", "transformers", "datasets", "matplotlib", "gradio", "numpy", "pandas", "huggingface_hub")
     for module in ("sat_probe", "sat_probe.cli"):
         code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -31,9 +31,7 @@ def test_a_stacked_frame_is_centred_on_its_middle():
 
 
 def test_intervals_hold_their_start_and_not_their_end():
-    labels = label_frames(
-        [100, 200, 400], [200, 300, 500], [7, 8, 9], [99.5, 100, 199.5, 200, 299, 300, 400, 500]
-    )
+    labels = label_frames([100, 200, 400], [200, 300, 500], [7, 8, 9], [99.5, 100, 199.5, 200, 299, 300, 400, 500])
     assert labels.tolist() == [-1, 7, 7, 8, 8, -1, 9, -1]
 
 
@@ -41,17 +39,11 @@ def test_no_interval_labels_nothing():
     assert label_frames([], [], [], [1.0, 2.0]).tolist() == [-1, -1]
 
 
-@given(
-    st.lists(st.integers(1, 50), min_size=1, max_size=8),
-    st.lists(st.floats(-10, 400), max_size=20).map(sorted),
-)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.lists(st.floats(-10, 400), max_size=20).map(sorted))
 def test_labels_equal_a_loop(durations, centres):
     ends = np.cumsum(durations)
     starts = ends - durations
-    expected = [
-        next((i for i, (a, b) in enumerate(zip(starts, ends, strict=True)) if a <= c < b), -1)
-        for c in centres
-    ]
+    expected = [next((i for i, (a, b) in enumerate(zip(starts, ends, strict=True)) if a <= c < b), -1) for c in centres]
     assert label_frames(starts, ends, range(len(starts)), centres).tolist() == expected
 
 

@@ -23,17 +23,11 @@ LONGEST_SIGNATURE = 12  # parameters
 ANYTHING = ""
 LOCAL_IMPORTS = {  # (importing package or module, imported package or module): reason
     ("sat_probe.__main__", "sat_probe.cli"): "an import that is interrupted ends in one line too",
-    (
-        "sat_probe.cli",
-        ANYTHING,
-    ): "a command imports what it needs when it runs: --help and completion are quick",
+    ("sat_probe.cli", ANYTHING): "a command imports what it needs when it runs: --help and completion are quick",
     ("sat_probe.demo", "sat_probe"): "the first page is there before torch and matplotlib are",
     ("sat_probe.demo", "matplotlib"): "the first page is there before matplotlib is",
     ("sat_probe.demo", "torch"): "the first page is there before torch is",
-    (
-        "sat_probe.measures.intervals",
-        "scipy",
-    ): "only the study of the paper needs scipy.stats, which takes a second",
+    ("sat_probe.measures.intervals", "scipy"): "only the study of the paper needs scipy.stats, which takes a second",
     ("sat_probe.phones", "huggingface_hub"): "corpora on disk are read without it",
     ("sat_probe.reports", "sat_probe.reports.plots"): "reports are read and compared without matplotlib",
     ("sat_probe.phones", "datasets"): "alignments and phone sets are read without it, and it takes a second",
@@ -60,9 +54,9 @@ class Import:
 def sources() -> dict[str, ast.Module]:
     """Return the syntax tree of every module by its dotted name; a package is its __init__."""
     return {
-        ".".join((FACE, *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        ): ast.parse(path.read_text(encoding="utf-8"))
+        ".".join((FACE, *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): ast.parse(
+            path.read_text(encoding="utf-8")
+        )
         for path in sorted(SOURCE.rglob("*.py"))
     }
 
@@ -145,9 +139,7 @@ def test_no_circle_of_folders() -> None:
     found = {}
     for package in filter(is_package, sources()):
         inside = [pair for pair in edges() if all(one.startswith(f"{package}.") for one in pair)]
-        pairs = {
-            tuple(one.removeprefix(f"{package}.").partition(".")[0] for one in pair): pair for pair in inside
-        }
+        pairs = {tuple(one.removeprefix(f"{package}.").partition(".")[0] for one in pair): pair for pair in inside}
         steps = pairwise(circle(pair for pair in pairs if pair[0] != pair[1]))
         found[package] = "; ".join(" imports ".join(pairs[step]) for step in steps)
     assert {package: told for package, told in found.items() if told} == {}

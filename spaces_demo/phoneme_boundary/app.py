@@ -111,9 +111,7 @@ def scores_of(references: np.ndarray, predictions: np.ndarray, tolerance: float)
     )
 
 
-def draw(
-    references: np.ndarray, predictions: np.ndarray, tolerance: float, counting: str
-) -> tuple[Axes, str]:
+def draw(references: np.ndarray, predictions: np.ndarray, tolerance: float, counting: str) -> tuple[Axes, str]:
     """Draw references above a line and predictions below it, dotted if missed; return the axes and a caption."""
     ticks = [np.rint(times * 1e9).astype(np.int64) for times in (references, predictions)]
     found = hit_indices(*ticks, round(tolerance * 1e9), counting)  # type: ignore[arg-type]
@@ -130,13 +128,9 @@ def draw(
         ax.vlines(times[inside & hit], low, high, color=colour, linewidth=2)
         missed = times[inside & ~hit]
         ax.vlines(missed, low, high, color=colour, linewidth=1.6, linestyle="dotted")
-        ax.plot(
-            missed, np.full(len(missed), (low + high) / 2), "x", color=colour, markersize=7, markeredgewidth=2
-        )
+        ax.plot(missed, np.full(len(missed), (low + high) / 2), "x", color=colour, markersize=7, markeredgewidth=2)
     for time in references[references <= last]:
-        ax.axvspan(
-            time - tolerance, time + tolerance, ymin=0.5, color="#808080", alpha=0.2, linewidth=0, zorder=0
-        )
+        ax.axvspan(time - tolerance, time + tolerance, ymin=0.5, color="#808080", alpha=0.2, linewidth=0, zorder=0)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_yticks([0.5, -0.5], ["reference", "predicted"])
     ax.set_xlabel("time (s)")
@@ -144,9 +138,7 @@ def draw(
     grey = "#808080"
     lines = [Line2D([], [], color=grey, linewidth=2), Line2D([], [], color=grey, linestyle=":", marker="x")]
     ax.legend(lines, ["hit", "no hit"], loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
-    said = (
-        f"{counting}: {len(found[0])} of {len(references)} references found within ± {1000 * tolerance:g} ms"
-    )
+    said = f"{counting}: {len(found[0])} of {len(references)} references found within ± {1000 * tolerance:g} ms"
     return ax, said + (f"; the first {last:.2f} s are drawn" if cut else "")
 
 
@@ -159,9 +151,7 @@ def score(
     predictions = boundaries_of(prediction_text, prediction_file, tier, edges, "prediction")
     scores = scores_of(references, predictions, tolerance_ms / 1000)
     picture, said = draw(references, predictions, tolerance_ms / 1000, counting)
-    table = html_table(
-        scores.rename(columns=TITLES), f"Within ± {tolerance_ms:g} ms, by counting rule", "Scores"
-    )
+    table = html_table(scores.rename(columns=TITLES), f"Within ± {tolerance_ms:g} ms, by counting rule", "Scores")
     rules = "".join(f"<li><b>{rule}</b>: {meaning}</li>" for rule, meaning in RULES.items())
     link = csv_link(scores, "boundary-scores.csv", "Save the scores as CSV")
     figure = f"<figure>{inline_figure(picture, said)}<figcaption>{said}</figcaption></figure>"

@@ -20,9 +20,7 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".
 AudioSource = str | Path | bytes | BinaryIO
 
 
-def read_audio(
-    source: AudioSource, sampling_rate: int = SAMPLING_RATE, name: str | None = None
-) -> NDArray[np.float32]:
+def read_audio(source: AudioSource, sampling_rate: int = SAMPLING_RATE, name: str | None = None) -> NDArray[np.float32]:
     """Decode one audio file to mono at ``sampling_rate``.
 
     WAV, FLAC, Ogg (Vorbis, Opus), MP3 and NIST SPHERE are recognised by content, not by suffix. Channels

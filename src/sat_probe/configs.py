@@ -29,8 +29,7 @@ def config_folder(kind: str) -> Path:
         if (root / kind).is_dir():
             return root / kind
     raise ConfigurationError(
-        f"no {kind!r} configurations are installed with sat_probe (looked next to {package}); "
-        "reinstall the package"
+        f"no {kind!r} configurations are installed with sat_probe (looked next to {package}); reinstall the package"
     )
 
 
@@ -65,9 +64,7 @@ def load_config(kind: str, name_or_path: str | Path, schema: type[Schema]) -> Sc
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(
-            str(getattr(error, "problem", None) or getattr(error, "strerror", None) or error).split()
-        )
+        reason = " ".join(str(getattr(error, "problem", None) or getattr(error, "strerror", None) or error).split())
         raise ConfigurationError(f"cannot read the {kind} configuration {path}: {reason}") from error
     return parse_config(content, schema, source=str(path))
 
@@ -136,9 +133,7 @@ def _value(value: object, kind: Any, source: str, key: str) -> Any:
     if origin is Literal:
         if value not in arguments or isinstance(value, bool) is not isinstance(arguments[0], bool):
             choices = [str(argument) for argument in arguments]
-            raise ConfigurationError(
-                f"{source}: {key} must be one of {', '.join(choices)}, found {_shown(value)}"
-            )
+            raise ConfigurationError(f"{source}: {key} must be one of {', '.join(choices)}, found {_shown(value)}")
         return value
     if dataclasses.is_dataclass(kind):
         return _dataclass(value, kind, source, prefix=f"{key}.")
@@ -148,9 +143,7 @@ def _value(value: object, kind: Any, source: str, key: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigurationError(f"{source}: {key} must be a mapping, found {_shown(value)}")
         return {
-            _value(name, arguments[0], source, f"{key} (key)"): _value(
-                entry, arguments[1], source, f"{key}.{name}"
-            )
+            _value(name, arguments[0], source, f"{key} (key)"): _value(entry, arguments[1], source, f"{key}.{name}")
             for name, entry in value.items()
         }
     return _scalar(value, kind, source, key)
@@ -164,8 +157,7 @@ def _sequence(value: object, origin: Any, arguments: tuple[Any, ...], source: st
     if len(kinds) != len(value):
         raise ConfigurationError(f"{source}: {key} must have {len(kinds)} entries, found {len(value)}")
     return origin(
-        _value(entry, kind, source, f"{key}[{i}]")
-        for i, (entry, kind) in enumerate(zip(value, kinds, strict=True))
+        _value(entry, kind, source, f"{key}[{i}]") for i, (entry, kind) in enumerate(zip(value, kinds, strict=True))
     )
 
 

@@ -37,9 +37,7 @@ class FrameGrid:
 
     def __post_init__(self) -> None:
         if self.hop <= 0 or self.sampling_rate <= 0:
-            raise ConfigurationError(
-                f"hop and sampling_rate must be positive, got {self.hop} and {self.sampling_rate}"
-            )
+            raise ConfigurationError(f"hop and sampling_rate must be positive, got {self.hop} and {self.sampling_rate}")
 
     @property
     def hop_seconds(self) -> float:
@@ -61,9 +59,7 @@ class FrameGrid:
 
     def stacked(self, factor: int) -> FrameGrid:
         """Return the grid of frames that stack ``factor`` consecutive frames, centred on their middle."""
-        return replace(
-            self, hop=self.hop * factor, first_centre=self.first_centre + self.hop * (factor - 1) / 2
-        )
+        return replace(self, hop=self.hop * factor, first_centre=self.first_centre + self.hop * (factor - 1) / 2)
 
     def upsampled(self, factor: int) -> FrameGrid:
         """Return the grid after every frame is repeated ``factor`` times, the inverse of :meth:`stacked`.
@@ -72,16 +68,12 @@ class FrameGrid:
             ConfigurationError: if the hop is not a multiple of ``factor``.
         """
         if self.hop % factor:
-            raise ConfigurationError(
-                f"a hop of {self.hop} samples cannot be divided into {factor} equal frames"
-            )
+            raise ConfigurationError(f"a hop of {self.hop} samples cannot be divided into {factor} equal frames")
         hop = self.hop // factor
         return replace(self, hop=hop, first_centre=self.first_centre - hop * (factor - 1) / 2)
 
 
-def label_frames(
-    starts: ArrayLike, ends: ArrayLike, labels: ArrayLike, centres: ArrayLike
-) -> NDArray[np.int64]:
+def label_frames(starts: ArrayLike, ends: ArrayLike, labels: ArrayLike, centres: ArrayLike) -> NDArray[np.int64]:
     """Return the label of the interval that contains each frame's centre.
 
     Args:

@@ -17,17 +17,7 @@ from sat_probe.studies.choices import ModelChoice
 
 
 def test_it_serves_until_interrupted():
-    command = [
-        sys.executable,
-        "-m",
-        "sat_probe",
-        "demo",
-        "--json",
-        "--model",
-        "org/one",
-        "--max-seconds",
-        "5",
-    ]
+    command = [sys.executable, "-m", "sat_probe", "demo", "--json", "--model", "org/one", "--max-seconds", "5"]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -12,14 +12,7 @@ import pytest
 from typer.models import OptionInfo
 
 from sat_probe.cli import COMMANDS
-from sat_probe.cli.options import (
-    AUDIO_ONLY,
-    CORPUS_OPTIONS,
-    MODEL_OPTIONS,
-    SCORING_OPTIONS,
-    keywords,
-    with_groups,
-)
+from sat_probe.cli.options import AUDIO_ONLY, CORPUS_OPTIONS, MODEL_OPTIONS, SCORING_OPTIONS, keywords, with_groups
 from sat_probe.studies.choices import CorpusChoice, ModelChoice, Scoring
 
 STUDIES = ("analyze", "segment", "importance", "refine")
@@ -30,9 +23,7 @@ def options_of(name):
     found = {}
     for parameter in inspect.signature(COMMANDS[name], eval_str=True).parameters.values():
         kind, info = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
-        names = (
-            (info.default, *(info.param_decls or ())) if isinstance(info, OptionInfo) else ("an argument",)
-        )
+        names = (info.default, *(info.param_decls or ())) if isinstance(info, OptionInfo) else ("an argument",)
         found[parameter.name] = (kind, names)
     return found
 

@@ -8,14 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from sat_probe.demo.compare.comparison import (
-    SCALES,
-    Side,
-    changes_html,
-    distinct_names,
-    figures_html,
-    overview_html,
-)
+from sat_probe.demo.compare.comparison import SCALES, Side, changes_html, distinct_names, figures_html, overview_html
 from sat_probe.demo.inline_figure import inline_figure
 from sat_probe.errors import ReportError
 from sat_probe.reports.plots.heads import plot_distribution
@@ -84,15 +77,10 @@ def test_a_figure_takes_the_colour_of_the_page_and_fetches_nothing():
     svg = inline_figure(plot_distribution(FIRST.report.heads), 'heads of "<b>"\nand more')
     assert svg.startswith('<svg role="img" aria-label="heads of &quot;&lt;b&gt;&quot; and more"')
     assert svg.count("currentColor") > 20
-    assert set(re.findall(r"https?://[^\"]+", svg)) == {
-        "http://www.w3.org/1999/xlink",
-        "http://www.w3.org/2000/svg",
-    }
+    assert set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
     assert "<style" not in svg
     ids = re.findall(r'\bid="([^"]+)"', svg)
     assert len(ids) == len(set(ids))
     used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', svg))
     assert used <= set(ids)
-    assert not used & set(
-        re.findall(r'\bid="([^"]+)"', inline_figure(plot_distribution(FIRST.report.heads), ""))
-    )
+    assert not used & set(re.findall(r'\bid="([^"]+)"', inline_figure(plot_distribution(FIRST.report.heads), "")))

@@ -50,9 +50,7 @@ def folders(tmp_path_factory):
 def analyzed(request, folders):
     """Name of a refined model, and what Explore gives for it."""
     settings = DemoSettings(named_models(map(str, folders.values())))
-    return request.param, explore_tab.analyze(
-        settings, request.param, EXAMPLE, None, None, Session(), 0.3, 1.2
-    )
+    return request.param, explore_tab.analyze(settings, request.param, EXAMPLE, None, None, Session(), 0.3, 1.2)
 
 
 def present_heads(name: str) -> list[tuple[int, int]]:
@@ -81,9 +79,7 @@ def test_metrics_are_those_of_the_maps_of_present_heads(analyzed, folders):
     name, (_, _, frame, _) = analyzed
     model = open_model(ModelChoice(folders[name], device="cpu"))
     clip = example_clip(EXAMPLE)
-    limited = (
-        "span" in REFINED[name]
-    )  # observers see attention before the limit; the input of layer 0 is the same
+    limited = "span" in REFINED[name]  # observers see attention before the limit; the input of layer 0 is the same
     options = {"attention_span": 10_000} if limited else {}
     maps = model.encode([clip.waveform], output_attentions=True, **options).attentions
     shown = {(head["layer"], head["head"]): head for head in content_of(frame)["heads"]}
@@ -144,9 +140,7 @@ def test_ablate_computes_on_a_refined_model(analyzed, folders):
     assert "span ± 3 frames" in ablate_tab.ablate(session, frozenset(), 3, drop)
     assert ablate_tab.ablate(session, frozenset(), ablate_tab.WIDEST, drop) == ablate_tab.ASK
     for layer, index in REFINED[name].get("remove", [])[:1]:
-        with pytest.raises(
-            ConfigurationError, match=f"head {index} of layer {layer} was removed from {name}"
-        ):
+        with pytest.raises(ConfigurationError, match=f"head {index} of layer {layer} was removed from {name}"):
             ablate_tab.ablate(session, frozenset({(layer, index)}), widest, drop)
 
 

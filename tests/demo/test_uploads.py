@@ -108,20 +108,14 @@ def test_rates_and_channels_are_converted(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda path: path.write_text("no audio at all"),
-            "cannot be read as audio; use WAV, FLAC, MP3 or Ogg",
-        ),
+        (lambda path: path.write_text("no audio at all"), "cannot be read as audio; use WAV, FLAC, MP3 or Ogg"),
         (lambda path: path.write_bytes(b""), "cannot be read as audio"),
         (lambda path: path.write_bytes(b"\0" * 400_000), "is too large; the limit is 0.286 MB"),
         (lambda path: written(path, np.zeros(16_000)), "contains only silence"),
         (lambda path: written(path, NOISE[:100]), "too short"),
         (lambda path: written(path, np.tile(NOISE[:, None], 9)[:2000]), "has 9 channels; the limit is 8"),
         (lambda path: written(path, NOISE[:2000], 200), "a sampling rate of 200 Hz is not supported"),
-        (
-            lambda path: written(path, np.zeros(48_000), subtype="PCM_U8"),
-            "3.0 s is too long; the limit is 2 s",
-        ),
+        (lambda path: written(path, np.zeros(48_000), subtype="PCM_U8"), "3.0 s is too long; the limit is 2 s"),
         (lambda path: written(path, np.full(2000, np.nan), subtype="FLOAT"), "NaN"),
     ],
 )

@@ -48,9 +48,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, sleeps: list[float]) -> Iterator[LocalH
     for cache in ("hub", "datasets", "modules", "metrics", "evaluate"):
         shutil.rmtree(LOCAL_HUB.folder / "home" / cache, ignore_errors=True)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(
-        "datasets.config.USE_PARQUET_EXPORT", False
-    )  # else load_dataset asks datasets-server.127.0.0.1
+    monkeypatch.setattr("datasets.config.USE_PARQUET_EXPORT", False)  # else load_dataset asks datasets-server.127.0.0.1
     huggingface_hub.HfFileSystem.clear_instance_cache()
     yield LOCAL_HUB
     LOCAL_HUB.reset()

@@ -49,16 +49,12 @@ def test_wrong_token(
 
 @pytest.mark.parametrize("name", ["me//x", "me/x/y", "me/..", "me/a b", "-/x", "me/x.git"])
 def test_wrong_name(hub: LocalHub, folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is not the name of a repository: use OWNER/NAME" in one_line(
-        capsys, ["push", str(folder), "--", name]
-    )
+    assert "is not the name of a repository: use OWNER/NAME" in one_line(capsys, ["push", str(folder), "--", name])
     assert not hub.state.repositories
 
 
 @pytest.mark.parametrize("kind", ["model", "space"])
-def test_repository_of_another_type(
-    hub: LocalHub, folder: Path, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_repository_of_another_type(hub: LocalHub, folder: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     hub.state.create(kind, "me/heads")
     line = one_line(capsys, ["push", str(folder), "me/heads"])
     assert line == f"Error: me/heads: is a {kind} repository; choose another name for a dataset repository"
@@ -87,16 +83,12 @@ def test_no_permission(
         assert set(hub.state.snapshot("dataset", "team/heads")) == {"a.txt"}
 
 
-def test_private_push_to_a_public_repository(
-    hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_private_push_to_a_public_repository(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub.state.create("dataset", "me/heads")
     assert "already exists and is public" in one_line(capsys, ["push", str(folder), "me/heads", "--private"])
 
 
-def test_pull_request_to_a_missing_repository(
-    hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pull_request_to_a_missing_repository(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing to open a pull request on" in one_line(capsys, ["push", str(folder), "me/absent", "--pr"])
 
 
@@ -160,9 +152,7 @@ def test_push_and_compare_from_the_command_line(
     assert [row["globalness_difference"] for row in compared["heads"]] == difference.tolist()
 
 
-def test_results_are_offered_not_pushed(
-    hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_are_offered_not_pushed(hub: LocalHub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub.state.create("model", "org/model", {"config.json": b"{}"})
     assert run(["push", str(folder), "me/heads", "--offer-results"]) == 0
     assert f"Results offered: {hub.url}/org/model/discussions/1" in capsys.readouterr().out

@@ -87,10 +87,7 @@ def test_evaluate_load(hub: LocalHub) -> None:
     api = HfApi()
     api.create_repo("me/agreement", repo_type="space", space_sdk="gradio")
     api.upload_file(
-        path_or_fileobj=METRIC.encode(),
-        path_in_repo="agreement.py",
-        repo_id="me/agreement",
-        repo_type="space",
+        path_or_fileobj=METRIC.encode(), path_in_repo="agreement.py", repo_id="me/agreement", repo_type="space"
     )
     metric = evaluate.load("me/agreement")
     assert metric.compute(predictions=[1, 2, 3, 4], references=[1, 2, 0, 4]) == {"agreement": 0.75}

@@ -14,15 +14,7 @@ import pytest
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from sat_probe import (
-    HeadReport,
-    analyze_model,
-    head_importance,
-    load_corpus,
-    read_audio,
-    refine,
-    segment_model,
-)
+from sat_probe import HeadReport, analyze_model, head_importance, load_corpus, read_audio, refine, segment_model
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.probed import ProbedModel
 from sat_probe.studies.importance.options import Options
@@ -185,9 +177,7 @@ def test_analyze_has_the_metrics_of_the_heads_that_are_there(kind, speech, tmp_p
 
 def test_segment_scores_the_heads_that_are_there(kind, speech, tmp_path):
     few = Settings(alphas=(0.3,), betas=(1.0, 1.75))
-    found = segment_model(
-        kind.model, speech, counting="rasanen", settings=few, progress=False, **kind.options
-    )
+    found = segment_model(kind.model, speech, counting="rasanen", settings=few, progress=False, **kind.options)
     scored = found.table[found.table["source"] == "attention"]
     assert sorted(places(scored)) == kind.present
     assert scored["r_value"].between(-1, 1).all()

@@ -54,9 +54,7 @@ def test_whoami_and_repository_types(api: HfApi, hub: LocalHub) -> None:
     assert not hub.state.repositories
 
 
-def test_both_upload_paths_return_the_same_bytes(
-    api: HfApi, hub: LocalHub, lane: str, tmp_path: Path
-) -> None:
+def test_both_upload_paths_return_the_same_bytes(api: HfApi, hub: LocalHub, lane: str, tmp_path: Path) -> None:
     sha = commit(api, add("a.txt", b"small"), add("data/x.parquet", LARGE))
     assert api.repo_info("me/data", repo_type="dataset").sha == sha
     for path, content in (("a.txt", b"small"), ("data/x.parquet", LARGE)):
@@ -132,10 +130,7 @@ def test_branches_tags_and_commits(api: HfApi) -> None:
     refs = api.list_repo_refs("me/data", repo_type="dataset")
     assert {ref.name: ref.target_commit for ref in refs.branches} == {"main": sha, "draft": moved}
     assert [(ref.name, ref.target_commit) for ref in refs.tags] == [("v1", sha)]
-    assert [entry.title for entry in api.list_repo_commits("me/data", repo_type="dataset")] == [
-        "m",
-        "initial commit",
-    ]
+    assert [entry.title for entry in api.list_repo_commits("me/data", repo_type="dataset")] == ["m", "initial commit"]
     with pytest.raises(RevisionNotFoundError):
         api.repo_info("me/data", revision="absent", repo_type="dataset")
 

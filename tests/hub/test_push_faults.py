@@ -61,9 +61,7 @@ def assert_whole(files: dict[str, bytes], report_files: set[str]) -> None:
     """Every report of a revision has all its files, and index and card tell of exactly these reports."""
     folders = reports_in(files)
     for folder in folders:
-        assert {
-            path.removeprefix(f"{folder}/") for path in files if path.startswith(f"{folder}/")
-        } == report_files
+        assert {path.removeprefix(f"{folder}/") for path in files if path.startswith(f"{folder}/")} == report_files
     index = read_index(files.get("reports/index.json"))
     assert {entry.path for entry in index} == folders
     card = files.get("README.md", b"").decode()
@@ -140,9 +138,7 @@ def test_concurrent_pushes_lose_no_report(hub: LocalHub, lane: str) -> None:
     assert len(hub.state.history("dataset", "me/heads")) == 8
 
 
-def test_a_push_between_reading_and_committing_is_kept(
-    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_push_between_reading_and_committing_is_kept(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other push lands exactly while ours is under way: ours is refused (412) and built anew on top of it."""
     push(made_report("org/first"), "me/heads")
     genuine = huggingface_hub.HfApi.create_commit
@@ -178,9 +174,7 @@ def test_a_lost_answer_opens_no_second_pull_request(hub: LocalHub) -> None:
     assert done.pull_request == f"{hub.url}/datasets/me/heads/discussions/1"
 
 
-@pytest.mark.parametrize(
-    "route", ["repo_info", "create_repo", "tree", "validate_yaml", "preupload", "commit"]
-)
+@pytest.mark.parametrize("route", ["repo_info", "create_repo", "tree", "validate_yaml", "preupload", "commit"])
 def test_unreadable_answers_are_retried(hub: LocalHub, route: str) -> None:
     with hub.faults.during(Fault(route, "corrupt")):
         push(made_report(), "me/heads")

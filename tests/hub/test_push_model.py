@@ -77,9 +77,7 @@ def test_refined_model_is_returned_refined(hub: LocalHub, hubert: ProbedHubertMo
 
 
 def test_a_mockingjay_loads_without_this_package(hub: LocalHub, tmp_path: object) -> None:
-    config = MockingjayConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-    )
+    config = MockingjayConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     model = ProbedMockingjayModel(config).eval()
     model.push_to_hub("me/tiny-mockingjay")
     assert same(model, AutoProbedModel.from_pretrained("me/tiny-mockingjay"))
@@ -107,13 +105,7 @@ def test_saved_folder_is_pushed_unchanged(
     assert json.loads(capsys.readouterr().out)["repository"] == "me/tiny"
     assert hub.state.repositories["model", "me/tiny"].private
     files = set(hub.state.snapshot("model", "me/tiny"))
-    assert files == {
-        ".gitattributes",
-        "README.md",
-        "config.json",
-        "model.safetensors",
-        "preprocessor_config.json",
-    }
+    assert files == {".gitattributes", "README.md", "config.json", "model.safetensors", "preprocessor_config.json"}
     assert not (tmp_path / "tiny" / "README.md").exists()
     assert same(hubert, AutoProbedModel.from_pretrained("me/tiny"))
 
@@ -186,9 +178,7 @@ def test_reading_a_gated_or_missing_model_is_one_line(hub: LocalHub, monkeypatch
         AutoProbedModel.from_pretrained("me/absent")
 
 
-def test_offline_uses_the_cache(
-    hub: LocalHub, hubert: ProbedHubertModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_uses_the_cache(hub: LocalHub, hubert: ProbedHubertModel, monkeypatch: pytest.MonkeyPatch) -> None:
     hubert.push_to_hub("me/tiny-hubert")
     AutoProbedModel.from_pretrained("me/tiny-hubert")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -205,13 +205,9 @@ def test_name_without_owner_is_in_the_own_namespace(hub: LocalHub) -> None:
 
 def test_pushing_a_folder_does_not_change_it(hub: LocalHub, tmp_path: Path) -> None:
     made_report().save(tmp_path / "out", pictures=False)
-    before = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()
-    }
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
     push(tmp_path / "out", "me/heads")
-    after = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()
-    }
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
     assert before == after
     pushed = hub.state.snapshot("dataset", "me/heads")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in before} == {

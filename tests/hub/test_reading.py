@@ -27,12 +27,7 @@ SPACE = Path(__file__).resolve().parents[2] / "spaces_demo" / "phoneme_boundary"
 def pickled_model(hub: LocalHub, tmp_path: Path) -> str:
     """A model on the Hub whose weights are in pytorch_model.bin only; its commit."""
     shape = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
-    front = {
-        "conv_dim": (4,),
-        "conv_kernel": (400,),
-        "conv_stride": (320,),
-        "num_conv_pos_embedding_groups": 2,
-    }
+    front = {"conv_dim": (4,), "conv_kernel": (400,), "conv_stride": (320,), "num_conv_pos_embedding_groups": 2}
     model = HubertModel(HubertConfig(**front, **shape))
     model.config.save_pretrained(tmp_path / "model")
     torch.save(model.state_dict(), tmp_path / "model" / "pytorch_model.bin")
@@ -114,9 +109,7 @@ def test_code_of_a_repository_is_not_run(hub: LocalHub, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     code = f"open({str(marker)!r}, 'w').close()\nfrom transformers import Wav2Vec2Config as OwnConfig\n"
     config = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
-    hub.state.create(
-        "model", "org/own", {"config.json": json.dumps(config).encode(), "own.py": code.encode()}
-    )
+    hub.state.create("model", "org/own", {"config.json": json.dumps(config).encode(), "own.py": code.encode()})
     with pytest.raises(ModelError, match=r"^org/own: .*trust_remote_code") as caught:
         AutoProbedModel.from_pretrained("org/own")
     assert "\n" not in str(caught.value)

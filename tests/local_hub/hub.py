@@ -83,9 +83,7 @@ class Hub:
             return Blob.pointer(sha256, len(self.objects[sha256]), None)
         xet_hash = self.xet.hash_of(sha256)
         if xet_hash is None:
-            known = next(
-                (b for r in self.repositories.values() for b in _blobs(r) if b.sha256 == sha256), None
-            )
+            known = next((b for r in self.repositories.values() for b in _blobs(r) if b.sha256 == sha256), None)
             if known is None:
                 raise Refusal(400, f"LFS pointer pointed to a file that does not exist: {sha256}")
             return known
@@ -137,9 +135,7 @@ class Hub:
                 tree[path] = Blob.regular(content)
         with self.lock:
             repository = Repository(kind, identifier, **options)
-            repository.add_commit(
-                "refs/heads/main", "initial commit", "", identifier.split("/")[0], tree, None
-            )
+            repository.add_commit("refs/heads/main", "initial commit", "", identifier.split("/")[0], tree, None)
             self.repositories[kind, identifier] = repository
         return repository
 

@@ -81,9 +81,7 @@ class Repository:
     gated: bool = False
     space_sdk: str | None = None
     commits: dict[str, Commit] = field(default_factory=dict)
-    refs: dict[str, str] = field(
-        default_factory=dict
-    )  # "refs/heads/main", "refs/tags/v1", "refs/pr/1" -> sha
+    refs: dict[str, str] = field(default_factory=dict)  # "refs/heads/main", "refs/tags/v1", "refs/pr/1" -> sha
     pull_requests: list[PullRequest] = field(default_factory=list)
 
     @property
@@ -109,19 +107,11 @@ class Repository:
         raise Refusal(404, f"Invalid rev id: {revision}", code="RevisionNotFound")
 
     def add_commit(
-        self,
-        ref: str,
-        title: str,
-        description: str,
-        author: str,
-        tree: Mapping[str, Blob],
-        parent: str | None,
+        self, ref: str, title: str, description: str, author: str, tree: Mapping[str, Blob], parent: str | None
     ) -> Commit:
         date = _clock()
         listing = "\n".join(f"{path} {blob.git_sha1}" for path, blob in sorted(tree.items()))
-        sha = hashlib.sha1(
-            f"{parent}\n{author}\n{date}\n{title}\n{description}\n{listing}".encode()
-        ).hexdigest()
+        sha = hashlib.sha1(f"{parent}\n{author}\n{date}\n{title}\n{description}\n{listing}".encode()).hexdigest()
         commit = Commit(sha, parent, title, description, author, date, dict(tree))
         self.commits[sha] = commit
         self.refs[ref] = sha
@@ -146,9 +136,7 @@ def git_blob_sha1(content: bytes) -> str:
 
 
 def applied(
-    tree: Mapping[str, Blob],
-    operations: Iterable[Mapping[str, Any]],
-    stored: Callable[[str, int | None], Blob],
+    tree: Mapping[str, Blob], operations: Iterable[Mapping[str, Any]], stored: Callable[[str, int | None], Blob]
 ) -> dict[str, Blob]:
     """The tree after the operations of one commit; `stored` finds an uploaded large file by sha256."""
     result = dict(tree)

@@ -15,9 +15,7 @@ def whoami(hub: Hub, request: Request) -> Response:
     organizations = [{"name": name, "type": "org"} for name in user.organizations]
     role = "write" if user.may_write else "read"
     token = {"displayName": "local", "role": role}
-    return Response.json(
-        {"type": "user", "name": user.name, "orgs": organizations, "auth": {"accessToken": token}}
-    )
+    return Response.json({"type": "user", "name": user.name, "orgs": organizations, "auth": {"accessToken": token}})
 
 
 def create_repo(hub: Hub, request: Request) -> Response:
@@ -31,9 +29,7 @@ def create_repo(hub: Hub, request: Request) -> Response:
         existing = hub.repositories.get((kind, identifier))
         if existing is None:
             private = content.get("visibility") == "private" or bool(content.get("private"))
-            created = hub.create(
-                kind, identifier, {".gitattributes": b"*.parquet filter=lfs\n"}, private=private
-            )
+            created = hub.create(kind, identifier, {".gitattributes": b"*.parquet filter=lfs\n"}, private=private)
             created.space_sdk = content.get("sdk")
             return Response.json({"url": f"{hub.endpoint}/{created.web_path}", "name": identifier})
     answer = {"error": "You already created this repo", "url": f"{hub.endpoint}/{existing.web_path}"}

@@ -35,9 +35,7 @@ def lfs_batch(hub: Hub, request: Request) -> Response:
     repository = _web_repository(hub, request)
     content = request.json()
     hub.require_write(repository, request, pull_request=True)
-    return Response.json(
-        {"transfer": "basic", "objects": [_lfs_row(hub, repository, o) for o in content["objects"]]}
-    )
+    return Response.json({"transfer": "basic", "objects": [_lfs_row(hub, repository, o) for o in content["objects"]]})
 
 
 def lfs_upload(hub: Hub, request: Request) -> Response:
@@ -76,10 +74,7 @@ def xet_token(hub: Hub, request: Request) -> Response:
     expires = int(time.time()) + 3600
     answer = {"accessToken": "local", "exp": expires, "casUrl": hub.xet.url}
     return Response.json(
-        answer,
-        X_Xet_Cas_Url=hub.xet.url,
-        X_Xet_Access_Token="local",
-        X_Xet_Token_Expiration=str(expires),
+        answer, X_Xet_Cas_Url=hub.xet.url, X_Xet_Access_Token="local", X_Xet_Token_Expiration=str(expires)
     )
 
 
@@ -151,9 +146,7 @@ def _ranged(content: bytes, headers: dict[str, str], request: Request) -> Respon
     start, end = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
     if start > end:
         return Response(416, b"", headers | {"Content-Range": f"bytes */{len(content)}"})
-    return Response(
-        206, content[start : end + 1], headers | {"Content-Range": f"bytes {start}-{end}/{len(content)}"}
-    )
+    return Response(206, content[start : end + 1], headers | {"Content-Range": f"bytes {start}-{end}/{len(content)}"})
 
 
 def _lfs_row(hub: Hub, repository: Repository, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -43,10 +43,7 @@ class XetStore:
 def _file_hashes(shard: bytes) -> dict[str, str]:
     hashes, position = {}, _HEADER
     while position + _HEADER <= len(shard):
-        raw, (flags, entries) = (
-            shard[position : position + _HASH],
-            struct.unpack_from("<II", shard, position + _HASH),
-        )
+        raw, (flags, entries) = (shard[position : position + _HASH], struct.unpack_from("<II", shard, position + _HASH))
         if raw == b"\xff" * _HASH:  # the bookend after the last file
             break
         position += _HEADER * (1 + entries * (2 if flags & _WITH_VERIFICATION else 1))

@@ -13,9 +13,7 @@ from tests.reference import count_boundaries_slowly
 
 RULES = ("rasanen", "strict", "lenient")
 # a grid of 10 ms makes ties at the tolerance and at midpoints likely
-times = st.lists(st.integers(0, 60), unique=True, max_size=14).map(
-    lambda ticks: [t / 100 for t in sorted(ticks)]
-)
+times = st.lists(st.integers(0, 60), unique=True, max_size=14).map(lambda ticks: [t / 100 for t in sorted(ticks)])
 corpora = st.lists(st.tuples(times, times), min_size=1, max_size=6)
 
 
@@ -77,9 +75,7 @@ def test_short_floats_are_read_as_the_decimal_they_print(dtype, longest):
     references = np.unique(generator.integers(0, 100 * longest, 500))
     predictions = np.unique(abs(references + generator.choice([-2, 2, 3], len(references))))
     exact = boundary_scores(references / 100, predictions / 100, counting="strict")
-    short = boundary_scores(
-        (references / 100).astype(dtype), (predictions / 100).astype(dtype), counting="strict"
-    )
+    short = boundary_scores((references / 100).astype(dtype), (predictions / 100).astype(dtype), counting="strict")
     np.testing.assert_array_equal(short.counts, exact.counts)
 
 
@@ -110,10 +106,7 @@ def test_no_predictions_or_no_references():
     assert spurious.precision == 0
     assert spurious.f1 == 0
     assert all(math.isnan(spurious[name]) for name in ("recall", "over_segmentation", "r_value"))
-    for nothing in (
-        boundary_scores([], [], counting="rasanen"),
-        boundary_scores([[]], [[]], counting="rasanen"),
-    ):
+    for nothing in (boundary_scores([], [], counting="rasanen"), boundary_scores([[]], [[]], counting="rasanen")):
         assert nothing.hits == 0
         assert math.isnan(nothing.f1)
         assert math.isnan(nothing.interval()[0])

@@ -53,9 +53,7 @@ def accumulate(corpus, queries_at_once=4, replicates=20, present=(None, None)):
     return accumulator
 
 
-CORPUS = {
-    f"utterance {i}": [random_maps(3, 5 + 3 * i, 10 * i + layer) for layer in range(2)] for i in range(5)
-}
+CORPUS = {f"utterance {i}": [random_maps(3, 5 + 3 * i, 10 * i + layer) for layer in range(2)] for i in range(5)}
 
 
 @pytest.mark.parametrize("queries_at_once", [1, 4, 100])
@@ -110,11 +108,7 @@ def test_absent_heads_have_no_value_no_rank_and_no_category(present):
     np.testing.assert_array_equal(result.present, here)
     assert result.utterances == 5
     for name in METRICS:
-        for found, expected in (
-            (result.values, whole.values),
-            (result.low, whole.low),
-            (result.high, whole.high),
-        ):
+        for found, expected in ((result.values, whole.values), (result.low, whole.low), (result.high, whole.high)):
             np.testing.assert_array_equal(found[name], np.where(here, expected[name], np.nan))
     standing = {name: ranks_slowly(whole.values[name], here) for name in RANKED}
     for name in RANKED:

@@ -20,9 +20,7 @@ def log_posteriors(seed: int, frames: int = 6, classes: int = 5):
 def test_divergence_against_a_loop():
     before, after = log_posteriors(0), log_posteriors(1)
     for frame, found in enumerate(divergence(before, after)):
-        truth = sum(
-            math.exp(p) * (p - q) for p, q in zip(before[frame], after[frame], strict=True) if math.exp(p) > 0
-        )
+        truth = sum(math.exp(p) * (p - q) for p, q in zip(before[frame], after[frame], strict=True) if math.exp(p) > 0)
         assert found == pytest.approx(truth)
 
 

@@ -27,12 +27,8 @@ from tests.reference import relation_map_slow
 PHONES = ("sil", "aa", "s", "t", "zh")
 
 
-def random_labels(
-    rng: np.random.Generator, count: int, classes: int = 4, unlabelled: bool = True
-) -> np.ndarray:
-    labels = np.repeat(rng.integers(-1 if unlabelled else 0, classes, count), rng.integers(1, 8, count))[
-        :count
-    ]
+def random_labels(rng: np.random.Generator, count: int, classes: int = 4, unlabelled: bool = True) -> np.ndarray:
+    labels = np.repeat(rng.integers(-1 if unlabelled else 0, classes, count), rng.integers(1, 8, count))[:count]
     labels[:2] = 0, 1  # two segments at least
     return labels.astype(np.int64)
 
@@ -42,9 +38,7 @@ def random_attention(rng: np.random.Generator, layers: int, heads: int, frames: 
     return scores.softmax(-1).float()
 
 
-def feed(
-    accumulator, attention: list[torch.Tensor], names: list[str], labels, block: int = 7, present=None
-) -> None:
+def feed(accumulator, attention: list[torch.Tensor], names: list[str], labels, block: int = 7, present=None) -> None:
     """One batch, in blocks of queries and of heads, as the attention function streams it."""
     accumulator.begin(names, labels)
     for layer in range(accumulator.layers):
@@ -76,9 +70,7 @@ def corpus(seed: int, count: int, factor: int = 1):
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_equals_slow_loops_on_upsampled_maps(factor, leave_out):
     attention, names, labels = corpus(0, 4, factor)
-    accumulator = RelationMapAccumulator(
-        2, 3, PHONES, upsampling_factor=factor, leave_out_own_segment=leave_out
-    )
+    accumulator = RelationMapAccumulator(2, 3, PHONES, upsampling_factor=factor, leave_out_own_segment=leave_out)
     feed(accumulator, attention, names, labels)
     maps = accumulator.compute(replicates=10)
     for layer, head in np.ndindex(2, 3):
@@ -114,13 +106,7 @@ def test_any_split_merges_to_the_whole(seed, cut):
     feed(whole, attention, names, labels)
     feed(left, attention[:cut], names[:cut], labels[:cut], block=5)
     for index in range(cut, 6):
-        feed(
-            right,
-            attention[index : index + 1],
-            names[index : index + 1],
-            labels[index : index + 1],
-            block=100,
-        )
+        feed(right, attention[index : index + 1], names[index : index + 1], labels[index : index + 1], block=100)
     resumed = RelationMapAccumulator(2, 3, PHONES, groups=4)
     resumed.load_state_dict(right.state_dict())
     resumed.merge(left)
@@ -196,9 +182,7 @@ def test_layers_resampled_separately_equal_the_whole():
 def test_formulas_equal_the_accumulator():
     attention, names, labels = corpus(3, 1, 3)
     membership = frame_membership(labels[0], len(PHONES), 3)
-    joint = (
-        membership.T @ attention[0].double().numpy() @ membership
-    )  # eq. 4, with one T (the authors' erratum)
+    joint = membership.T @ attention[0].double().numpy() @ membership  # eq. 4, with one T (the authors' erratum)
     joint /= joint.sum(axis=(-2, -1), keepdims=True)
     accumulator = RelationMapAccumulator(2, 3, PHONES, upsampling_factor=3)
     feed(accumulator, attention, names, labels)
@@ -269,9 +253,7 @@ def test_tables_have_one_row_per_cell():
     maps: RelationMaps = accumulator.compute(replicates=5)
     table = relation_frame(maps)
     assert len(table) == 2 * 3 * 25
-    row = table[
-        (table.layer == 1) & (table["head"] == 2) & (table.query_phone == "aa") & (table.key_phone == "s")
-    ]
+    row = table[(table.layer == 1) & (table["head"] == 2) & (table.query_phone == "aa") & (table.key_phone == "s")]
     assert row["relation"].item() == maps.relation[1, 2, 1, 2]
     assert len(concentration_frame(maps)) == 2 * 3 * 5
 

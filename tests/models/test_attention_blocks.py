@@ -63,9 +63,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     sharpness=st.sampled_from([0.1, 1.0, 30.0]),
 )
 @settings(max_examples=120, deadline=None)
-def test_every_shape_of_block_shows_the_true_map(
-    heads, frames, padding, hidden, queries, tile, block, kept, sharpness
-):
+def test_every_shape_of_block_shows_the_true_map(heads, frames, padding, hidden, queries, tile, block, kept, sharpness):
     """Padding is hidden by a mask, or attended to all the same (Whisper): it is never shown."""
     query, key, value = inputs(heads, frames + padding, frames, sharpness)
     attended = torch.arange(frames + padding) < (frames if hidden else frames + padding)

@@ -14,9 +14,7 @@ from tests.models.tiny_models import tiny_model
 
 
 def test_a_misspelt_folder_without_a_network():
-    line = _loading_failed(
-        "tinny", OSError("We couldn't connect to 'https://huggingface.co' to load the files")
-    )
+    line = _loading_failed("tinny", OSError("We couldn't connect to 'https://huggingface.co' to load the files"))
     assert line.startswith("tinny: there is no folder of this name, and the Hub cannot be reached")
 
 
@@ -38,11 +36,7 @@ def test_weights_of_another_shape_and_damaged_ones(tmp_path):
     [
         ("attn_implementation", "flash_attention_2", None),
         ("return_dict", False, None),
-        (
-            "quantization_config",
-            {"quant_method": "bitsandbytes", "load_in_8bit": True},
-            "cannot be loaded as a model",
-        ),
+        ("quantization_config", {"quant_method": "bitsandbytes", "load_in_8bit": True}, "cannot be loaded as a model"),
     ],
 )
 def test_settings_of_a_configuration_load_or_are_one_line(key, value, message, tmp_path):
@@ -63,9 +57,7 @@ def test_settings_of_a_configuration_load_or_are_one_line(key, value, message, t
 def test_weights_that_are_a_pointer_are_one_line(tmp_path):
     model = tiny_model("mockingjay")
     model.config.save_pretrained(tmp_path)
-    (tmp_path / "pytorch_model.bin").write_text(
-        "version https://git-lfs.github.com/spec/v1\n", encoding="utf-8"
-    )
+    (tmp_path / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be loaded as a model") as caught:
         AutoProbedModel.from_pretrained(tmp_path, use_safetensors=None)
     assert "\n" not in str(caught.value)

@@ -64,12 +64,7 @@ def eager_maps(model, inputs):
         for module in model.attention_modules
     ]
     try:
-        plain(
-            model,
-            inputs,
-            "eager",
-            **({"output_attentions": True} if model.config.model_type == "speecht5" else {}),
-        )
+        plain(model, inputs, "eager", **({"output_attentions": True} if model.config.model_type == "speecht5" else {}))
     finally:
         for hook in hooks:
             hook.remove()
@@ -140,9 +135,7 @@ def test_an_utterance_is_the_same_alone_and_in_a_batch(name):
     both = model.encode(batch, observers=[together], output_hidden_states=True, output_attentions=True)
     if name == "fun_asr_nano_encoder":
         length = batch[0].lengths[1]
-        single = [
-            ModelInputs({key: value[1:, :length] for key, value in batch[0].tensors.items()}, (length,))
-        ]
+        single = [ModelInputs({key: value[1:, :length] for key, value in batch[0].tensors.items()}, (length,))]
     else:
         single = model.prepare(audio(0.5, 0.31)[1:])
     one = model.encode(single, observers=[alone], output_hidden_states=True)
@@ -154,9 +147,7 @@ def test_an_utterance_is_the_same_alone_and_in_a_batch(name):
         torch.testing.assert_close(together.maps[1, layer], alone.maps[0, layer], atol=1e-5, rtol=0)
     for ours, theirs in zip(both.hidden_states, one.hidden_states, strict=True):
         torch.testing.assert_close(ours[1, :length], theirs[0], atol=2e-5, rtol=0)
-    torch.testing.assert_close(
-        both.last_hidden_state[1, :length], one.last_hidden_state[0], atol=2e-5, rtol=0
-    )
+    torch.testing.assert_close(both.last_hidden_state[1, :length], one.last_hidden_state[0], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["wavlm", "wavlm:layer norm"])
@@ -208,9 +199,7 @@ def test_frame_centres(name, hop_ms, first_ms):
 def test_patches_have_no_frame_grid_and_long_audio_is_refused():
     with pytest.raises(ModelError, match="patches"):
         _ = tiny("audio-spectrogram-transformer").frame_grid
-    with pytest.raises(
-        AudioError, match="1.5 s of audio is too long: ProbedWhisperEncoder takes at most 1.0 s"
-    ):
+    with pytest.raises(AudioError, match="1.5 s of audio is too long: ProbedWhisperEncoder takes at most 1.0 s"):
         tiny("whisper").prepare([np.zeros(24_000, dtype=np.float32)])
 
 
@@ -222,9 +211,7 @@ def test_classes_made_from_the_table_can_be_pickled():
 
 
 def test_mockingjay_in_chunks_is_not_observed():
-    model = probed_class("mockingjay")(
-        CONFIG_MAPPING["mockingjay"](**CONFIGURATIONS["mockingjay"], chunk_length=8)
-    )
+    model = probed_class("mockingjay")(CONFIG_MAPPING["mockingjay"](**CONFIGURATIONS["mockingjay"], chunk_length=8))
     model.eval()
     with pytest.raises(ModelError, match="chunk_length=8 .* set model.config.chunk_length = None"):
         model.encode(audio(0.31), observers=[Watcher()])
@@ -244,6 +231,4 @@ def test_an_extractor_that_stacks_otherwise_is_fitted_to_its_mockingjay(tmp_path
     loaded = AutoProbedModel.from_pretrained(tmp_path)
     both, one = loaded.encode(audio(0.5, 0.322)), loaded.encode(audio(0.5, 0.322)[1:])
     assert both.lengths[1] == one.lengths[0]
-    torch.testing.assert_close(
-        both.last_hidden_state[1, : one.lengths[0]], one.last_hidden_state[0], atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(both.last_hidden_state[1, : one.lengths[0]], one.last_hidden_state[0], atol=1e-5, rtol=0)

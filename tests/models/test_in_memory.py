@@ -157,9 +157,7 @@ def test_the_model_stays_as_it_was(name):
     assert everything(model) == before
     mask = torch.zeros(probed.num_probed_layers, probed.num_probed_heads)
     counter = Counter()
-    probed.encode(
-        [waveform()], observers=[counter], head_mask=mask, attention_span=3, output_hidden_states=True
-    )
+    probed.encode([waveform()], observers=[counter], head_mask=mask, attention_span=3, output_hidden_states=True)
     assert counter.blocks
     (inputs,) = probed.prepare([waveform()])
     probed(**inputs.tensors, output_attentions=True)
@@ -345,17 +343,13 @@ def test_bad_objects_are_one_line(model, error, message):
 def test_offloaded_models_are_refused():
     model = made("encoder")
     model._hf_hook = object()
-    with pytest.raises(
-        ModelError, match="weights of Wav2Vec2Model are offloaded: load it without device_map"
-    ):
+    with pytest.raises(ModelError, match="weights of Wav2Vec2Model are offloaded: load it without device_map"):
         AutoProbedModel.from_model(model.to("meta"))
 
 
 def test_heads_of_adapted_or_quantised_layers_cannot_be_removed(tmp_path):
     probed = AutoProbedModel.from_model(made("LoRA"))
-    with pytest.raises(
-        ModelError, match=r"q_proj is a Linear, .*merge adapters first \(model.merge_and_unload"
-    ):
+    with pytest.raises(ModelError, match=r"q_proj is a Linear, .*merge adapters first \(model.merge_and_unload"):
         probed.remove_heads([(0, 1)])
     assert probed.present_heads[0] == [0, 1, 2, 3]
     with pytest.raises(ModelError, match="with adapters cannot be saved as one: merge them first"):

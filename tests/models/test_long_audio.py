@@ -54,9 +54,7 @@ def test_statistics_of_a_convolution_need_no_convolution(bias, offset, monkeypat
 def test_products_equal_the_convolution(kernel, stride, channels, bias):
     torch.manual_seed(0)
     layer = SimpleNamespace(
-        conv=nn.Conv1d(channels, 7, kernel, stride, bias=bias),
-        layer_norm=nn.LayerNorm(7),
-        activation=nn.GELU(),
+        conv=nn.Conv1d(channels, 7, kernel, stride, bias=bias), layer_norm=nn.LayerNorm(7), activation=nn.GELU()
     )
     hidden = torch.randn(31, channels)
     with torch.no_grad():

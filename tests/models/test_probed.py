@@ -82,18 +82,13 @@ def test_a_padded_batch_shows_each_utterance_as_if_alone(name, block_elements):
     batch = model.encode(audio, observers=[together], output_hidden_states=True, output_attentions=True)
     for index, waveform in enumerate(audio):
         alone = Watcher()
-        single = model.encode(
-            [waveform], observers=[alone], output_hidden_states=True, output_attentions=True
-        )
+        single = model.encode([waveform], observers=[alone], output_hidden_states=True, output_attentions=True)
         length = single.lengths[0]
         assert batch.lengths[index] == length
         for layer in range(3):
             torch.testing.assert_close(together.maps[index, layer], alone.maps[0, layer], atol=1e-5, rtol=0)
             torch.testing.assert_close(
-                batch.attentions[layer][index, :, :length, :length],
-                single.attentions[layer][0],
-                atol=1e-5,
-                rtol=0,
+                batch.attentions[layer][index, :, :length, :length], single.attentions[layer][0], atol=1e-5, rtol=0
             )
         for layer in range(4):
             torch.testing.assert_close(
@@ -110,15 +105,10 @@ def test_forward_gives_eager_maps_in_a_padded_batch(name):
         plain = base_class(type(model)).forward(model, **inputs.tensors)
     for ours, theirs in zip(probed.attentions, eager_maps(model, inputs), strict=True):
         for utterance, length in enumerate(inputs.lengths):
-            torch.testing.assert_close(
-                ours[utterance, :, :length], theirs[utterance, :, :length], atol=2e-6, rtol=0
-            )
+            torch.testing.assert_close(ours[utterance, :, :length], theirs[utterance, :, :length], atol=2e-6, rtol=0)
     for utterance, length in enumerate(inputs.lengths):
         torch.testing.assert_close(
-            probed.last_hidden_state[utterance, :length],
-            plain.last_hidden_state[utterance, :length],
-            atol=1e-5,
-            rtol=0,
+            probed.last_hidden_state[utterance, :length], plain.last_hidden_state[utterance, :length], atol=1e-5, rtol=0
         )
 
 
@@ -139,8 +129,7 @@ def test_a_masked_head_equals_zeros_in_the_input_of_the_output_projection(name, 
         return scale
 
     hooks = [
-        module.out_proj.register_forward_pre_hook(gate(layer))
-        for layer, module in enumerate(model.attention_modules)
+        module.out_proj.register_forward_pre_hook(gate(layer)) for layer, module in enumerate(model.attention_modules)
     ]
     expected = model.encode(audio).last_hidden_state
     for hook in hooks:
@@ -159,9 +148,7 @@ def test_span_drops_far_weights_after_or_before_the_softmax(mode, span, watched,
     audio = waveforms(0.9, 0.5)
     observers = [Watcher()] if watched else []
     full = model.encode(audio, output_attentions=True)
-    limited = model.encode(
-        audio, observers=observers, attention_span=span, span_mode=mode, output_attentions=True
-    )
+    limited = model.encode(audio, observers=observers, attention_span=span, span_mode=mode, output_attentions=True)
     for utterance, length in enumerate(full.lengths):
         position = torch.arange(length)
         near = (position[:, None] - position).abs() <= span
@@ -345,9 +332,7 @@ def test_checkpoints_with_a_head_load_as_encoders(tmp_path):
 
 def test_unknown_types_name_the_known_ones(tmp_path):
     BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(
-        ModelError, match="'bert' cannot be probed; known types: .*hubert.*mockingjay.*wav2vec2"
-    ):
+    with pytest.raises(ModelError, match="'bert' cannot be probed; known types: .*hubert.*mockingjay.*wav2vec2"):
         AutoProbedModel.from_pretrained(tmp_path)
 
 

@@ -17,9 +17,7 @@ REMOVABLE = [name for name in CONFIGURATIONS if tiny(name).family.pruning is not
 # PyTorch pickles no model with a weight norm
 PICKLABLE = [name for name in REMOVABLE if not any(map(is_parametrized, tiny(name).modules()))]
 SOME = [(0, 1), (1, 0), (1, 2)]
-FIRST_LAYER = [(0, head) for head in range(HEADS)] + [
-    (1, 2)
-]  # WavLM's first layer makes the positions of all
+FIRST_LAYER = [(0, head) for head in range(HEADS)] + [(1, 2)]  # WavLM's first layer makes the positions of all
 
 
 def output_of(model, inputs, **options):
@@ -48,13 +46,9 @@ def test_removing_equals_masking(name, removed, tmp_path):
     small.remove_heads(removed)
     small.save_pretrained(tmp_path)
     for refined in (small, AutoProbedModel.from_pretrained(tmp_path)):
-        assert refined.present_heads == [
-            [h for h in range(HEADS) if mask[layer, h]] for layer in range(LAYERS)
-        ]
+        assert refined.present_heads == [[h for h in range(HEADS) if mask[layer, h]] for layer in range(LAYERS)]
         torch.testing.assert_close(unprobed(refined, inputs), expected, atol=2e-6, rtol=0)
-        torch.testing.assert_close(
-            output_of(refined, inputs, output_attentions=True), expected, atol=2e-6, rtol=0
-        )
+        torch.testing.assert_close(output_of(refined, inputs, output_attentions=True), expected, atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", PICKLABLE)

@@ -18,11 +18,7 @@ NOISE = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
 def test_tensors_and_lists_of_floats_are_what_arrays_are(name):
     model = tiny_model(name)
     wanted = model.encode([NOISE, NOISE]).last_hidden_state
-    for given in (
-        [torch.from_numpy(NOISE)] * 2,
-        torch.from_numpy(np.stack([NOISE, NOISE])),
-        [NOISE.tolist()] * 2,
-    ):
+    for given in ([torch.from_numpy(NOISE)] * 2, torch.from_numpy(np.stack([NOISE, NOISE])), [NOISE.tolist()] * 2):
         torch.testing.assert_close(model.encode(given).last_hidden_state, wanted, atol=1e-5, rtol=0)
 
 

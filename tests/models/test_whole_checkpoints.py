@@ -83,9 +83,7 @@ def test_whole_models_load_as_their_encoder(name, tmp_path):
             parameter.normal_(0, 0.1)
     whole.save_pretrained(tmp_path / "whole")
     encoder = AutoProbedModel.from_pretrained(tmp_path / "whole")
-    expected = {
-        key: value for key, value in whole.get_submodule(path).state_dict().items() if "adapter" not in key
-    }
+    expected = {key: value for key, value in whole.get_submodule(path).state_dict().items() if "adapter" not in key}
     assert encoder.state_dict().keys() == expected.keys()
     for key, value in encoder.state_dict().items():
         torch.testing.assert_close(value, expected[key], atol=0, rtol=0, msg=key)
@@ -95,9 +93,7 @@ def test_whole_models_load_as_their_encoder(name, tmp_path):
     assert len(output.attentions) == encoder.num_probed_layers == LAYERS
     encoder.save_pretrained(tmp_path / "encoder")
     again = AutoProbedModel.from_pretrained(tmp_path / "encoder")
-    torch.testing.assert_close(
-        again.encode(audio(0.4)).last_hidden_state, output.last_hidden_state, atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(again.encode(audio(0.4)).last_hidden_state, output.last_hidden_state, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

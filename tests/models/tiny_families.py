@@ -125,14 +125,7 @@ def tiny(name: str) -> ProbedModel:
     """A model in evaluation mode; positions and attention matter in it as much as in a trained one."""
     torch.manual_seed(0)
     model = probed_class(name.split(":")[0])(configuration(name)).eval()
-    positions = (
-        "rel_attn_embed",
-        "rel_embeddings",
-        "bias_values",
-        "pe_k",
-        "position_embeddings",
-        "embed_positions",
-    )
+    positions = ("rel_attn_embed", "rel_embeddings", "bias_values", "pe_k", "position_embeddings", "embed_positions")
     with torch.no_grad():
         for module in model.attention_modules:
             for parameter in module.parameters():

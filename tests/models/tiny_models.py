@@ -9,12 +9,7 @@ from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed import ProbedModel
 from sat_probe.models.probed_classes import ProbedHubertModel, ProbedMockingjayModel, ProbedWav2Vec2Model
 
-_TRANSFORMER = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-}
+_TRANSFORMER = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
 _CONVOLUTIONAL = {
     **_TRANSFORMER,
     "conv_dim": (16,) * 7,

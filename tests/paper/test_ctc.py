@@ -24,8 +24,7 @@ def speech():
 
 
 @pytest.mark.parametrize(
-    "first, second, edits",
-    [([], [], 0), ([1, 2], [], 2), ([1, 2, 3], [1, 3], 1), ([1, 2], [2, 1], 2), ([4], [5], 1)],
+    "first, second, edits", [([], [], 0), ([1, 2], [], 2), ([1, 2, 3], [1, 3], 1), ([1, 2], [2, 1], 2), ([4], [5], 1)]
 )
 def test_edit_distance(first, second, edits):
     assert edit_distance(first, second) == edits

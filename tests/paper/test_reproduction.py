@@ -116,9 +116,7 @@ def test_other_processes_run_shared_stages_only(tmp_path, monkeypatch):
 
 
 def test_stages_of_studies_that_share_work_run_in_every_process(tmp_path):
-    plan = place_corpora(
-        load_plan("small", ["pretraining.c_nums=[3]"]), tmp_path / "mine", tmp_path / "timit"
-    )
+    plan = place_corpora(load_plan("small", ["pretraining.c_nums=[3]"]), tmp_path / "mine", tmp_path / "timit")
     stages = build_stages(plan, Places(tmp_path, tmp_path, tried=(tmp_path / "old",)))
     alone = {stage.name for stage in stages if not stage.together}
     assert alone == {"speed-M3", "pretrain-ctc", "control"}
@@ -150,11 +148,7 @@ def test_presets_name_the_models_of_the_paper(preset):
 def test_the_paper_preset_has_the_size_of_the_paper():
     plan = load_plan("paper")
     recipe = plan.pretraining.recipe()
-    assert (recipe.steps, recipe.model.num_hidden_layers, recipe.model.num_attention_heads) == (
-        500_000,
-        12,
-        12,
-    )
+    assert (recipe.steps, recipe.model.num_hidden_layers, recipe.model.num_attention_heads) == (500_000, 12, 12)
     assert plan.speech.split == "train-clean-360"
     assert plan.phones.dataset == "timit"
     assert plan.probing[0].alignments is not None
@@ -223,9 +217,7 @@ def test_another_part_of_the_corpus_is_found_next_to_it(tmp_path):
 def test_corpora_to_probe_on_have_different_names():
     plan = place_corpora(load_plan("small"), Path("speech/test"), Path("timit-sample"))
     assert [corpus_name(speech) for speech in plan.probing] == ["timit-sample", "speech-test"]
-    assert (
-        corpus_name(place_corpora(load_plan("paper"), None, None).probing[0]) == "librispeech-train-clean-100"
-    )
+    assert corpus_name(place_corpora(load_plan("paper"), None, None).probing[0]) == "librispeech-train-clean-100"
     with pytest.raises(ConfigurationError, match="names the corpus 'timit' twice; with --speech and"):
         load_plan("small", ["probing=[{dataset: a/timit}, {dataset: b/timit}]"])
     with pytest.raises(ConfigurationError, match="names the corpus 'mine' twice"):

@@ -92,24 +92,15 @@ def curves(
     rows, totals, rng = [], {}, np.random.default_rng(0)
     hard = np.linspace(-20, 20, 50)
     for (ranking, count), value in values.items():
-        kind = (
-            {"kind": "span", "span_mode": "zero"}
-            if ranking == "span"
-            else {"kind": "heads", "ranking": ranking}
-        )
+        kind = {"kind": "span", "span_mode": "zero"} if ranking == "span" else {"kind": "heads", "ranking": ranking}
         place = {"removed": 0, "span": count or None} if ranking == "span" else {"removed": count}
         point = len(totals) if count else 0  # the intact model stands on every curve
-        rows.append(
-            {"seed": 0, "ranking": None, "span": None, "span_mode": None, **kind, **place, "point": point}
-        )
+        rows.append({"seed": 0, "ranking": None, "span": None, "span_mode": None, **kind, **place, "point": point})
         scattered = 100 * noise * rng.standard_normal(50) * (point > 0)
         totals.setdefault(f"total_{point}", 100 * value + hard + scattered - scattered.mean())
     common = {"task": task, "mode": "frozen"}
     counts = pd.DataFrame({"utterance": range(50), **common, "items": 100, **totals})
-    return {
-        "M3-importance-c": pd.DataFrame(rows).assign(**common, metric=metric),
-        "M3-importance_counts-c": counts,
-    }
+    return {"M3-importance-c": pd.DataFrame(rows).assign(**common, metric=metric), "M3-importance_counts-c": counts}
 
 
 @pytest.mark.parametrize(
@@ -198,10 +189,7 @@ def test_vertical_heads_against_the_others(tmp_path):
 
 
 def test_boundary_claims(tmp_path):
-    tables = {
-        "M3__rows-1-segmentation_counts": boundaries(9),
-        "M6__rows-1-segmentation_counts": boundaries(5),
-    }
+    tables = {"M3__rows-1-segmentation_counts": boundaries(9), "M6__rows-1-segmentation_counts": boundaries(5)}
     files = write(tmp_path, **tables)
     better, worse = checked("Attention beats MFCC", files)
     assert (better.verdict, worse.verdict) == ("holds", "does not hold")
@@ -274,9 +262,7 @@ def test_curves_without_sums_per_utterance_are_ignored(tmp_path):
 def test_many_findings_are_shown_as_a_short_table_with_details():
     def finding(model, case, detail):
         measured = f"{model} {case} {detail}"
-        return finding_from_interval(
-            model, case, measured, (0.2, 0.1, 0.3), "accuracy", "tables/a.csv", detail
-        )
+        return finding_from_interval(model, case, measured, (0.2, 0.1, 0.3), "accuracy", "tables/a.csv", detail)
 
     rows = pd.DataFrame(
         asdict(finding(model, f"task {number}", detail))
@@ -344,9 +330,7 @@ def test_trials_show_the_training_of_each_model(tmp_path):
     scores = pd.DataFrame(
         {"source": ["attention", "mfcc"], "r_value": [0.9, 0.7], "r_value_low": 0.6, "r_value_high": 0.95}
     )
-    files = write(
-        tmp_path, **{"M3__rows-1-segmentation_counts": boundaries(9), "M3__rows-1-segmentation": scores}
-    )
+    files = write(tmp_path, **{"M3__rows-1-segmentation_counts": boundaries(9), "M3__rows-1-segmentation": scores})
     (row,) = trials(files).to_dict("records")
     assert (row["network"], row["steps"], row["hours"]) == ("2 x 2, hidden 8", 10, 1.0)
     (shown,) = trials_table(trials(files)).to_dict("records")

@@ -28,9 +28,7 @@ def test_closures_join_only_their_bursts():
 def test_errors_are_signed_seconds_at_shared_boundaries():
     reference = alignment(("h#", 10), ("s", 5), ("iy", 5), ("h#", 10))
     predicted = alignment(("sil", 11), ("S", 2), ("IY1", 7), ("sil", 10))
-    np.testing.assert_allclose(
-        boundary_errors(reference, TIMIT, predicted, ARPABET), [0.01, -0.02, 0.0], atol=1e-12
-    )
+    np.testing.assert_allclose(boundary_errors(reference, TIMIT, predicted, ARPABET), [0.01, -0.02, 0.0], atol=1e-12)
     assert count_boundaries(reference, TIMIT) == 3
 
 

@@ -21,9 +21,7 @@ SPOKEN = alignment((0, 320, "h#"), (320, 800, "b"), (800, 1000, "q"), (1000, 160
 
 def test_boundaries_in_seconds():
     np.testing.assert_array_equal(SPOKEN.boundaries(), np.array([320, 800, 1000, 1600]) / 16_000)
-    np.testing.assert_array_equal(
-        SPOKEN.boundaries(edges=True), np.array([0, 320, 800, 1000, 1600, 1920]) / 16_000
-    )
+    np.testing.assert_array_equal(SPOKEN.boundaries(edges=True), np.array([0, 320, 800, 1000, 1600, 1920]) / 16_000)
     gappy = alignment((0, 100, "b"), (150, 200, "d"))
     np.testing.assert_array_equal(gappy.boundaries(), np.array([100, 150]) / 16_000)
 

@@ -40,10 +40,7 @@ def test_phn_round_trip_is_exact(tmp_path_factory, steps):
             r"line 3: 'b' starts at sample 110, after the end of 'h#' at sample 100: the segments leave a gap",
         ),
         ("0 100 h#\n100 100 b\n", r"line 2: 'b' ends at sample 100, not after its start at sample 100"),
-        (
-            "0 100 h#\n100 0.5 b\n",
-            r"line 2: expected 'start end label' with times in samples, found '100 0.5 b'",
-        ),
+        ("0 100 h#\n100 0.5 b\n", r"line 2: expected 'start end label' with times in samples, found '100 0.5 b'"),
         ("0 100\n", r"line 1: expected 'start end label'"),
         ("", "holds no segment"),
     ],

@@ -62,9 +62,7 @@ def test_missing_alignments_are_counted_and_reported(folder, caplog):
         assert [utterance.alignment is None for utterance in corpus] == [False, True, False]
         assert corpus.missing_alignments == 1
         assert "(the first: b/two)" in corpus.warnings[0]
-        assert [
-            record.getMessage() for record in caplog.records if "sat_probe" in record.name
-        ] == corpus.warnings
+        assert [record.getMessage() for record in caplog.records if "sat_probe" in record.name] == corpus.warnings
 
 
 def test_missing_alignments_that_were_asked_for_are_reported(folder, tmp_path, caplog):
@@ -152,17 +150,13 @@ def test_textgrids_next_to_audio(folder):
     assert corpus[2].alignment.labels == ("sil", "AH0")
     assert corpus.phone_set.name == "arpabet-39"
     write_textgrid(folder / "three.TextGrid", Alignment("three", [0], [9_700], ("AH0",)))
-    with pytest.raises(
-        AlignmentError, match=r"three\.TextGrid: ends at 0.606 s, but the audio of three is 0.500 s"
-    ):
+    with pytest.raises(AlignmentError, match=r"three\.TextGrid: ends at 0.606 s, but the audio of three is 0.500 s"):
         load_corpus(folder)
 
 
 def test_unknown_phones_name_the_utterance(folder):
     write_textgrid(folder / "b" / "two.TextGrid", Alignment("x", [0], [8000], ("ɛ",)))
-    with pytest.raises(
-        AlignmentError, match="b/two: segment 1 is 'ɛ', not a label of the phone set arpabet-39"
-    ):
+    with pytest.raises(AlignmentError, match="b/two: segment 1 is 'ɛ', not a label of the phone set arpabet-39"):
         load_corpus(folder)
     with pytest.raises(AlignmentError, match="b/two: segment 1 is 'ɛ'"):
         list(load_corpus(folder, streaming=True))
@@ -174,9 +168,7 @@ class TestAlignmentsElsewhere:
         for name in ("a/one", "b/two"):
             target = tmp_path / "grids" / f"{name}.TextGrid"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_textgrid(
-                target, Alignment(name, [0, 4000], [4000, 8000], ("", "IY1" if name == "a/one" else "spn"))
-            )
+            write_textgrid(target, Alignment(name, [0, 4000], [4000, 8000], ("", "IY1" if name == "a/one" else "spn")))
         return tmp_path / "grids"
 
     def test_a_tree(self, folder, tree):
@@ -208,9 +200,7 @@ class TestAlignmentsElsewhere:
         assert corpus[0].alignment == Alignment("a/one", [0, 4000], [4000, 8000], ("SIL", "IY1"))
         assert corpus.missing_alignments == 1
         path.write_text("one 1 0 0.25 SIL\none 1 0.25 1.25 IY1\n")
-        with pytest.raises(
-            AlignmentError, match=r"a/one: 'IY1' ends at 1.5000 s, but the audio is 0.5000 s long"
-        ):
+        with pytest.raises(AlignmentError, match=r"a/one: 'IY1' ends at 1.5000 s, but the audio is 0.5000 s long"):
             load_corpus(folder, alignments=path)
 
     def test_two_files_of_one_name(self, folder, tree):
@@ -223,9 +213,7 @@ class TestAlignmentsElsewhere:
         write_audio(folder / "b" / "one.wav")
         (tmp_path / "flat").mkdir()
         write_textgrid(tmp_path / "flat" / "one.TextGrid", Alignment("x", [0], [8000], ("sil",)))
-        with pytest.raises(
-            AlignmentError, match=r"one\.TextGrid: could belong to .*a/one\.wav and to .*b/one\.wav"
-        ):
+        with pytest.raises(AlignmentError, match=r"one\.TextGrid: could belong to .*a/one\.wav and to .*b/one\.wav"):
             load_corpus(folder, alignments=tmp_path / "flat")
 
     @pytest.mark.parametrize(
@@ -250,26 +238,15 @@ class TestAlignmentsElsewhere:
     [
         ({"source": "{folder}/none"}, CorpusError, "no such folder; named corpora: bundled, "),
         ({"source": "{folder}/empty"}, CorpusError, "holds no audio"),
-        (
-            {"source": "timit"},
-            CorpusError,
-            r"timit: cannot be downloaded \(LDC .* name its folder with data_dir",
-        ),
+        ({"source": "timit"}, CorpusError, r"timit: cannot be downloaded \(LDC .* name its folder with data_dir"),
         ({"source": "{folder}", "limit": 0}, CorpusError, "a limit of 0"),
-        (
-            {"source": "{folder}", "phone_set": "timit-60"},
-            ConfigurationError,
-            "no phone set is called 'timit-60'",
-        ),
+        ({"source": "{folder}", "phone_set": "timit-60"}, ConfigurationError, "no phone set is called 'timit-60'"),
         ({"source": "{folder}", "alignments": "hub"}, CorpusError, "names no table of alignments"),
     ],
 )
 def test_errors(folder, arguments, error, message):
     (folder / "empty").mkdir()
-    filled = {
-        key: value.format(folder=folder) if isinstance(value, str) else value
-        for key, value in arguments.items()
-    }
+    filled = {key: value.format(folder=folder) if isinstance(value, str) else value for key, value in arguments.items()}
     with pytest.raises(error, match=message):
         load_corpus(**filled)
 

@@ -14,11 +14,7 @@ def test_every_configuration_fits_the_schema(name):
     config = find_config(name)
     assert config is not None
     assert config.homepage.startswith("http")
-    assert (
-        config.hub is not None
-        or config.packaged is not None
-        or "redistribution not permitted" in config.license
-    )
+    assert config.hub is not None or config.packaged is not None or "redistribution not permitted" in config.license
 
 
 def test_other_names_have_no_configuration():

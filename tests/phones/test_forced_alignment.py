@@ -81,10 +81,7 @@ def test_utterances_do_not_depend_on_those_before(speech):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [
-        ("It’s a well-known 'fact'—isn't it?", ["it's", "a", "well-known", "'fact'", "isn't", "it"]),
-        ("  - ' _ ...", []),
-    ],
+    [("It’s a well-known 'fact'—isn't it?", ["it's", "a", "well-known", "'fact'", "isn't", "it"]), ("  - ' _ ...", [])],
 )
 def test_text_is_split_into_words(text, words):
     assert split_words(text) == words
@@ -92,9 +89,7 @@ def test_text_is_split_into_words(text, words):
 
 def test_unknown_words_are_refused_by_name(aligner, speech):
     assert aligner.unknown_words("the zyxxy boy saw 7 zyxxys") == ["zyxxy", "7", "zyxxys"]
-    with pytest.raises(
-        AlignmentError, match="u: 1 word unknown to the dictionary: zyxxy; give their pronunciations"
-    ):
+    with pytest.raises(AlignmentError, match="u: 1 word unknown to the dictionary: zyxxy; give their pronunciations"):
         aligner.align("u", read_audio(speech[0].audio), "the zyxxy")
 
 
@@ -112,10 +107,7 @@ def test_a_lexicon_adds_words(tmp_path, speech):
     plain = ForcedAligner().align("u", read_audio(speech[0].audio), speech[0].text)
     assert found.phones == plain.phones
     text = text.replace("zyxxy", "pyxxy")
-    assert (
-        ForcedAligner(lexicon).align("u", read_audio(speech[0].audio), text).phones.labels
-        == plain.phones.labels
-    )
+    assert ForcedAligner(lexicon).align("u", read_audio(speech[0].audio), text).phones.labels == plain.phones.labels
 
 
 @pytest.mark.parametrize(

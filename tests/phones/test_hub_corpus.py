@@ -66,10 +66,7 @@ def hub(monkeypatch, tmp_path):
     huggingface_hub.HfFileSystem.clear_instance_cache()
     api = huggingface_hub.HfApi(token=TOKEN)
     table = rows(tmp_path)
-    for name, content in (
-        ("speech", without(table, "phonemes")),
-        ("alignments", without(table[:2], "audio", "sex")),
-    ):
+    for name, content in (("speech", without(table, "phonemes")), ("alignments", without(table[:2], "audio", "sex"))):
         api.create_repo(f"me/{name}", repo_type="dataset")
         api.upload_file(
             path_or_fileobj=write_parquet(tmp_path / f"{name}.parquet", content),
@@ -96,11 +93,7 @@ def test_a_corpus_is_joined_with_its_alignments(hub, tmp_path, streaming):
     corpus = load_corpus(configuration(tmp_path), streaming=streaming)
     utterances = list(corpus)
     assert [utterance.id for utterance in utterances] == ["1-1-0", "1-1-1", "1-1-2"]
-    assert [utterance.alignment for utterance in utterances] == [
-        ALIGNED,
-        None,
-        None,
-    ]  # one is empty, one not there
+    assert [utterance.alignment for utterance in utterances] == [ALIGNED, None, None]  # one is empty, one not there
     assert corpus.missing_alignments == 2
     first = utterances[0]
     assert (first.speaker, first.gender, first.text, first.alignment.duration) == ("1", "f", "WORD 0", 8000)
@@ -111,10 +104,7 @@ def test_a_corpus_is_joined_with_its_alignments(hub, tmp_path, streaming):
 @pytest.mark.parametrize("streaming", [False, True])
 def test_any_dataset_on_the_hub(hub, streaming):
     corpus = load_corpus("me/speech", streaming=streaming, limit=2)
-    assert [(utterance.id, utterance.text) for utterance in corpus] == [
-        ("1-1-0", "WORD 0"),
-        ("1-1-1", "WORD 1"),
-    ]
+    assert [(utterance.id, utterance.text) for utterance in corpus] == [("1-1-0", "WORD 0"), ("1-1-1", "WORD 1")]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -161,9 +151,7 @@ def test_a_configuration_is_chosen(hub, tmp_path):
         b"---\nconfigs:\n"
         b"- {config_name: en, data_files: en.parquet}\n- {config_name: de, data_files: de.parquet}\n---\n"
     )
-    LOCAL_HUB.state.create(
-        "dataset", "me/tongues", {"README.md": card, "en.parquet": file, "de.parquet": file}
-    )
+    LOCAL_HUB.state.create("dataset", "me/tongues", {"README.md": card, "en.parquet": file, "de.parquet": file})
     with pytest.raises(CorpusError, match=r"has the configurations en, de; name one with configuration"):
         load_corpus("me/tongues")
     assert len(load_corpus("me/tongues", configuration="de")) == 3
@@ -181,16 +169,8 @@ def test_a_local_corpus_with_the_table_on_the_hub(hub, tmp_path):
 @pytest.mark.parametrize(
     ("configured", "error", "message"),
     [
-        (
-            {"hub": "repository: me/none"},
-            HubError,
-            r"me/none: cannot be loaded from the Hub \(split 'heldout'\)",
-        ),
-        (
-            {"hub": "repository: me/alignments"},
-            CorpusError,
-            "me/alignments: has no audio column; its columns: id, ",
-        ),
+        ({"hub": "repository: me/none"}, HubError, r"me/none: cannot be loaded from the Hub \(split 'heldout'\)"),
+        ({"hub": "repository: me/alignments"}, CorpusError, "me/alignments: has no audio column; its columns: id, "),
         ({"alignments": "repository: me/speech"}, AlignmentError, "me/speech: has no column phonemes"),
     ],
 )
@@ -205,10 +185,7 @@ def test_the_digest_of_a_streamed_dataset_changes_with_its_commit(hub, tmp_path)
     assert digests[0] != load_corpus("me/speech", streaming=True, limit=2).digest
     file = write_parquet(tmp_path / "new.parquet", without(rows(tmp_path, count=2), "phonemes"))
     hub.upload_file(
-        path_or_fileobj=file,
-        path_in_repo="data/test-00000-of-00001.parquet",
-        repo_id="me/speech",
-        repo_type="dataset",
+        path_or_fileobj=file, path_in_repo="data/test-00000-of-00001.parquet", repo_id="me/speech", repo_type="dataset"
     )
     assert digests[0] != load_corpus("me/speech", streaming=True).digest
 
@@ -249,8 +226,7 @@ class TestTable:
         unlabelled = load_corpus(tmp_path / "speech", alignments=table, gaps="unlabelled")
         assert unlabelled[0].alignment.labels == ("AH0", "B", "spn")
         with pytest.raises(
-            AlignmentError,
-            match="1-1-0: segment 3, 'spn' starts at 0.4000 s, after the end of 'B' at 0.3000 s",
+            AlignmentError, match="1-1-0: segment 3, 'spn' starts at 0.4000 s, after the end of 'B' at 0.3000 s"
         ):
             load_corpus(tmp_path / "speech", alignments=table, gaps="refuse")
 

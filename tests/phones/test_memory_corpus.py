@@ -66,13 +66,7 @@ class TestArrays:
 
     def test_one_recording_needs_no_list(self):
         clip = noise()
-        for source in (
-            clip,
-            (clip, 16_000),
-            {"array": clip, "sampling_rate": 16_000},
-            clip[None],
-            (clip, SEGMENTS),
-        ):
+        for source in (clip, (clip, 16_000), {"array": clip, "sampling_rate": 16_000}, clip[None], (clip, SEGMENTS)):
             corpus = load_corpus(source, sampling_rate=16_000)
             np.testing.assert_array_equal(samples_of(corpus), [clip])
 
@@ -159,9 +153,7 @@ class TestAlignments:
 
     def test_gaps_are_refused_by_default(self):
         pair = (noise(), [(0.1, 0.2, "B"), (0.3, 0.4, "AA1")])
-        with pytest.raises(
-            AlignmentError, match=r"'AA1' starts at 0.3000 s, after the end of 'B' .* gaps \(--gaps\)"
-        ):
+        with pytest.raises(AlignmentError, match=r"'AA1' starts at 0.3000 s, after the end of 'B' .* gaps \(--gaps\)"):
             load_corpus([pair], sampling_rate=16_000)
         for gaps, labels in (("unlabelled", ("B", "AA1")), ("silence", ("sil", "B", "sil", "AA1", "sil"))):
             assert load_corpus([pair], sampling_rate=16_000, gaps=gaps)[0].alignment.labels == labels
@@ -261,21 +253,14 @@ class TestDatasets:
         assert corpus.name == "parts"
 
     def test_phones_as_a_mapping_of_lists_and_in_another_form(self):
-        rows = {
-            "audio": Audio.encoded([noise()]),
-            "phones": [{"start": [0.0], "end": [0.5], "phoneme": ["B"]}],
-        }
+        rows = {"audio": Audio.encoded([noise()]), "phones": [{"start": [0.0], "end": [0.5], "phoneme": ["B"]}]}
         assert load_corpus(datasets.Dataset.from_dict(rows))[0].alignment.labels[0] == "B"
         for phones in ("AA B", ["AA", "B"]):
-            with pytest.raises(
-                AlignmentError, match=r"00000000: phones must be a list of \{start, end, phoneme\}"
-            ):
+            with pytest.raises(AlignmentError, match=r"00000000: phones must be a list of \{start, end, phoneme\}"):
                 load_corpus(datasets.Dataset.from_dict(rows | {"phones": [phones]}))
 
     def test_a_corpus_of_other_columns_is_refused(self):
-        with pytest.raises(
-            CorpusError, match=r"load_corpus\(dataset\) makes one .* this one has audio, id, "
-        ):
+        with pytest.raises(CorpusError, match=r"load_corpus\(dataset\) makes one .* this one has audio, id, "):
             Corpus("mine", None, self.dataset(), phone_set("timit-39"))
 
 
@@ -319,34 +304,24 @@ def test_errors(source, error, message):
 
 def test_errors_of_options(tmp_path):
     audio = write_audio(tmp_path / "one.wav")
-    with pytest.raises(
-        CorpusError, match="recording 0: an array needs its sampling rate; pass sampling_rate="
-    ):
+    with pytest.raises(CorpusError, match="recording 0: an array needs its sampling rate; pass sampling_rate="):
         load_corpus([noise()])
     with pytest.raises(CorpusError, match="have the same id, one"):
         load_corpus([audio, audio])
     with pytest.raises(CorpusError, match="row 0 of dataset: an array needs its sampling rate"):
         load_corpus(datasets.Dataset.from_dict({"audio": [noise().tolist()]}))
-    with pytest.raises(
-        AlignmentError, match="00000000: 'B' ends at 9.0000 s, but the audio is 0.5000 s long"
-    ):
+    with pytest.raises(AlignmentError, match="00000000: 'B' ends at 9.0000 s, but the audio is 0.5000 s long"):
         load_corpus([(noise(), [(0.0, 9.0, "B")])], sampling_rate=16_000)
     with pytest.raises(AlignmentError, match="segment 1 is 'xyz', not a label of the phone set arpabet-39"):
         load_corpus([(noise(), [(0.0, 0.5, "xyz")])], sampling_rate=16_000)
-    with pytest.raises(
-        ConfigurationError, match="gaps must be one of refuse, unlabelled, silence, got 'fill'"
-    ):
+    with pytest.raises(ConfigurationError, match="gaps must be one of refuse, unlabelled, silence, got 'fill'"):
         load_corpus([noise()], sampling_rate=16_000, gaps="fill")
     corpus = load_corpus([noise()], sampling_rate=16_000)
     for source, options, what in (
         (corpus, {"phone_set": "timit-39"}, "phone_set does not apply to a Corpus"),
         ([noise()], {"data_dir": tmp_path}, "data_dir does not apply to a corpus in memory"),
         ([noise()], {"split": "train"}, "split does not apply to a list of recordings"),
-        (
-            tmp_path,
-            {"sampling_rate": 8000},
-            "sampling_rate does not apply to a corpus given by name or folder",
-        ),
+        (tmp_path, {"sampling_rate": 8000}, "sampling_rate does not apply to a corpus given by name or folder"),
         (tmp_path, {"configuration": "en"}, "configuration does not apply to a corpus on disk"),
     ):
         with pytest.raises(CorpusError, match=what):

@@ -9,8 +9,7 @@ from sat_probe.phones.phone_set import PHONE_SETS, phone_set
 
 
 @pytest.mark.parametrize(
-    ("name", "size"),
-    [("timit-61", 61), ("timit-48", 48), ("timit-39", 39), ("arpabet-39", 39), ("arpabet-40", 40)],
+    ("name", "size"), [("timit-61", 61), ("timit-48", 48), ("timit-39", 39), ("arpabet-39", 39), ("arpabet-40", 40)]
 )
 def test_sizes(name, size):
     phones = phone_set(name)

@@ -57,11 +57,7 @@ def test_both_layouts_have_the_same_80_utterances(sample, ldc):
     sphere = 0
     for utterance in sample:
         other = by_id[utterance.id]
-        assert (other.alignment, other.text, other.speaker) == (
-            utterance.alignment,
-            utterance.text,
-            utterance.speaker,
-        )
+        assert (other.alignment, other.text, other.speaker) == (utterance.alignment, utterance.text, utterance.speaker)
         sphere += other.audio.read_bytes().startswith(b"NIST_1A")
         np.testing.assert_array_equal(read_audio(other.audio), read_audio(utterance.audio))
     assert sphere == 9  # sa1 of the speaker is WAV alone
@@ -71,9 +67,7 @@ def histogram(corpus):
     names = corpus.phone_set.phones
     counted = Counter()
     for utterance in corpus:
-        labels = utterance.alignment.frame_labels(
-            corpus.phone_set, GRID, frames_of(utterance.alignment.duration)
-        )
+        labels = utterance.alignment.frame_labels(corpus.phone_set, GRID, frames_of(utterance.alignment.duration))
         counted.update(names[label] if label >= 0 else None for label in labels)
     return dict(counted)
 
@@ -108,9 +102,7 @@ def test_librispeech_with_textgrids_from_align(shared_data, tmp_path):
         )
         assert aligned.missing_alignments == 0
         for utterance in aligned:
-            labels = utterance.alignment.frame_labels(
-                aligned.phone_set, GRID, frames_of(utterance.alignment.duration)
-            )
+            labels = utterance.alignment.frame_labels(aligned.phone_set, GRID, frames_of(utterance.alignment.duration))
             assert (labels >= 0).all()
             words = len(utterance.text.split())
             assert words < len(utterance.alignment) < 8 * words

@@ -177,14 +177,7 @@ def test_a_textgrid_of_another_file_is_refused(tmp_path, samples):
         AlignmentError, match=r"ends at 0.900 s, but the audio of u is .* probably belongs to another file"
     ):
         read_textgrid(write(tmp_path, LONG), "u", duration=samples)
-    assert (
-        len(
-            read_textgrid(
-                write(tmp_path, LONG), "u", duration=samples - 1 if samples > 14400 else samples + 1
-            )
-        )
-        == 3
-    )
+    assert len(read_textgrid(write(tmp_path, LONG), "u", duration=samples - 1 if samples > 14400 else samples + 1)) == 3
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -250,9 +243,7 @@ def test_what_praatio_writes_is_read(tmp_path):
 
 def test_words_beyond_the_phones_are_refused(tmp_path):
     with pytest.raises(AlignmentError, match="u: words and phones do not span the same time"):
-        write_textgrid(
-            tmp_path / "u.TextGrid", Alignment("u", [0], [10], ("B",)), Alignment("u", [0], [11], ("be",))
-        )
+        write_textgrid(tmp_path / "u.TextGrid", Alignment("u", [0], [10], ("B",)), Alignment("u", [0], [11], ("be",)))
 
 
 def test_a_grid_without_tiers_is_read():

@@ -37,9 +37,7 @@ def head_table(layers: int = LAYERS, heads: int = HEADS) -> pd.DataFrame:
     return table
 
 
-def report_to_draw(
-    layers: int = LAYERS, heads: int = HEADS, frames: int = 60, aligned: bool = True
-) -> HeadReport:
+def report_to_draw(layers: int = LAYERS, heads: int = HEADS, frames: int = 60, aligned: bool = True) -> HeadReport:
     """Head (l, h) looks at silence, at its own phone, or around itself, in turn; 20 ms frames."""
     rng = np.random.default_rng(1)
     accumulator = RelationMapAccumulator(layers, heads, PHONES)
@@ -76,12 +74,7 @@ def report_to_draw(
         "concentration": concentration_frame(maps),
         "operations": operations_frame(maps),
     }
-    provenance = {
-        "model": "org/<b>model</b> & {{data}}",
-        "corpus": "synthetic",
-        "utterances": 12,
-        "seconds": 14.4,
-    }
+    provenance = {"model": "org/<b>model</b> & {{data}}", "corpus": "synthetic", "utterances": 12, "seconds": 14.4}
     return HeadReport(head_table(layers, heads), provenance, tables if aligned else {}, example)
 
 

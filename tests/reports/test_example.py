@@ -52,9 +52,7 @@ def test_it_survives_the_disk(tmp_path):
 
 def segmented():
     made, _, _ = example()
-    table = pd.DataFrame(
-        {"source": ["mfcc", "attention", "attention"], "layer": [None, 1, 0], "head": [None, 2, 1]}
-    )
+    table = pd.DataFrame({"source": ["mfcc", "attention", "attention"], "layer": [None, 1, 0], "head": [None, 2, 1]})
     table = table.assign(alpha=0.5, beta=1.2).astype({"layer": "Int64", "head": "Int64"})
     return segmented_example(made, table, {"upsampling_factor": 2, "attention_features": "rows"})
 

@@ -26,21 +26,9 @@ PHONES = ("s", "aa", "sil")  # not in alphabetical order: maps keep the order of
 def make_report(layers: int = 2, heads: int = 3, seed: int = 0, **provenance: object) -> HeadReport:
     generator = np.random.default_rng(seed)
     layer, head = (axis.ravel() for axis in np.indices((layers, heads)))
-    table = {
-        "layer": layer,
-        "head": head,
-        "category": np.resize(["global", "vertical", "diagonal"], layers * heads),
-    }
+    table = {"layer": layer, "head": head, "category": np.resize(["global", "vertical", "diagonal"], layers * heads)}
     table["category_stability"] = np.linspace(0.5, 1.0, layers * heads)
-    for name in (
-        "globalness",
-        "verticality",
-        "diagonality",
-        "mean_offset_ms",
-        "spread_ms",
-        "max_weight",
-        "sink_share",
-    ):
+    for name in ("globalness", "verticality", "diagonality", "mean_offset_ms", "spread_ms", "max_weight", "sink_share"):
         values = generator.normal(size=layers * heads)
         values = np.abs(values) if name == "spread_ms" else values
         table |= {name: values, f"{name}_low": values - 0.1, f"{name}_high": values + 0.1}
@@ -48,9 +36,7 @@ def make_report(layers: int = 2, heads: int = 3, seed: int = 0, **provenance: ob
     maps = pd.DataFrame(cells, columns=["layer", "head", "query_phone", "key_phone"])
     maps["joint"], maps["relation"] = generator.random(len(maps)), generator.normal(size=len(maps))
     maps.loc[0, "relation"] = np.nan
-    focus = (
-        maps.groupby(["layer", "head", "key_phone"], sort=False)["relation"].mean().rename("concentration")
-    )
+    focus = maps.groupby(["layer", "head", "key_phone"], sort=False)["relation"].mean().rename("concentration")
     focus = focus.reset_index().rename(columns={"key_phone": "phone"})
     facts = {
         "model": "org/model",
@@ -109,14 +95,9 @@ def test_save_and_load(report, tmp_path):
     assert loaded.provenance["when"] is None
     pd.testing.assert_frame_equal(loaded.heads, report.heads)
     assert loaded.example.phones == ((0.0, 0.1, "s"),)
-    assert {
-        "report.json",
-        "heads.parquet",
-        "relation_maps.parquet",
-        "README.md",
-        "report.html",
-        "figures",
-    } <= {path.name for path in folder.iterdir()}
+    assert {"report.json", "heads.parquet", "relation_maps.parquet", "README.md", "report.html", "figures"} <= {
+        path.name for path in folder.iterdir()
+    }
     assert (folder / "figures" / "categories.png").stat().st_size > 1000
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
 
@@ -282,9 +263,7 @@ def test_leftovers_of_a_killed_save_are_removed_by_the_next(report, tmp_path, mo
         target.rename(tmp_path / ".report.00000001.replaced")
     (tmp_path / ".report.00000001.writing").mkdir()
     (tmp_path / ".report.00000001.writing" / "heads.parquet").write_text("a part of a table")
-    others = [
-        tmp_path / name for name in (".report.notes", ".reports.00000002.writing", ".report.00000003.writing")
-    ]
+    others = [tmp_path / name for name in (".report.notes", ".reports.00000002.writing", ".report.00000003.writing")]
     for other in others:
         other.mkdir()
     with locked(others[-1]):
@@ -321,10 +300,7 @@ def edit(folder: Path, **changes: object) -> None:
         (lambda folder: (folder / "heads.parquet").unlink(), "is missing though report.json names it"),
         (lambda folder: (folder / "heads.parquet").write_bytes(b"PAR1"), "no readable parquet file"),
         (lambda folder: (folder / "heads.parquet").write_bytes(b""), "no readable parquet file"),
-        (
-            lambda folder: pd.DataFrame({"layer": [0]}).to_parquet(folder / "heads.parquet"),
-            "lacks the column",
-        ),
+        (lambda folder: pd.DataFrame({"layer": [0]}).to_parquet(folder / "heads.parquet"), "lacks the column"),
     ],
 )
 def test_damage_is_one_line(saved, damage, message):

@@ -31,9 +31,7 @@ def write_page(report: HeadReport, folder: Path) -> Path:
     return page
 
 
-PLOTLY_SHA256 = (
-    "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"  # of scripts/vendor_plotly.py
-)
+PLOTLY_SHA256 = "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"  # of scripts/vendor_plotly.py
 
 
 def test_plotly_is_what_npm_has():
@@ -157,9 +155,7 @@ def test_table_sorts_and_filters(browser, page_file):
     expected = sorted(head_table()["globalness"].round(3), reverse=True)
     assert shown == pytest.approx(expected, abs=1e-3)
     page.click("#table thead >> text=globalness")
-    assert [
-        float(text) for text in page.locator("#table tbody tr td:nth-child(3)").all_inner_texts()
-    ] == shown[::-1]
+    assert [float(text) for text in page.locator("#table tbody tr td:nth-child(3)").all_inner_texts()] == shown[::-1]
     page.fill("#find", "to sil")
     assert page.locator("#table tbody tr").count() == 2
     assert page.inner_text("#count") == "2 of 6 heads"
@@ -191,9 +187,7 @@ def test_click_opens_a_head_and_hover_shows_phones(browser, page_file):
     assert re.search(rf"query \d\.\d+ s {phone}key \d\.\d+ s {phone}weight \d", hover), hover
     hover_over(page.locator("#relation .nsewdrag").first, 0.3, 0.3)
     page.wait_for_selector("#relation .hovertext")
-    assert re.search(
-        r"query \w+ → key \w+relation -?\d+\.\d\d \(95 %", page.text_content("#relation .hovertext")
-    )
+    assert re.search(r"query \w+ → key \w+relation -?\d+\.\d\d \(95 %", page.text_content("#relation .hovertext"))
     page.click("#next")
     assert page.inner_text("#detail-title") == "Layer 0, head 2: diagonal"
     assert page.troubles == []
@@ -215,9 +209,7 @@ def test_the_playhead_moves_along_both_axes(browser, page_file):
     places = []
     for moment in (0.3, 0.9):
         page.evaluate(f"byName('audio').currentTime = {moment}")
-        wait_until(
-            page, f"!byName('audio').seeking && Math.abs(byName('audio').currentTime - {moment}) < 0.05"
-        )
+        wait_until(page, f"!byName('audio').seeking && Math.abs(byName('audio').currentTime - {moment}) < 0.05")
         page.wait_for_timeout(150)
         boxes = [page.locator(f"#playhead-{axis}").bounding_box() for axis in ("key", "query")]
         places.append(boxes)
@@ -230,9 +222,7 @@ def test_the_playhead_moves_along_both_axes(browser, page_file):
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_works_on_a_phone_and_with_the_keyboard(browser, page_file, scheme):
-    page = open_page(
-        browser, page_file, viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme
-    )
+    page = open_page(browser, page_file, viewport={"width": 390, "height": 844}, has_touch=True, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.focus('#grid button[aria-label="layer 1, head 0, global"]')
     page.keyboard.press("Enter")

@@ -31,13 +31,9 @@ def test_categories_show_every_head_in_its_colour_and_letter():
     ax = plots.plot_categories(heads)
     (image,) = ax.images
     for layer, head, category in zip(heads["layer"], heads["head"], heads["category"], strict=True):
-        np.testing.assert_allclose(
-            image.get_array()[layer, head], to_rgba(CATEGORY_COLOURS[category]), atol=1e-6
-        )
+        np.testing.assert_allclose(image.get_array()[layer, head], to_rgba(CATEGORY_COLOURS[category]), atol=1e-6)
     letters = {(text.get_position()): text.get_text() for text in ax.texts}
-    assert letters == {
-        (h, lay): c[0].upper() for lay, h, c in heads[["layer", "head", "category"]].to_numpy()
-    }
+    assert letters == {(h, lay): c[0].upper() for lay, h, c in heads[["layer", "head", "category"]].to_numpy()}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "G  global (2)", "V  vertical (2)", "D  diagonal (2)",
     ]  # fmt: skip
@@ -157,9 +153,7 @@ def test_grid_scales_each_map_to_its_own_maximum():
 
 
 def test_segmentation_marks_false_alarms_and_full_span_is_last():
-    ax = plots.plot_segmentation(
-        np.random.default_rng(0).normal(size=16_000), 16_000, [0.2, 0.5], [0.21, 0.8]
-    )
+    ax = plots.plot_segmentation(np.random.default_rng(0).normal(size=16_000), 16_000, [0.2, 0.5], [0.21, 0.8])
     assert list(ax.lines[0].get_xdata()) == [0.8]
     gram = plots.plot_kernel_gram(np.eye(5), np.arange(5.0), [2.0], [2.5], curve=np.arange(5.0))
     np.testing.assert_array_equal(gram.images[0].get_array(), np.eye(5))

@@ -30,13 +30,7 @@ def importance() -> pd.DataFrame:
         for ranking, seed in (("weight", 0), ("globalness", 0), ("random", 0), ("random", 1)):
             for removed in (0, 3, 6):
                 value = 0.6 - 0.05 * removed * (1 + seed)
-                place = {
-                    "kind": "heads",
-                    "ranking": ranking,
-                    "seed": seed,
-                    "removed": removed,
-                    "span": np.nan,
-                }
+                place = {"kind": "heads", "ranking": ranking, "seed": seed, "removed": removed, "span": np.nan}
                 rows.append(common | place | {"span_mode": None, "heads": "", "value": value})
         for span_mode in ("zero", "mask"):
             for span in (np.nan, 5, 0):

@@ -41,10 +41,7 @@ def pruned() -> HeadReport:
         scale=np.where(there, report.example.scale, np.nan).astype(np.float32),
     )
     provenance = report.provenance.replace(
-        layers=3,
-        heads_per_layer=3,
-        removed_heads={"0": [2], "1": [0, 1, 2], "2": [2]},
-        limited_span=(5, "mask"),
+        layers=3, heads_per_layer=3, removed_heads={"0": [2], "1": [0, 1, 2], "2": [2]}, limited_span=(5, "mask")
     )
     tables = {name: kept(table) for name, table in report.tables.items()}
     return HeadReport(kept(report.heads), provenance, tables, example)
@@ -112,9 +109,7 @@ def test_comparison_with_the_intact_model(pruned):
 
 
 def test_comparison_as_json_counts_the_heads_that_only_one_model_has(pruned, tmp_path, capsys):
-    folders = [
-        str(report.save(tmp_path / name, pictures=False)) for name, report in (("a", intact()), ("b", pruned))
-    ]
+    folders = [str(report.save(tmp_path / name, pictures=False)) for name, report in (("a", intact()), ("b", pruned))]
     for order in (folders, folders[::-1]):
         assert run(["compare", *order, "--json"]) == 0
         compared = json.loads(capsys.readouterr().out)

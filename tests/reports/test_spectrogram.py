@@ -22,9 +22,7 @@ def test_the_spectrogram_finds_a_tone():
     assert np.diff(seconds) == pytest.approx(0.005)
 
 
-@pytest.mark.parametrize(
-    ("samples", "rate"), [(16_000, 16_000), (9_001, 22_050), (1_500, 8_000), (100, 16_000)]
-)
+@pytest.mark.parametrize(("samples", "rate"), [(16_000, 16_000), (9_001, 22_050), (1_500, 8_000), (100, 16_000)])
 def test_the_spectrogram_is_that_of_scipy(samples, rate):
     waveform = np.random.default_rng(0).normal(size=samples)
     lifted = np.append(waveform[:1], waveform[1:] - 0.97 * waveform[:-1])

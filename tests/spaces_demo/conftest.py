@@ -41,9 +41,7 @@ def metric_space() -> Iterator[Space]:
 def browser(chromium: str) -> Iterator[Browser]:
     """One Chromium for all tests, which open their own pages."""
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield launched
         launched.close()
 

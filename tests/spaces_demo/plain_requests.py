@@ -16,9 +16,7 @@ def asked(url: str, name: str, data: Sequence[object]) -> str:
         urllib.error.HTTPError: if it was refused; its text says why.
     """
     request = urllib.request.Request(
-        f"{url}gradio_api/call/{name}",
-        json.dumps({"data": data}).encode(),
-        {"Content-Type": "application/json"},
+        f"{url}gradio_api/call/{name}", json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return str(json.load(answer)["event_id"])

@@ -50,10 +50,7 @@ def text_file(path: Path) -> Path:
 
 
 REFUSED = {
-    "text named .wav": (
-        lambda folder: text_file(folder / "speech.wav"),
-        r"speech\.wav: cannot be read as audio",
-    ),
+    "text named .wav": (lambda folder: text_file(folder / "speech.wav"), r"speech\.wav: cannot be read as audio"),
     "two hours": (
         lambda folder: two_hours(folder / "long.flac"),
         r"long\.flac: 120 min is too long; the limit is 20 s",
@@ -66,10 +63,7 @@ REFUSED = {
     "20 ms": (lambda folder: written(folder / "short.wav", NOISE[:320]), r"short\.wav"),
     "NaN": (lambda folder: written(folder / "nan.wav", np.full(RATE, np.nan)), r"nan\.wav"),
     "empty": (lambda folder: written(folder / "empty.wav", NOISE[:0]), r"empty\.wav"),
-    "markup in the name": (
-        lambda folder: text_file(folder / "<img src=x onerror=alert(1)>.wav"),
-        r"cannot be read",
-    ),
+    "markup in the name": (lambda folder: text_file(folder / "<img src=x onerror=alert(1)>.wav"), r"cannot be read"),
 }
 
 
@@ -97,10 +91,7 @@ def test_other_rates_and_channels_are_analyzed(client, tmp_path, rate, channels)
 def test_models_that_are_not_listed_cannot_be_run(client, tmp_path, model):
     with pytest.raises(AppError) as raised:
         client.predict(
-            label=model,
-            recording=handle_file(str(recording(tmp_path, 0.5, 0))),
-            alignment=None,
-            api_name="/analyze",
+            label=model, recording=handle_file(str(recording(tmp_path, 0.5, 0))), alignment=None, api_name="/analyze"
         )
     assert "\n" not in str(raised.value)
     assert not re.search(r"Traceback|site-packages|404|Hub", str(raised.value))

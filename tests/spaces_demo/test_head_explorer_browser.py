@@ -35,10 +35,7 @@ def visit(browser, address):
         page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         inside = (address, "data:", "blob:", "about:")
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(inside) else troubles.append(request.url),
-        )
+        page.on("request", lambda request: None if request.url.startswith(inside) else troubles.append(request.url))
         page.goto(address)
         heads(page).locator("#map .main-svg").first.wait_for()
         return page
@@ -89,8 +86,7 @@ def test_beta_moves_the_boundaries(visit):
     page.locator("#beta input[type=number]").fill("5")
     slider.dispatch_event("pointerup")
     page.wait_for_function(
-        "before => document.querySelector('#boundaries svg').getAttribute('aria-label') !== before",
-        arg=before,
+        "before => document.querySelector('#boundaries svg').getAttribute('aria-label') !== before", arg=before
     )
 
 
@@ -124,9 +120,7 @@ def test_heads_are_switched_off_with_the_keyboard(visit):
     page.locator('#ablate-grid [data-set="global"]').click()
     page.locator("#effect h3", has_text="heads off").wait_for()
     assert page.locator("#effect audio").count() == 3
-    durations = page.locator("#effect audio").evaluate_all(
-        "players => players.map((player) => player.duration)"
-    )
+    durations = page.locator("#effect audio").evaluate_all("players => players.map((player) => player.duration)")
     assert min(durations) > 1
     assert page.locator("#effect svg[role=img][aria-label]").count() == 3  # spectrograms, phones, layers
     page.locator('#ablate-grid [data-set="none"]').click()
@@ -141,9 +135,7 @@ def test_everything_fits_on_a_narrow_screen(visit):
     page.locator("#ablate-grid [data-head]").nth(3).tap()
     page.locator("#effect figure svg").first.wait_for()
     for scope in (page, *page.frames[1:]):
-        overhang = scope.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
+        overhang = scope.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overhang <= 1, "nothing needs sideways scrolling"
 
 
@@ -171,12 +163,6 @@ def test_other_files_are_not_served(address, browser):
     context = browser.new_context()
     page = context.new_page()
     package = Path(examples()[next(iter(examples()))])
-    for path in (
-        "/etc/passwd",
-        SPACE / "app.py",
-        package,
-        package.parents[2] / "__init__.py",
-        "../../etc/passwd",
-    ):
+    for path in ("/etc/passwd", SPACE / "app.py", package, package.parents[2] / "__init__.py", "../../etc/passwd"):
         assert page.request.get(f"{address}gradio_api/file={path}").status in (403, 404), path
     context.close()

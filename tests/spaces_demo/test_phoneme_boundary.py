@@ -39,9 +39,7 @@ def app():
 
 @pytest.mark.parametrize("counting", ["rasanen", "strict", "lenient"])
 def test_metric_equals_the_function(metric, counting):
-    result = metric.compute(
-        references=REFERENCES, predictions=PREDICTIONS, counting=counting, tolerance=0.015
-    )
+    result = metric.compute(references=REFERENCES, predictions=PREDICTIONS, counting=counting, tolerance=0.015)
     expected = boundary_scores(REFERENCES, PREDICTIONS, 0.015, counting=counting)
     assert result == {**expected, "counting": counting, "tolerance": 0.015}
 

@@ -52,9 +52,7 @@ def test_the_header_says_what_the_hub_must_run(name):
     assert re.fullmatch(r"3\.1\d", header["python_version"])
 
 
-@pytest.mark.skipif(
-    FRESH is None, reason="needs SPACES_PYTHON, an environment with a Space's requirements (.ci/run)"
-)
+@pytest.mark.skipif(FRESH is None, reason="needs SPACES_PYTHON, an environment with a Space's requirements (.ci/run)")
 @pytest.mark.parametrize("name", SPACES)
 def test_it_starts_in_a_fresh_environment(name, tmp_path):
     assert FRESH is not None

@@ -117,7 +117,5 @@ def test_audio_is_decoded_in_this_process_if_no_other_starts(folder):
 
 def test_corpus_without_usable_audio_is_refused(tmp_path, deadly_decoder):
     (tmp_path / "segfault.wav").write_bytes(b"")
-    with pytest.raises(
-        CorpusError, match=r"its only utterance .* segfault: the process that decodes audio died"
-    ):
+    with pytest.raises(CorpusError, match=r"its only utterance .* segfault: the process that decodes audio died"):
         analyze_model(tiny_model("mockingjay"), tmp_path, progress=False)

@@ -93,9 +93,7 @@ def test_two_processes_segment_and_ablate_as_one(analyze, tmp_path):
             command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        results[name] = [
-            pickle.loads(path.read_bytes()) for path in sorted((tmp_path / name).glob("*.pickle"))
-        ]
+        results[name] = [pickle.loads(path.read_bytes()) for path in sorted((tmp_path / name).glob("*.pickle"))]
         assert not list((tmp_path / name).glob(".*"))
         assert "segmentation" in HeadReport.load(tmp_path / name / "segment").tables
     (expected,) = results["one"]

@@ -145,9 +145,7 @@ def test_resumed_run_gives_the_same_report(folder, tmp_path, monkeypatch, killed
         analyze(model, folder, output=tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
     calls.clear()
-    monkeypatch.setattr(
-        accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments))
-    )
+    monkeypatch.setattr(accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments)))
     resumed = analyze(model, folder, output=tmp_path / "parts", resume=True)
     assert len(calls) == 5 - killed_after
     pd.testing.assert_frame_equal(resumed.heads, whole.heads)

@@ -78,9 +78,7 @@ def test_the_table_has_every_point_of_every_curve(report):
     assert len(table) == per_point * (3 * 3 + 2 * 2)
     assert set(table["task"]) == {"phones_linear", "speakers_utterance", "reconstruction_proxy"}
     measured = table[table["metric"] == "accuracy"]
-    assert (
-        (measured["value_low"] <= measured["value"]) & (measured["value"] <= measured["value_high"])
-    ).all()
+    assert ((measured["value_low"] <= measured["value"]) & (measured["value"] <= measured["value_high"])).all()
     mine = heads[(heads["ranking"] == "mine") & (heads["removed"] == 6)]["heads"].iloc[0]
     assert mine == "2.3,2.2,2.1,2.0,1.3,1.2"
 
@@ -89,9 +87,7 @@ def test_all_curves_start_at_the_same_score(report):
     table = report.tables["importance"]
     intact = table[(table["removed"] == 0) & table["span"].isna()]
     assert intact.groupby("task")["value"].nunique().eq(1).all()
-    changed = table[
-        (table["removed"] == 12) & (table["mode"] == "frozen") & (table["task"] == "phones_linear")
-    ]
+    changed = table[(table["removed"] == 12) & (table["mode"] == "frozen") & (table["task"] == "phones_linear")]
     assert (changed["value"] != intact[intact["task"] == "phones_linear"]["value"].iloc[0]).all()
 
 
@@ -119,9 +115,7 @@ def test_interrupted_run_is_resumed(model, speech, report, tmp_path, monkeypatch
     with pytest.raises(ReportError, match="belongs to another run, which differs in weights;"):
         head_importance(retrained, speech, QUICK, output=folder, resume=True, progress=False)
     again = head_importance(model, speech, QUICK, output=folder, resume=True, progress=False)
-    assert (
-        len(measured) == len(set(measured)) + 1
-    )  # the point that was cut off, and no other, is measured twice
+    assert len(measured) == len(set(measured)) + 1  # the point that was cut off, and no other, is measured twice
     assert not kept.exists()
     expected = report.tables["importance"]
     expected = expected[expected["ranking"] != "mine"].reset_index(drop=True)
@@ -227,11 +221,7 @@ def test_features_on_disk_equal_hidden_states(model, prepared, speech, tmp_path)
     from sat_probe.audio import read_audio
 
     output = model.encode(
-        [read_audio(utterance.audio)],
-        head_mask=mask,
-        attention_span=3,
-        span_mode="mask",
-        output_hidden_states=True,
+        [read_audio(utterance.audio)], head_mask=mask, attention_span=3, span_mode="mask", output_hidden_states=True
     )
     for state in range(4):
         np.testing.assert_allclose(features[first:last, state], output.hidden_states[state][0], atol=2e-5)
@@ -261,9 +251,7 @@ def test_split_has_all_speakers_in_all_parts():
         assert np.bincount(parts[speaker::4]).tolist() == [6, 2, 2]
     np.testing.assert_array_equal(parts, split_by_utterance(ids, speakers))
     assert (parts != split_by_utterance(ids, speakers, seed=1)).any()
-    with pytest.raises(
-        CorpusError, match="too few utterances to learn from some and test on others, 4 in all"
-    ):
+    with pytest.raises(CorpusError, match="too few utterances to learn from some and test on others, 4 in all"):
         split_by_utterance(ids[:4], speakers[:4])
 
 
@@ -405,12 +393,8 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_advice_states_its_confidence():
-    found = Suggestion(
-        ((0, 0),), "weight", None, None, {"a": 0.01, "b": 0.0}, {"a": (0.0, 0.03), "b": (-0.1, 0.01)}
-    )
-    assert "Not sure: a could lose up to +0.030, more than 0.02 (9 test utterances)" in confidence(
-        found, 0.02, 9
-    )
+    found = Suggestion(((0, 0),), "weight", None, None, {"a": 0.01, "b": 0.0}, {"a": (0.0, 0.03), "b": (-0.1, 0.01)})
+    assert "Not sure: a could lose up to +0.030, more than 0.02 (9 test utterances)" in confidence(found, 0.02, 9)
     assert confidence(found, 0.03, 50) == (
         "  Sure for this speech: the upper ends are within 0.03 too (50 test utterances)."
     )

@@ -20,9 +20,7 @@ from sat_probe.studies.inputs import open_corpus, open_inputs, open_model, weigh
 from tests.models.tiny_models import tiny_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-BERT = BertConfig(
-    vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
-)
+BERT = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
 RATE = 16_000
 
 
@@ -171,11 +169,7 @@ def test_what_is_no_model_is_told_what_is_taken(model):
         (ModelChoice("bundled", "main"), ModelError, "the bundled model has no revision main"),
         (ModelChoice(tiny_model("mockingjay"), "main"), ModelError, "a model in memory has no revision main"),
         (ModelChoice(device="warp:9"), ModelError, "device 'warp:9' cannot be used"),
-        (
-            ModelChoice(tiny_model("mockingjay"), device="cuda:77"),
-            ModelError,
-            "device 'cuda:77' cannot be used",
-        ),
+        (ModelChoice(tiny_model("mockingjay"), device="cuda:77"), ModelError, "device 'cuda:77' cannot be used"),
         (ModelChoice(device="meta"), ModelError, "nothing is computed there"),
         (ModelChoice(dtype="float8"), ModelError, "unknown dtype 'float8': choose one of float16, bfloat16"),
         (ModelChoice(dtype=torch.int8), ModelError, "unknown dtype 'int8'"),
@@ -190,9 +184,7 @@ def test_a_model_that_cannot_be_used_is_one_line(choice, error, message):
 
 
 def test_a_folder_has_no_revision(folder):
-    with pytest.raises(
-        ModelError, match=r"the folder .*tiny has no revision main: only models on the Hub do"
-    ):
+    with pytest.raises(ModelError, match=r"the folder .*tiny has no revision main: only models on the Hub do"):
         open_model(ModelChoice(folder, "main"))
 
 
@@ -212,12 +204,7 @@ def nan():
         ([tone()], {}, CorpusError, "an array needs its sampling rate"),
         ([(tone(), 0)], {}, CorpusError, "above 0, got 0"),
         ([(tone(), RATE), (tone(), 8000)], {}, CorpusError, "different sampling rates, 8000, 16000 Hz"),
-        (
-            datasets.Dataset.from_dict({"text": ["a"]}),
-            {},
-            CorpusError,
-            "has no audio column; its columns: text",
-        ),
+        (datasets.Dataset.from_dict({"text": ["a"]}), {}, CorpusError, "has no audio column; its columns: text"),
         ("nowhere", {}, CorpusError, "no such folder"),
     ],
     ids=["number", "empty", "none", "nan", "no-rate", "rate-0", "mixed-rates", "no-audio", "nowhere"],

@@ -29,9 +29,7 @@ def test_run_killed_at_random_moments_is_resumed(tmp_path, monkeypatch):
         soundfile.write(audio / f"{index:02}.wav", noise, 16_000)
     monkeypatch.setattr(batches, "WINDOW_UTTERANCES", 1)
     monkeypatch.setattr(accumulation, "CHECKPOINT_UTTERANCES", 1)
-    monkeypatch.setattr(
-        "sat_probe.reports.plots.all.drawings", lambda report: iter(())
-    )  # most of the time of a save
+    monkeypatch.setattr("sat_probe.reports.plots.all.drawings", lambda report: iter(()))  # most of the time of a save
     model = tiny_model("mockingjay")
 
     def study(output, resume):

@@ -54,18 +54,10 @@ def test_own_file(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("model:", "modle:", r"unknown key modle; did you mean model\?"),
-        (
-            "revision: 0123456789012345678901234567890123456789",
-            "",
-            "revision is needed for a model on the Hub",
-        ),
+        ("revision: 0123456789012345678901234567890123456789", "", "revision is needed for a model on the Hub"),
         ("revision: 0123456789012345678901234567890123456789", "revision: main", "full commit"),
         ("tolerance: 0.02", "tolerance: 20", "in seconds, between 0 and 1, found 20"),
-        (
-            "counting: strict",
-            "counting: kind",
-            "counting must be one of rasanen, strict, lenient, found 'kind'",
-        ),
+        ("counting: strict", "counting: kind", "counting must be one of rasanen, strict, lenient, found 'kind'"),
         ("phone_set: timit-39", "phone_set: timit-40", "phone_set"),
         ("dataset: timit", "dataset: timit\nlimit: 0", "limit must be at least 1"),
         ("tolerance: 0.02", "", "missing key tolerance"),

@@ -132,13 +132,7 @@ def test_result_loads_and_card_matches_the_run(unbroken: Path, corpus: Corpus) -
 
 def test_card_credits_only_the_speech_it_was_trained_on(unbroken: Path) -> None:
     run = json.loads((unbroken / "run.json").read_text(encoding="utf-8"))
-    credits = {
-        "name": "Toy-Speech, train",
-        "language": "de",
-        "licence": "CC0",
-        "attribution": "Me.",
-        "source": "x",
-    }
+    credits = {"name": "Toy-Speech, train", "language": "de", "licence": "CC0", "attribution": "Me.", "source": "x"}
     run["recipe"]["data"] = credits
     assert run["of_credited_speech"] is False  # the toy recipe credits nobody
     other = model_card(run)
@@ -200,9 +194,7 @@ def test_a_larger_c_num_masks_wider_blocks(
     assert set(widths) == {3}
 
 
-def test_training_depends_on_the_seed_only(
-    corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path
-) -> None:
+def test_training_depends_on_the_seed_only(corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
     torch.manual_seed(99)
     again = pretrain(corpus, TINY, 3, tmp_path / "again", cache=cache)
     assert curve(again.folder) == curve(unbroken)
@@ -210,12 +202,8 @@ def test_training_depends_on_the_seed_only(
     assert curve(other.folder) != curve(unbroken)
 
 
-def test_a_folder_with_another_run_is_refused(
-    corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path
-) -> None:
-    with pytest.raises(
-        ConfigurationError, match="already holds a pre-training run; continue it with --resume"
-    ):
+def test_a_folder_with_another_run_is_refused(corpus: Corpus, cache: Path, tmp_path: Path, unbroken: Path) -> None:
+    with pytest.raises(ConfigurationError, match="already holds a pre-training run; continue it with --resume"):
         pretrain(corpus, TINY, 3, unbroken, cache=cache)
     with pytest.raises(ConfigurationError, match="is finished"):
         pretrain(corpus, TINY, 3, unbroken, resume=True, cache=cache)
@@ -272,9 +260,7 @@ def test_impossible_recipes_are_refused(changes: dict[str, object], message: str
         (ModelShape(feature_size=40, target_size=80), "target_kind must be set"),
     ],
 )
-def test_impossible_models_are_refused(
-    shape: ModelShape, message: str, corpus: Corpus, tmp_path: Path
-) -> None:
+def test_impossible_models_are_refused(shape: ModelShape, message: str, corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=message):
         pretrain(corpus, tiny(model=shape), 3, tmp_path / "run", cache=tmp_path)
     assert not (tmp_path / "run").exists()
@@ -291,9 +277,7 @@ def test_the_hop_of_the_features_can_be_chosen() -> None:
 def test_c_num_must_be_a_multiple_of_r() -> None:
     assert [block_width(c_num, 3) for c_num in (3, 6, 9)] == [1, 2, 3]
     for wrong in (0, -3, 4):
-        with pytest.raises(
-            ConfigurationError, match=f"--c-num must be a positive multiple of 3, got {wrong}"
-        ):
+        with pytest.raises(ConfigurationError, match=f"--c-num must be a positive multiple of 3, got {wrong}"):
             block_width(wrong, 3)
 
 
@@ -304,9 +288,7 @@ def test_recipe_files(tmp_path: Path) -> None:
     assert small.model.num_hidden_layers == 6
     path = tmp_path / "own.yaml"
     path.write_text("model: {hiden_size: 5}\nsteps: 5\nbatch_frames: 10\nlearning_rate: 1e-3\n")
-    with pytest.raises(
-        ConfigurationError, match=r"unknown key model\.hiden_size; did you mean model\.hidden_size"
-    ):
+    with pytest.raises(ConfigurationError, match=r"unknown key model\.hiden_size; did you mean model\.hidden_size"):
         load_recipe(path)
     path.write_text("model: {}\nsteps: many\nbatch_frames: 10\nlearning_rate: 1e-3\n")
     with pytest.raises(ConfigurationError, match="steps must be a whole number, found 'many'"):

@@ -52,9 +52,7 @@ def test_store_keeps_separate_targets(corpus: Corpus, tmp_path: Path) -> None:
     store = feature_store(corpus, extractor, tmp_path)
     assert store.size == 80
     assert store.target_size == 201
-    np.testing.assert_array_equal(
-        store.targets(5), extractor.extract(read_audio(corpus[5].audio), target=True)
-    )
+    np.testing.assert_array_equal(store.targets(5), extractor.extract(read_audio(corpus[5].audio), target=True))
 
 
 def test_features_are_computed_once_per_setting(corpus: Corpus, tmp_path: Path) -> None:
@@ -89,9 +87,7 @@ def test_no_usable_file_is_an_error(tmp_path: Path) -> None:
 
 def test_a_streamed_corpus_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     streamed = Corpus("toy", None, corpus.dataset.to_iterable_dataset(), corpus.phone_set)
-    with pytest.raises(
-        CorpusError, match="toy: pre-training needs the whole corpus; load it without streaming"
-    ):
+    with pytest.raises(CorpusError, match="toy: pre-training needs the whole corpus; load it without streaming"):
         feature_store(streamed, EXTRACTOR, tmp_path)
 
 
@@ -137,9 +133,7 @@ def test_a_batch_depends_on_seed_and_number_only(store: FeatureStore) -> None:
 
 
 @pytest.mark.parametrize("random_phase", [False, True])
-def test_labels_are_the_features_and_only_selected_rows_differ(
-    store: FeatureStore, random_phase: bool
-) -> None:
+def test_labels_are_the_features_and_only_selected_rows_differ(store: FeatureStore, random_phase: bool) -> None:
     data = batches(store, random_phase=random_phase, longest_frames=90)
     for number in range(12):
         batch = data[number]
@@ -168,6 +162,4 @@ def test_batches_of_several_devices_are_padded_together(store: FeatureStore) -> 
     row = len(parts[0]["labels"])
     frames = parts[1]["labels"].shape[1]
     torch.testing.assert_close(joined["labels"][row, :frames], parts[1]["labels"][0])
-    assert (
-        joined["attention_mask"][row].sum() == parts[1].get("attention_mask", torch.ones(1, frames))[0].sum()
-    )
+    assert joined["attention_mask"][row].sum() == parts[1].get("attention_mask", torch.ones(1, frames))[0].sum()

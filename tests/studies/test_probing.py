@@ -14,9 +14,7 @@ from sat_probe.studies.probing.tasks import TASKS, chosen_tasks
 
 
 def test_one_utterance_has_no_interval():
-    score = mean_score(
-        "task", "accuracy", ("a", "b", "c"), np.array([1, 1, 1, 1]), np.array([1.0, 0.0, 1.0, 1.0])
-    )
+    score = mean_score("task", "accuracy", ("a", "b", "c"), np.array([1, 1, 1, 1]), np.array([1.0, 0.0, 1.0, 1.0]))
     assert (score.value, score.totals, score.counts) == (0.75, [3.0], [4])
     assert np.isnan([score.low, score.high]).all()
 

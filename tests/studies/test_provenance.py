@@ -12,10 +12,7 @@ from sat_probe.studies.run_options import command_line
     [
         (["analyze", "/home/me/model", "--output", "/home/me/out"], "analyze model --output out"),
         (["analyze", "--output=/home/me/out"], "analyze --output=out"),
-        (
-            ["reproduce", "--set", "pretraining.config=/etc/own.yaml"],
-            "reproduce --set pretraining.config=own.yaml",
-        ),
+        (["reproduce", "--set", "pretraining.config=/etc/own.yaml"], "reproduce --set pretraining.config=own.yaml"),
         (["analyze", "org/model", "--dataset", "../speech"], "analyze org/model --dataset ../speech"),
     ],
 )

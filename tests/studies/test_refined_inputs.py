@@ -23,11 +23,7 @@ from tests.models.tiny_models import tiny_model
 from tests.reference import head_metrics_slowly
 
 FEW = Settings(alphas=(0.3,), betas=(1.0, 1.75))
-REMOVED = {
-    "heads": [(0, 1), (2, 0), (2, 3)],
-    "layer": [(1, 0), (1, 1), (1, 2), (1, 3), (2, 2)],
-    "span": [],
-}
+REMOVED = {"heads": [(0, 1), (2, 0), (2, 3)], "layer": [(1, 0), (1, 1), (1, 2), (1, 3), (2, 2)], "span": []}
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +107,7 @@ def test_removal_in_the_last_layer_changes_no_other_head(corpus):
 
 
 def test_segmentation_scores_present_heads_and_all_hidden_states(refined, corpus, tmp_path):
-    found = segment_model(
-        refined, corpus, counting="rasanen", settings=FEW, output=tmp_path / "out", progress=False
-    )
+    found = segment_model(refined, corpus, counting="rasanen", settings=FEW, output=tmp_path / "out", progress=False)
     table = found.table
     assert sorted(listed(table[table["source"] == "attention"])) == heads_of(refined)
     assert sorted(table[table["source"] == "hidden"]["layer"]) == [0, 1, 2, 3]

@@ -203,10 +203,7 @@ def test_a_removed_head_cannot_be_removed_again():
     with pytest.raises(ModelError, match="head 1 of layer 0 was removed before"):
         refine(small, remove=[(0, 1)])
     with pytest.raises(ModelError, match="every head that is left would be removed"):
-        refine(
-            small,
-            remove=[(layer, head) for layer in range(3) for head in range(4) if (layer, head) != (0, 1)],
-        )
+        refine(small, remove=[(layer, head) for layer in range(3) for head in range(4) if (layer, head) != (0, 1)])
 
 
 def test_a_negative_span_and_a_damaged_configuration_are_refused(tmp_path):
@@ -259,18 +256,7 @@ def same_costs(models, seconds):
 def test_the_command(tmp_path, capsys, monkeypatch):
     source, small = tmp_path / "tiny", tmp_path / "small"
     tiny_model("mockingjay").save_pretrained(source)
-    arguments = [
-        "refine",
-        str(source),
-        "--heads",
-        "0.1,2.3",
-        "--span",
-        "4",
-        "--seconds",
-        "2",
-        "-o",
-        str(small),
-    ]
+    arguments = ["refine", str(source), "--heads", "0.1,2.3", "--span", "4", "--seconds", "2", "-o", str(small)]
     assert run([*arguments, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     table = {row["quantity"]: row for row in printed["table"]}
@@ -328,32 +314,12 @@ def test_the_command_removes_what_the_curves_of_a_report_allow(tmp_path, capsys)
     tiny_model("mockingjay").save_pretrained(tmp_path / "tiny")
     curves(tmp_path / "curves", [0.0, 0.004, 0.008, 0.2])
     source, report = str(tmp_path / "tiny"), ["--report", str(tmp_path / "curves")]
-    wanted = [
-        "refine",
-        source,
-        *report,
-        "--seconds",
-        "1",
-        "--json",
-        "-o",
-        str(tmp_path / "small"),
-        "--max-loss",
-    ]
+    wanted = ["refine", source, *report, "--seconds", "1", "--json", "-o", str(tmp_path / "small"), "--max-loss"]
     assert run([*wanted, "0.01"]) == 0
     assert json.loads(capsys.readouterr().out)["removed"] == [[0, 0], [0, 1]]
     assert AutoProbedModel.from_pretrained(tmp_path / "small").present_heads[0] == [2, 3]
     curves(tmp_path / "all", [0.0, *[0.0] * 11, 0.0])
-    every = [
-        "refine",
-        source,
-        "--report",
-        str(tmp_path / "all"),
-        "--seconds",
-        "1",
-        "--json",
-        "--max-loss",
-        "0.01",
-    ]
+    every = ["refine", source, "--report", str(tmp_path / "all"), "--seconds", "1", "--json", "--max-loss", "0.01"]
     assert run([*every, "-o", str(tmp_path / "one-left")]) == 0  # all could go, but no model is without heads
     assert len(json.loads(capsys.readouterr().out)["removed"]) == 11
     other = ["-o", str(tmp_path / "other")]

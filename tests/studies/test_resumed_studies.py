@@ -18,11 +18,7 @@ from tests.models.tiny_models import tiny_model
 
 SCORING = {"counting": "strict", "settings": Settings(alphas=(0.3,), betas=(1.0, 1.75)), "progress": False}
 OPTIONS = Options(
-    tasks=["phones_linear", "reconstruction"],
-    rankings=["leave_one_out"],
-    spans=[1],
-    steps=2,
-    missing_phones="ignore",
+    tasks=["phones_linear", "reconstruction"], rankings=["leave_one_out"], spans=[1], steps=2, missing_phones="ignore"
 )
 
 
@@ -62,9 +58,9 @@ def add_bad_file(folder, name):
 
 STUDIES = {
     "segment": lambda *inputs, **options: segment_model(*inputs, **SCORING, **options).table,
-    "importance": lambda *inputs, **options: head_importance(
-        *inputs, OPTIONS, progress=False, **options
-    ).tables["importance"],
+    "importance": lambda *inputs, **options: head_importance(*inputs, OPTIONS, progress=False, **options).tables[
+        "importance"
+    ],
 }
 
 
@@ -117,9 +113,7 @@ def test_a_killed_segmentation_resumes_to_the_same_tables(folder, tmp_path, monk
     with pytest.raises(ReportError, match="differs in limited_span;"):
         segment_model(refine(model, span=2), folder, output=output, resume=True, **SCORING)
     calls.clear()
-    monkeypatch.setattr(
-        accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments))
-    )
+    monkeypatch.setattr(accumulation.CorpusPass, "_use", lambda *arguments: (calls.append(1), original(*arguments)))
     resumed = segment_model(model, folder, output=output, resume=True, **SCORING)
     analysed = 7
     assert len(calls) == 7 - killed_after + analysed

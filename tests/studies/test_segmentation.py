@@ -86,9 +86,7 @@ def test_curve_holds_the_tuned_point_and_sweeps_beta(found):
     for _, row in found.table[found.table["source"] == "attention"].iterrows():
         curve = found.curve
         own = curve[
-            (curve["source"] == "attention")
-            & (curve["layer"] == row["layer"])
-            & (curve["head"] == row["head"])
+            (curve["source"] == "attention") & (curve["layer"] == row["layer"]) & (curve["head"] == row["head"])
         ]
         assert own["beta"].tolist() == list(FEW.betas)
         assert (own["alpha"] == row["alpha"]).all()
@@ -161,9 +159,7 @@ def test_shifts_divide_the_frame(model, corpus):
     assert len(times)
     # minima lie on, or half-way between, moments 10 ms apart
     np.testing.assert_allclose(times * 200, np.round(times * 200), atol=1e-6)
-    with pytest.raises(
-        ConfigurationError, match="shifts must divide the model's frame of 480 samples, got 7"
-    ):
+    with pytest.raises(ConfigurationError, match="shifts must divide the model's frame of 480 samples, got 7"):
         list(model_boundaries(model, waveform, replace(FEW, shifts=7)))
 
 
@@ -172,9 +168,7 @@ def test_baselines_find_changes_in_the_spectrum():
     signal = tones(truth)
     spoken = dict(baseline_boundaries(signal, 16_000, len(truth) / 1.5, "u1", 0, FEW))
     for kind in ("mfcc", "log_mel"):
-        best = max(
-            boundary_scores([truth], [times], counting="strict").r_value for times in spoken[Source(kind)]
-        )
+        best = max(boundary_scores([truth], [times], counting="strict").r_value for times in spoken[Source(kind)])
         assert best > 0.9
     peaks = spoken[Source("mel_difference")]
     assert len(peaks) == len(PEAK_PROMINENCES)
@@ -251,9 +245,7 @@ def test_mfcc_reaches_the_region_of_the_paper(shared_data):
         cepstra = mfcc(read_audio(utterance.audio, name=utterance.id))
         times = kernel_boundaries(distances(cepstra), settings, MFCC_GRID)
         # the tally chooses among heads: let MFCC stand for one
-        tally.add(
-            utterance.id, utterance.alignment.boundaries(), [(Source("attention", 0, 0), times)], times[0]
-        )
+        tally.add(utterance.id, utterance.alignment.boundaries(), [(Source("attention", 0, 0), times)], times[0])
     table, *_ = tally.tables()
     assert 0.7668 < table.iloc[0]["r_value"] < 0.81
     assert table.iloc[0]["r_value_low"] > 0.75

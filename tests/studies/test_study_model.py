@@ -66,7 +66,5 @@ def test_help_lists_the_keywords_that_all_studies_share(study):
 
 
 def test_an_unknown_keyword_is_named_before_anything_is_opened():
-    with pytest.raises(
-        TypeError, match=r"^unexpected keyword argument 'limt'; there are configuration, data_dir, "
-    ):
+    with pytest.raises(TypeError, match=r"^unexpected keyword argument 'limt'; there are configuration, data_dir, "):
         analyze_model("nowhere/at-all", limt=2)

@@ -76,9 +76,7 @@ def _introduce(
 def _flowing(explanation: str) -> str:
     """Return help whose paragraphs fill the terminal; examples keep their lines: a comment, then its command."""
     paragraphs = inspect.cleandoc(explanation).split("\n\n")
-    return "\n\n".join(
-        text if text.startswith("[dim]#") else " ".join(text.split("\n")) for text in paragraphs
-    )
+    return "\n\n".join(text if text.startswith("[dim]#") else " ".join(text.split("\n")) for text in paragraphs)
 
 
 # in the order of the README

@@ -30,9 +30,7 @@ def align(
     corpus: CorpusChoice,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the TextGrids, with the layout of the audio."
-        ),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the TextGrids, with the layout of the audio."),
     ],
     lexicon: Annotated[
         Path | None,
@@ -68,13 +66,7 @@ def align(
     loaded = open_corpus(corpus)
     with tqdm(total=len(loaded), unit="utterance", desc="Aligning", file=sys.stderr, disable=None) as bar:
         run = align_corpus(
-            loaded,
-            output,
-            lexicon=lexicon,
-            num_proc=num_proc,
-            overwrite=overwrite,
-            strict=strict,
-            progress=bar.update,
+            loaded, output, lexicon=lexicon, num_proc=num_proc, overwrite=overwrite, strict=strict, progress=bar.update
         )
     for line in failures(run):
         typer.echo(f"Not aligned: {line}", err=True)
@@ -83,8 +75,6 @@ def align(
         typer.echo(json.dumps(facts, indent=2, default=str))
     else:
         speed = "" if run.real_time_factor is None else f", {run.real_time_factor:.3f} x real time per core"
-        typer.echo(
-            f"{run.aligned} aligned, {run.present} kept, {len(run.failed)} failed{speed}: {run.output}"
-        )
+        typer.echo(f"{run.aligned} aligned, {run.present} kept, {len(run.failed)} failed{speed}: {run.output}")
     if run.failed and not (run.aligned or run.present):
         raise AlignmentError(f"{loaded.name}: no utterance could be aligned")

@@ -27,21 +27,13 @@ def analyze(
     corpus: CorpusChoice,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the report.", show_default="sat-probe-report"
-        ),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.", show_default="sat-probe-report"),
     ] = None,
     leave_out_own_segment: Annotated[
-        bool,
-        typer.Option(
-            "--leave-out-own-segment", help="Relation maps without pairs of frames in the same phone."
-        ),
+        bool, typer.Option("--leave-out-own-segment", help="Relation maps without pairs of frames in the same phone.")
     ] = False,
     model_rate: Annotated[
-        bool,
-        typer.Option(
-            "--model-rate", help="Relation maps with one label per encoder frame, not per input frame."
-        ),
+        bool, typer.Option("--model-rate", help="Relation maps with one label per encoder frame, not per input frame.")
     ] = False,
     seed: Seed = 0,
     strict: Strict = False,

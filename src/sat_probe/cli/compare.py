@@ -15,14 +15,10 @@ _SHOWN = ("globalness", "verticality", "diagonality")
 def compare(
     first: Annotated[
         str,
-        typer.Argument(
-            metavar="FIRST", help="A report: a folder, or OWNER/NAME\\[:MODEL\\[@REVISION]] on the Hub."
-        ),
+        typer.Argument(metavar="FIRST", help="A report: a folder, or OWNER/NAME\\[:MODEL\\[@REVISION]] on the Hub."),
     ],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The report to compare it with.")],
-    everything: Annotated[
-        bool, typer.Option("--all", help="Show every head, not only those that changed.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every head, not only those that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare two reports head by head: both categories, and the change of each metric (second - first).

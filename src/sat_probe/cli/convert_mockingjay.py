@@ -29,10 +29,7 @@ def convert_mockingjay(
         typer.Option("--targets", metavar="NAME", help="Features it reconstructs, if the file does not say."),
     ] = None,
     chunked: Annotated[
-        bool,
-        typer.Option(
-            "--chunked", help="Cut long utterances into chunks as s3prl does, to reproduce its numbers."
-        ),
+        bool, typer.Option("--chunked", help="Cut long utterances into chunks as s3prl does, to reproduce its numbers.")
     ] = False,
     with_code: Annotated[
         bool, typer.Option("--with-code", help="Add the modelling code, for use without sat-probe.")

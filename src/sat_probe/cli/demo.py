@@ -40,19 +40,12 @@ def demo(
     ] = 20.0,
     host: Annotated[
         str | None,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"
-        ),
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on.", show_default="this machine alone"),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            "--port",
-            "-p",
-            min=1,
-            max=65535,
-            help="Port to listen on.",
-            show_default="the first free one from 7860",
+            "--port", "-p", min=1, max=65535, help="Port to listen on.", show_default="the first free one from 7860"
         ),
     ] = None,
     as_json: AsJson = False,
@@ -78,9 +71,7 @@ def demo(
             HeadReport.load(source)  # raises now, not when a visitor chooses it
     first = {} if model.is_bundled else {model.name: model}
     more = {**preset_models(), **named_models(models or ())}
-    where = {
-        name: getattr(model, name) for name in ("allow_pickle", "device", "dtype") if getattr(model, name)
-    }
+    where = {name: getattr(model, name) for name in ("allow_pickle", "device", "dtype") if getattr(model, name)}
     offered = first | {label: replace(one, **where) for label, one in more.items() if label not in first}
     settings = DemoSettings(offered, tuple(report or ()), max_seconds)
     app = serve(settings, host=host, port=port, block=False, quiet=True)

@@ -41,9 +41,7 @@ def families(as_json: AsJson = False) -> None:
     for heading in ("model type", "hop ms", "first ms", "batch", "limits"):
         table.add_column(heading, justify="right" if heading.endswith("ms") else "left")
     for row in rows:
-        times = (
-            "-" if row[name] is None else f"{row[name]:g}" for name in ("frame_hop_ms", "first_centre_ms")
-        )
+        times = ("-" if row[name] is None else f"{row[name]:g}" for name in ("frame_hop_ms", "first_centre_ms"))
         table.add_row(row["model_type"], *times, row["batches"], row["limits"])
     console = Console()
     console.print(table)

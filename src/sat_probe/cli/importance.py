@@ -31,9 +31,9 @@ from sat_probe.studies.choices import CorpusChoice, ModelChoice
 def importance(
     model: ModelChoice,
     corpus: CorpusChoice,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")
-    ] = Path("sat-probe-importance"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the report.")] = Path(
+        "sat-probe-importance"
+    ),
     task: Task = None,
     ranking: Annotated[
         list[str] | None,
@@ -48,9 +48,7 @@ def importance(
     spans: Annotated[
         str, typer.Option("--spans", metavar="LIST", help="Attention spans in frames; empty for none.")
     ] = "50,25,15,5,3,2,1,0",
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Number of steps in which heads are removed.")
-    ] = 6,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Number of steps in which heads are removed.")] = 6,
     mode: Annotated[
         list[str] | None,
         typer.Option(

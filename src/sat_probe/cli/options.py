@@ -43,9 +43,7 @@ MODEL_OPTIONS: dict[str, Any] = {
     ],
     "device": Annotated[
         str | None,
-        _model(
-            "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one"
-        ),
+        _model("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps.", show_default="a GPU if there is one"),
     ],
     "dtype": Annotated[
         Literal["float32", "bfloat16", "float16", "float64"] | None,
@@ -70,18 +68,14 @@ CORPUS_OPTIONS: dict[str, Any] = {
         str | None,
         dataset_option(
             help="A folder of audio, a dataset on the Hub (owner/name), or a corpus by name. By default the bundled "
-            "speech.",
+            "speech."
         ),
     ],
     "configuration": Annotated[
         str | None, _corpus("--configuration", metavar="NAME", help="Configuration of a dataset on the Hub.")
     ],
-    "data_dir": Annotated[
-        Path | None, _corpus("--data-dir", metavar="DIR", help="Directory of the named corpus.")
-    ],
-    "split": Annotated[
-        str | None, _corpus("--split", metavar="NAME", help="Part of the corpus, such as test.")
-    ],
+    "data_dir": Annotated[Path | None, _corpus("--data-dir", metavar="DIR", help="Directory of the named corpus.")],
+    "split": Annotated[str | None, _corpus("--split", metavar="NAME", help="Part of the corpus, such as test.")],
     "limit": Annotated[
         int | None, _corpus("--limit", "-n", metavar="N", min=1, help="Use only the first N utterances.")
     ],
@@ -94,9 +88,7 @@ CORPUS_OPTIONS: dict[str, Any] = {
             show_default="next to the audio",
         ),
     ],
-    "streaming": Annotated[
-        bool, _corpus("--streaming", help="Read a corpus on the Hub without downloading it first.")
-    ],
+    "streaming": Annotated[bool, _corpus("--streaming", help="Read a corpus on the Hub without downloading it first.")],
     "phone_set": Annotated[
         str | None,
         _corpus(
@@ -112,17 +104,13 @@ CORPUS_OPTIONS: dict[str, Any] = {
     ],
     "gaps": Annotated[
         Literal["refuse", "unlabelled", "silence"] | None,
-        _corpus(
-            "--gaps", help="Meaning of time without a phone label.", show_default="depends on the format"
-        ),
+        _corpus("--gaps", help="Meaning of time without a phone label.", show_default="depends on the format"),
     ],
 }
 SCORING_OPTIONS: dict[str, Any] = {
     "counting": Annotated[
         Counting | None,
-        typer.Option(
-            "--counting", help="Rule that decides which boundaries are hits.", show_default="rasanen"
-        ),
+        typer.Option("--counting", help="Rule that decides which boundaries are hits.", show_default="rasanen"),
     ],
     "tolerance": Annotated[
         float | None,
@@ -145,18 +133,12 @@ AUDIO_ONLY = ("dataset", "configuration", "data_dir", "split", "limit")  # of co
 Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
 Cache = Annotated[
     Path | None,
-    typer.Option(
-        "--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"
-    ),
+    typer.Option("--cache", metavar="DIR", help="Folder of cached features.", show_default="~/.cache/sat_probe"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Strict = Annotated[bool, _run("--strict", help="Stop at the first unusable file instead of skipping it.")]
-Resume = Annotated[
-    bool, _run("--resume", help="Continue an interrupted run (same arguments, same --output).")
-]
-Overwrite = Annotated[
-    bool, _run("--overwrite", help="Replace what --output holds of another model or corpus.")
-]
+Resume = Annotated[bool, _run("--resume", help="Continue an interrupted run (same arguments, same --output).")]
+Overwrite = Annotated[bool, _run("--overwrite", help="Replace what --output holds of another model or corpus.")]
 Task = Annotated[
     list[str] | None,
     typer.Option(
@@ -191,9 +173,7 @@ def with_groups(only: Sequence[str] | None = None, **replaced: Any) -> Callable[
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
-        kinds = {
-            name: one.annotation for name, one in signature.parameters.items() if one.annotation in _GROUPS
-        }
+        kinds = {name: one.annotation for name, one in signature.parameters.items() if one.annotation in _GROUPS}
         options: dict[str, inspect.Parameter] = {}
         for name, parameter in signature.parameters.items():
             if name not in kinds:

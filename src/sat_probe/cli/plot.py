@@ -13,14 +13,11 @@ from sat_probe.cli.options import AsJson
 
 def plot(
     report: Annotated[
-        Path,
-        typer.Argument(metavar="REPORT", help="Folder of a report that `sat-probe analyze --output` wrote."),
+        Path, typer.Argument(metavar="REPORT", help="Folder of a report that `sat-probe analyze --output` wrote.")
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the pictures.", show_default="the report"
-        ),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.", show_default="the report"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -32,10 +32,7 @@ def pretrain(
         ),
     ],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve."
-        ),
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the model, its card and the loss curve.")
     ],
     config: Annotated[
         str, typer.Option("--config", metavar="NAME|FILE", help="Recipe: small, large, or a YAML file.")

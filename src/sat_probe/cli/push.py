@@ -15,17 +15,12 @@ from sat_probe.errors import ConfigurationError
 def push(
     folder: Annotated[Path, typer.Argument(help="A report, or a saved model.", metavar="FOLDER")],
     repo: Annotated[
-        str,
-        typer.Argument(
-            help="A dataset repository for reports, else a model repository.", metavar="OWNER/NAME"
-        ),
+        str, typer.Argument(help="A dataset repository for reports, else a model repository.", metavar="OWNER/NAME")
     ],
     private: Annotated[
         bool | None,
         typer.Option(
-            "--private/--public",
-            help="Visibility of a new repository.",
-            show_default="the default of its owner",
+            "--private/--public", help="Visibility of a new repository.", show_default="the default of its owner"
         ),
     ] = None,
     pull_request: Annotated[
@@ -83,9 +78,7 @@ def push(
                 "The example utterance is not published, because the licence of its audio is unknown (--example).",
                 err=True,
             )
-        published = push_report(
-            folder, repo, private=private, create_pr=pull_request, replace=replace, example=example
-        )
+        published = push_report(folder, repo, private=private, create_pr=pull_request, replace=replace, example=example)
         if not as_json:  # before the offer, which another repository may refuse
             typer.echo(f"Published: {published.pull_request or published.url}")
         offered = hub.offer_results(report, published) if offer_results else None

@@ -43,14 +43,12 @@ if TYPE_CHECKING:
 def refine(
     model: ModelChoice,
     corpus: CorpusChoice,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the refined model.")
-    ] = Path("refined"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the refined model.")] = Path(
+        "refined"
+    ),
     heads: Annotated[
         str | None,
-        typer.Option(
-            "--heads", metavar="LIST", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0)."
-        ),
+        typer.Option("--heads", metavar="LIST", help="Heads to remove, as layer.head: 3.1,5.0 (counted from 0)."),
     ] = None,
     remove_global: Annotated[
         float | None,
@@ -74,9 +72,7 @@ def refine(
     ] = None,
     span: Annotated[
         int | None,
-        typer.Option(
-            "--span", metavar="FRAMES", min=0, help="Limit attention to this many frames on each side."
-        ),
+        typer.Option("--span", metavar="FRAMES", min=0, help="Limit attention to this many frames on each side."),
     ] = None,
     span_mode: Annotated[
         Literal["mask", "zero"],
@@ -184,9 +180,7 @@ def _print(table: pd.DataFrame) -> None:
     shown = Table("", "before", "after", "after / before", *(["change"] if changes else []), box=None)
     for row in table.to_dict("records"):
         cells = [f"{row['before']:.4g}", f"{row['after']:.4g}", _with_interval(row, "ratio", ".2f")]
-        shown.add_row(
-            str(row["quantity"]), *cells, *([_with_interval(row, "change", "+.3f")] if changes else [])
-        )
+        shown.add_row(str(row["quantity"]), *cells, *([_with_interval(row, "change", "+.3f")] if changes else []))
     Console().print(shown)
 
 
@@ -204,8 +198,6 @@ def _parsed(heads: str | None) -> list[tuple[int, int]]:
     for part in heads.replace(" ", "").split(",") if heads else ():
         match = re.fullmatch(r"(\d+)\.(\d+)", part)
         if match is None:
-            raise typer.BadParameter(
-                f"{part!r} is not a head; write layer.head, as in 3.1,5.0", param_hint="--heads"
-            )
+            raise typer.BadParameter(f"{part!r} is not a head; write layer.head, as in 3.1,5.0", param_hint="--heads")
         found.append((int(match[1]), int(match[2])))
     return found

@@ -14,21 +14,16 @@ from sat_probe.cli.quiet import quiet
 
 
 def reproduce(
-    plan: Annotated[
-        str, typer.Option("--plan", metavar="NAME|FILE", help="small, paper, or a YAML file.")
-    ] = "small",
+    plan: Annotated[str, typer.Option("--plan", metavar="NAME|FILE", help="small, paper, or a YAML file.")] = "small",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results of all stages.")
     ] = Path("sat-probe-study"),
     speech: Annotated[
         Path | None,
-        typer.Option(
-            "--speech", metavar="DIR", help="Folder of the training speech.", show_default="from the plan"
-        ),
+        typer.Option("--speech", metavar="DIR", help="Folder of the training speech.", show_default="from the plan"),
     ] = None,
     timit: Annotated[
-        Path | None,
-        typer.Option("--timit", metavar="DIR", help="Folder of TIMIT.", show_default="from the plan"),
+        Path | None, typer.Option("--timit", metavar="DIR", help="Folder of TIMIT.", show_default="from the plan")
     ] = None,
     models: Annotated[
         Path | None,
@@ -50,22 +45,16 @@ def reproduce(
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a value of the plan, such as pretraining.steps=20. Repeatable.",
+            "--set", metavar="KEY=VALUE", help="Change a value of the plan, such as pretraining.steps=20. Repeatable."
         ),
     ] = None,
     stages: Annotated[
-        str | None,
-        typer.Option("--stages", metavar="LIST", help="Run only these stages: analysis-M3,'*-M6',study."),
+        str | None, typer.Option("--stages", metavar="LIST", help="Run only these stages: analysis-M3,'*-M6',study.")
     ] = None,
     publish: Annotated[
         Path | None,
         typer.Option(
-            "--publish",
-            metavar="DIR",
-            help="Folder for README, figures and tables.",
-            show_default="study in --output",
+            "--publish", metavar="DIR", help="Folder for README, figures and tables.", show_default="study in --output"
         ),
     ] = None,
     cache: Cache = None,

@@ -26,9 +26,7 @@ def segment(
     scoring: Scoring,
     attention_features: Annotated[
         Literal["rows", "rows_and_columns"],
-        typer.Option(
-            "--attention-features", help="Parts of a map that describe a frame; the paper takes rows."
-        ),
+        typer.Option("--attention-features", help="Parts of a map that describe a frame; the paper takes rows."),
     ] = "rows",
     shifts: Annotated[
         int,
@@ -41,9 +39,7 @@ def segment(
     ] = 1,
     validation_share: Annotated[
         float,
-        typer.Option(
-            "--validation-share", metavar="SHARE", help="Share of the speakers that settings are tuned on."
-        ),
+        typer.Option("--validation-share", metavar="SHARE", help="Share of the speakers that settings are tuned on."),
     ] = 0.5,
     output: Annotated[
         Path | None,

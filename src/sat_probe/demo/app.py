@@ -41,12 +41,7 @@ def build_app(settings: DemoSettings) -> gr.Blocks:
 
 
 def serve(
-    settings: DemoSettings,
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    block: bool = True,
-    quiet: bool = False,
+    settings: DemoSettings, *, host: str | None = None, port: int | None = None, block: bool = True, quiet: bool = False
 ) -> gr.Blocks:
     """Build and launch the app. The first visitor sees the bundled report before any model is loaded.
 
@@ -86,9 +81,7 @@ def serve(
     except OSError as error:
         app.close(verbose=False)
         where = f"{host or 'this machine'}, port {port or 'any from 7860 on'}"
-        raise ConfigurationError(
-            f"cannot listen on {where}: choose another port or another address"
-        ) from error
+        raise ConfigurationError(f"cannot listen on {where}: choose another port or another address") from error
     free_memory_when_idle(app)
     threading.Thread(target=explore_tab.saved_page, daemon=True).start()  # while the browser starts
     if block:

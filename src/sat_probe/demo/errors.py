@@ -15,9 +15,7 @@ from sat_probe.demo.memory import request_done
 from sat_probe.errors import SatProbeError
 
 LONGEST_MESSAGE = 400
-UNEXPECTED = (
-    "Something went wrong on our side. The problem has been logged; please try another recording or model."
-)
+UNEXPECTED = "Something went wrong on our side. The problem has been logged; please try another recording or model."
 
 logger = logging.getLogger(__name__)
 

@@ -32,9 +32,7 @@ def inline_figure(ax: Axes, alt: str) -> str:
     for axes in figure.axes:
         _take_ink(axes)
     drawn = io.StringIO()
-    figure.savefig(
-        drawn, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-    )
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = drawn.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(  # a style sheet would apply to the whole page
@@ -70,10 +68,5 @@ def _take_ink(axes: Axes) -> None:
     titles = {child for child in axes.get_children() if isinstance(child, Text)} - set(axes.texts)
     legend = axes.get_legend()
     shown = legend.get_texts() if legend is not None else []
-    for text in (
-        *titles,
-        axes.xaxis.label,
-        axes.yaxis.label,
-        *shown,
-    ):  # texts among the data keep their colour
+    for text in (*titles, axes.xaxis.label, axes.yaxis.label, *shown):  # texts among the data keep their colour
         text.set_color(_INK)

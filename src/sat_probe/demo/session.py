@@ -61,9 +61,7 @@ class Session:
         if removed := heads.count(None):
             sentences += f"{removed} of {len(heads)} heads were removed from this model. "
         if self.limited_span is not None:
-            sentences += (
-                f"Its attention reaches ± {self.limited_span} frames; maps and metrics ignore this limit. "
-            )
+            sentences += f"Its attention reaches ± {self.limited_span} frames; maps and metrics ignore this limit. "
         return sentences
 
     def check_head(self, layer: int, head: int) -> None:

@@ -42,12 +42,7 @@ _USES = {
 def make_theme() -> gr.themes.Base:
     """Return the theme, an argument of `launch`."""
     theme = gr.themes.Base(
-        primary_hue=_BLUES,
-        secondary_hue=_BLUES,
-        neutral_hue="slate",
-        radius_size="md",
-        font=SANS,
-        font_mono=MONO,
+        primary_hue=_BLUES, secondary_hue=_BLUES, neutral_hue="slate", radius_size="md", font=SANS, font_mono=MONO
     )
     colours = {"color_accent": TOKENS["accent"][0]}  # Gradio has no dark one; demo.css sets it
     for token, names in _USES.items():
@@ -66,12 +61,9 @@ def make_theme() -> gr.themes.Base:
 
 def make_css() -> str:
     """Return the style sheet of the demo: colours of the report page and of categories, then demo/page/demo.css."""
-    light, dark = (
-        "".join(f"--sat-{name}: {values[index]};" for name, values in TOKENS.items()) for index in (0, 1)
-    )
+    light, dark = ("".join(f"--sat-{name}: {values[index]};" for name, values in TOKENS.items()) for index in (0, 1))
     categories = "".join(
-        f".sat-{name} {{ background: {CATEGORY_COLOURS[name]}; color: {CATEGORY_INK[name]}; }}\n"
-        for name in CATEGORIES
+        f".sat-{name} {{ background: {CATEGORY_COLOURS[name]}; color: {CATEGORY_INK[name]}; }}\n" for name in CATEGORIES
     )
     return f":root {{{light}}}\n.dark {{{dark}}}\n{categories}{page_file('demo.css')}"
 

@@ -91,9 +91,7 @@ def read_upload(path: str | Path, sampling_rate: int, settings: DemoSettings) ->
     except (soundfile.SoundFileError, OSError):
         raise AudioError(f"{name}: cannot be read as audio; use WAV, FLAC, MP3 or Ogg") from None
     if not RATES[0] <= header.samplerate <= RATES[1]:
-        raise AudioError(
-            f"{name}: a sampling rate of {header.samplerate} Hz is not supported (4 to 192 kHz are)"
-        )
+        raise AudioError(f"{name}: a sampling rate of {header.samplerate} Hz is not supported (4 to 192 kHz are)")
     if header.channels > MOST_CHANNELS:
         raise AudioError(f"{name}: has {header.channels} channels; the limit is {MOST_CHANNELS}")
     seconds = header.frames / header.samplerate

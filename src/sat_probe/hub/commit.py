@@ -20,16 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from sat_probe.errors import HubError
-from sat_probe.hub.failures import (
-    ATTEMPTS,
-    HUB_FAILURES,
-    as_hub_error,
-    is_unknown,
-    one_line,
-    retry,
-    set_timeout,
-    wait,
-)
+from sat_probe.hub.failures import ATTEMPTS, HUB_FAILURES, as_hub_error, is_unknown, one_line, retry, set_timeout, wait
 
 Content = bytes | Path | None
 """New content of a path in the repository: bytes, the content of a file, or None to delete it."""
@@ -77,9 +68,7 @@ class Published:
     pull_request: str | None = None
 
 
-def publish(
-    repository: Repository, build: Callable[[str], Change], message: str, create_pr: bool = False
-) -> Published:
+def publish(repository: Repository, build: Callable[[str], Change], message: str, create_pr: bool = False) -> Published:
     """Commit a change to `main`, or open a pull request with it, as a whole or not at all.
 
     Args:
@@ -150,9 +139,7 @@ def signed_in(token: str | bool | None) -> HfApi:
     return HfApi(token=token)
 
 
-def prepare_repository(
-    api: HfApi, repo_id: str, repo_type: str, private: bool | None, create_pr: bool
-) -> Repository:
+def prepare_repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None, create_pr: bool) -> Repository:
     """The repository to push to, created if it does not exist.
 
     Raises:
@@ -175,9 +162,7 @@ def prepare_repository(
         return Repository(api, repo_id, repo_type)
     for other in {"model", "dataset", "space"} - {repo_type}:
         if _exists(api, repo_id, other):
-            raise HubError(
-                f"{repo_id}: is a {other} repository; choose another name for a {repo_type} repository"
-            )
+            raise HubError(f"{repo_id}: is a {other} repository; choose another name for a {repo_type} repository")
     if create_pr:
         raise HubError(
             f"{repo_id}: does not exist, or this token may not see it: there is nothing to open a pull request on"
@@ -238,9 +223,7 @@ def _offered(repository: Repository, sent: Change, message: str) -> Published | 
 
 def _holds(repository: Repository, revision: str, files: Mapping[str, Content]) -> bool:
     """Whether a revision has exactly this content at these paths."""
-    rows = repository.api.get_paths_info(
-        repository.repo_id, list(files), repo_type=repository.kind, revision=revision
-    )
+    rows = repository.api.get_paths_info(repository.repo_id, list(files), repo_type=repository.kind, revision=revision)
     there = {row.path: row for row in rows}
     for path, content in files.items():
         row = there.get(path)

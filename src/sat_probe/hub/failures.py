@@ -66,9 +66,7 @@ def is_unknown(error: BaseException) -> bool:
         return status(error) in {408, 409, 412, 429} or status(error) >= 500
     if isinstance(error, (httpx.TransportError, *_GARBLED)):
         return True
-    if isinstance(error, RuntimeError) and isinstance(
-        error.__cause__, HfHubHTTPError
-    ):  # an upload of a large file
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, HfHubHTTPError):  # an upload of a large file
         return is_unknown(error.__cause__)
     if isinstance(error, (ConnectionError, RuntimeError)):  # the xet client has the status only in its text
         return re.search(r"\b(400|401|403|404)\b", str(error)) is None
@@ -101,9 +99,7 @@ def _likely_cause(error: BaseException) -> str:
     """Likely cause of a failure that is no refusal of a repository, and what to do."""
     code = status(error)
     if isinstance(error, _GARBLED):
-        return (
-            "the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
-        )
+        return "the Hub's answer cannot be read (is it a proxy, or a login page of the network, that answers?)"
     if isinstance(error, OfflineModeIsEnabled):
         return "offline mode is on; unset HF_HUB_OFFLINE to reach the Hub"
     if isinstance(error, LocalTokenNotFoundError) or code == 401 or "Invalid user token" in str(error):
@@ -139,9 +135,7 @@ def wait(attempt: int, error: BaseException) -> float:
 
 def status(error: BaseException) -> int:
     """HTTP status of an error; 0 if it has none."""
-    return (
-        error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else 0
-    )
+    return error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else 0
 
 
 def one_line(error: BaseException) -> str:

@@ -27,12 +27,7 @@ def cepstra_grid(hop: int = HOP, sampling_rate: int = 16_000) -> FrameGrid:
 
 
 def log_mel(
-    waveform: NDArray[np.floating],
-    *,
-    bins: int = 80,
-    hop: int = HOP,
-    window: int = WINDOW,
-    sampling_rate: int = 16_000,
+    waveform: NDArray[np.floating], *, bins: int = 80, hop: int = HOP, window: int = WINDOW, sampling_rate: int = 16_000
 ) -> NDArray[np.float64]:
     """Return the power mel spectrum in dB, at least the utterance's maximum - 80: (1 + samples // hop, bins) float64.
 

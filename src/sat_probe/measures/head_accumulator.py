@@ -74,9 +74,7 @@ class _LayerSums:
         self.entropies[heads, rows] = block.row_entropy.cpu().numpy()
         self.maxima[heads, rows] = block.row_maximum.cpu().numpy()
         self.columns[heads] += block.column_sums.cpu().numpy()
-        self.offsets[heads, first_offset : first_offset + self.length + queries - 1] += (
-            block.offset_sums.cpu().numpy()
-        )
+        self.offsets[heads, first_offset : first_offset + self.length + queries - 1] += block.offset_sums.cpu().numpy()
 
     def metrics(self) -> NDArray[np.float64]:
         """(metrics, heads), in the order of METRICS; NaN where a metric is undefined."""

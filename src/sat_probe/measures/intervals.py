@@ -81,9 +81,7 @@ def r_value_difference(
             f"counts of two sources must both be (utterances, 3), got {first.shape} and {second.shape}"
         )
     if not np.array_equal(first[:, 0], second[:, 0]):
-        raise AlignmentError(
-            "the two sources were not counted on the same utterances: their references differ"
-        )
+        raise AlignmentError("the two sources were not counted on the same utterances: their references differ")
     difference = float(r_value(*first.sum(axis=0)) - r_value(*second.sum(axis=0)))
     if len(first) < 2:
         return difference, float("nan"), float("nan")

@@ -43,9 +43,7 @@ class _Headless:
         return (output, maps, *[None] * (self._output_count - 2))
 
 
-def without_heads(
-    module: nn.Module, hidden_states: Tensor, output: nn.Module | None
-) -> tuple[Tensor, Tensor | None]:
+def without_heads(module: nn.Module, hidden_states: Tensor, output: nn.Module | None) -> tuple[Tensor, Tensor | None]:
     """Return the output of attention without heads, and maps (batch, 0, frames, frames) if a probe asks for them.
 
     Args:

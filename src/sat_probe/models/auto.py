@@ -28,9 +28,7 @@ class AutoProbedModel:
     """Opens any model of a known family as a :class:`~sat_probe.models.probed.ProbedModel`."""
 
     def __init__(self) -> None:
-        raise TypeError(
-            "use AutoProbedModel.from_pretrained(name_or_folder) or AutoProbedModel.from_model(model)"
-        )
+        raise TypeError("use AutoProbedModel.from_pretrained(name_or_folder) or AutoProbedModel.from_model(model)")
 
     @staticmethod
     def from_model(model: Any, feature_extractor: Any = None) -> ProbedModel:
@@ -96,14 +94,7 @@ class AutoProbedModel:
         kwargs.setdefault("trust_remote_code", False)  # without it, transformers would ask at the terminal
         hub = {
             key: kwargs[key]
-            for key in (
-                "revision",
-                "token",
-                "cache_dir",
-                "local_files_only",
-                "subfolder",
-                "trust_remote_code",
-            )
+            for key in ("revision", "token", "cache_dir", "local_files_only", "subfolder", "trust_remote_code")
             if key in kwargs
         }
         try:
@@ -127,9 +118,7 @@ class AutoProbedModel:
             raise ModelError(_loading_failed(name, error)) from error
         missing = sorted(key for key in info["missing_keys"] if "masked_spec_embed" not in key)
         if missing:
-            raise ModelError(
-                f"{name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]!r}"
-            )
+            raise ModelError(f"{name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]!r}")
         if family.within is not None:
             model._weight_conversions = None  # saving would put the prefix of the encoder's weights back
         return model
@@ -145,9 +134,7 @@ def _loading_failed(name: str, error: Exception) -> str:
     if (refused := refusal(name, error, error.__cause__, error.__context__)) is not None:
         return refused
     if "contains custom code" in str(error):
-        return (
-            f"{name}: needs code of its repository; read it, and if you trust it pass trust_remote_code=True"
-        )
+        return f"{name}: needs code of its repository; read it, and if you trust it pass trust_remote_code=True"
     folder = Path(name)
     if not folder.exists() and (folder.is_absolute() or name.startswith((".", "~")) or len(folder.parts) > 2):
         return f"{name}: no such folder"
@@ -155,9 +142,7 @@ def _loading_failed(name: str, error: Exception) -> str:
     if "no file named" in str(error) and not in_pickle:
         return f"{name}: holds no weights (model.safetensors)"
     if "ignore_mismatched_sizes" in str(error):
-        return (
-            f"{name}: its weights have other shapes than its config.json says; one of them belongs elsewhere"
-        )
+        return f"{name}: its weights have other shapes than its config.json says; one of them belongs elsewhere"
     if isinstance(error, StrictDataclassError):
         return f"{name}: its config.json is wrong: {' '.join(str(error).split())}"
     if "model.safetensors" in str(error) and (in_pickle or "does not appear to have" in str(error)):
@@ -169,7 +154,5 @@ def _loading_failed(name: str, error: Exception) -> str:
         return hub_unreachable(name)
     if isinstance(error, SafetensorError):
         return f"{name}: its weights are damaged ({error}); download or save the model anew"
-    first_line = next(
-        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-    )
+    first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return f"{name}: cannot be loaded as a model: {first_line}"

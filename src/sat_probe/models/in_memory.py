@@ -92,9 +92,7 @@ def _check_weights(encoder: nn.Module, name: str) -> None:
     weights = [*encoder.parameters(), *encoder.buffers()]
     if any(weight.is_meta for weight in weights):
         if any(hasattr(module, "_hf_hook") for module in encoder.modules()):
-            raise ModelError(
-                f"weights of {name} are offloaded: load it without device_map, or with a GPU it fits on"
-            )
+            raise ModelError(f"weights of {name} are offloaded: load it without device_map, or with a GPU it fits on")
         raise ModelError(f"{name} has no weights yet (meta tensors): load them, as from_pretrained does")
     devices = sorted({str(weight.device) for weight in weights})
     if len(devices) > 1:

@@ -64,9 +64,7 @@ def join_outputs(outputs: Sequence[Any], lengths: Sequence[tuple[int, ...]]) -> 
     def layers(name: str, time_axes: int) -> tuple[Tensor, ...] | None:
         if not outputs[0].get(name):
             return None
-        return tuple(
-            joined(layer, time_axes) for layer in zip(*(output[name] for output in outputs), strict=True)
-        )
+        return tuple(joined(layer, time_axes) for layer in zip(*(output[name] for output in outputs), strict=True))
 
     return ProbedOutput(
         last_hidden_state=joined([output.last_hidden_state for output in outputs], 1),

@@ -51,14 +51,10 @@ def output_of_frames(output: Any, states: Sequence[Tensor], maps: tuple[Tensor, 
     frames = states[-1].shape[1]
     hidden = None if isinstance(output, Tensor) else output.get("hidden_states")
     attentions = None if isinstance(output, Tensor) else output.get("attentions")
-    if len(states) > 1 and (
-        not hidden or len(hidden) != len(states) or any(h.shape[1] != frames for h in hidden)
-    ):
+    if len(states) > 1 and (not hidden or len(hidden) != len(states) or any(h.shape[1] != frames for h in hidden)):
         hidden = tuple(states)
     if maps and (not attentions or len(attentions) != len(maps)):
         attentions = maps
     return BaseModelOutput(
-        last_hidden_state=last if last.shape[1] == frames else states[-1],
-        hidden_states=hidden,
-        attentions=attentions,
+        last_hidden_state=last if last.shape[1] == frames else states[-1], hidden_states=hidden, attentions=attentions
     )

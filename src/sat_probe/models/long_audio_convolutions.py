@@ -63,10 +63,7 @@ class ProductLayer:
         for first in range(0, self.kernel, stride):
             taps = min(stride, self.kernel - first)
             start = hidden.storage_offset() + first * channels
-            yield (
-                hidden.as_strided((frames, taps * channels), (stride * channels, 1), start),
-                first * channels,
-            )
+            yield (hidden.as_strided((frames, taps * channels), (stride * channels, 1), start), first * channels)
 
 
 def can_be_products(layer: Any) -> bool:

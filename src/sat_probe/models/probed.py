@@ -253,9 +253,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
             )
         return view
 
-    def _observed(
-        self, probe: AttentionProbe, view: ProbedModel, args: Any, kwargs: Mapping[str, Any]
-    ) -> Any:
+    def _observed(self, probe: AttentionProbe, view: ProbedModel, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """Run the forward pass of the base class on a view that attends as ``probe`` says."""
         modules = view.attention_modules
         attach(modules, probe)
@@ -271,9 +269,7 @@ class ProbedModel(RefinedModel, PublishedModel, WaveformEncoder):
     def _check_arguments(self, head_mask: Tensor | None, span: int | None, span_mode: str) -> None:
         shape = (self.num_probed_layers, self.num_probed_heads)
         if head_mask is not None and tuple(head_mask.shape) != shape:
-            raise ModelError(
-                f"head_mask must have shape {shape} (layers, heads), got {tuple(head_mask.shape)}"
-            )
+            raise ModelError(f"head_mask must have shape {shape} (layers, heads), got {tuple(head_mask.shape)}")
         if span is not None and (not isinstance(span, (int, np.integer)) or span < 0):
             raise ModelError(f"attention_span must be a whole number, 0 or more frames, got {span!r}")
         if span_mode not in ("zero", "mask"):

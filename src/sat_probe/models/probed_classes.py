@@ -6,10 +6,7 @@ from functools import cache
 from importlib import import_module
 
 from transformers import CONFIG_MAPPING, HubertModel, PreTrainedModel, Wav2Vec2Model
-from transformers.conversion_mapping import (
-    get_checkpoint_conversion_mapping,
-    register_checkpoint_conversion_mapping,
-)
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping, register_checkpoint_conversion_mapping
 
 from sat_probe.errors import ModelError
 from sat_probe.models.families.table import FAMILIES, family_of
@@ -60,9 +57,7 @@ def probed_class(model_type: str) -> type[ProbedModel]:
     base = _transformers_class(model_type, family.model)
     body = {"__module__": __name__, "__doc__": f"{family.model} of transformers, probed."}
     renamed = get_checkpoint_conversion_mapping(family.model)
-    if (
-        renamed is not None
-    ):  # checkpoints have other names for weights (AST), looked up by the name of the class
+    if renamed is not None:  # checkpoints have other names for weights (AST), looked up by the name of the class
         register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
     return type(name, (ProbedModel, base), body)
 

@@ -123,9 +123,7 @@ def prune(
 
 def _check_layers(module: nn.Module, parent: nn.Module, plan: Pruning) -> None:
     """Raise a ModelError before anything is cut if a projection is not plain: adapted, or quantised."""
-    outer = (
-        [] if plan.outer_output is None else [(plan.outer_output, parent.get_submodule(plan.outer_output))]
-    )
+    outer = [] if plan.outer_output is None else [(plan.outer_output, parent.get_submodule(plan.outer_output))]
     inside = [(name, getattr(module, name, None)) for name in (*plan.inputs, *plan.output)]
     for name, layer in [*inside, *outer]:
         if layer is None or isinstance(layer, Bias):
@@ -137,9 +135,7 @@ def _check_layers(module: nn.Module, parent: nn.Module, plan: Pruning) -> None:
             )
 
 
-def _cut(
-    module: nn.Module, parent: nn.Module, kept: Sequence[int], present: Sequence[int], plan: Pruning
-) -> None:
+def _cut(module: nn.Module, parent: nn.Module, kept: Sequence[int], present: Sequence[int], plan: Pruning) -> None:
     if plan.outer_output is None:
         owner, path = module, next(name for name in plan.output if hasattr(module, name))
     else:
@@ -149,9 +145,7 @@ def _cut(
     per_head = [name for name in plan.per_head if isinstance(getattr(module, name, None), nn.Parameter)]
     assert isinstance(output, nn.Linear)
     if any(getattr(module, name).out_features != output.in_features for name in inputs):
-        raise ModelError(
-            "heads that share keys and values (grouped-query attention) cannot be removed one by one"
-        )
+        raise ModelError("heads that share keys and values (grouped-query attention) cannot be removed one by one")
     if kept or plan.outer_output is not None:
         _replace(owner, path, kept_columns(output, kept, len(present)))
     else:
@@ -196,8 +190,7 @@ def kept_columns(linear: nn.Module, kept: Sequence[int], heads: int) -> nn.Linea
 def _features(features: int, kept: Sequence[int], heads: int, device: torch.device) -> Tensor:
     size = features // heads
     return (
-        torch.tensor(kept, dtype=torch.long, device=device)[:, None] * size
-        + torch.arange(size, device=device)
+        torch.tensor(kept, dtype=torch.long, device=device)[:, None] * size + torch.arange(size, device=device)
     ).flatten()
 
 

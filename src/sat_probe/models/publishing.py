@@ -25,9 +25,7 @@ else:
     _Base = object
 
 
-PUBLISHED = frozenset(
-    {".json", ".safetensors", ".md", ".txt", ".py", ".csv", ".png", ".svg", ".yaml", ".jsonl"}
-)
+PUBLISHED = frozenset({".json", ".safetensors", ".md", ".txt", ".py", ".csv", ".png", ".svg", ".yaml", ".jsonl"})
 
 
 class PublishedModel(_Base):
@@ -110,11 +108,7 @@ def push_model_folder(
 
 
 def model_card(
-    config: Any,
-    repo_id: str,
-    with_code: bool,
-    license: str | None = None,
-    facts: Mapping[str, object] | None = None,
+    config: Any, repo_id: str, with_code: bool, license: str | None = None, facts: Mapping[str, object] | None = None
 ) -> str:
     """Return the card of a model: its shape, its changes and how to load it; Markdown with Hub metadata.
 
@@ -167,9 +161,7 @@ def _saved_config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder}: config.json cannot be read ({' '.join(str(error).split())[:150]})"
-        ) from error
+        raise ModelError(f"{folder}: config.json cannot be read ({' '.join(str(error).split())[:150]})") from error
 
 
 def _add_code(folder: Path, feature_extractor: Any) -> None:

@@ -98,9 +98,7 @@ class RefinedModel(_Base):
                 f"heads of {self.config.model_type} cannot be removed: parts of its layers need them all; "
                 "mask them instead"
             )
-        modules = [
-            (module, self.get_submodule(name.rpartition(".")[0])) for name, module in self._named_attention()
-        ]
+        modules = [(module, self.get_submodule(name.rpartition(".")[0])) for name, module in self._named_attention()]
         prune(modules, self._present_heads, removed, plan)
         self._present_heads = [
             [head for head in present if head not in removed.get(layer, ())]
@@ -119,10 +117,7 @@ class RefinedModel(_Base):
         count = self.num_probed_heads
         if all(len(present) == count for present in self._present_heads):
             return head_mask
-        order = [
-            present + [head for head in range(count) if head not in present]
-            for present in self._present_heads
-        ]
+        order = [present + [head for head in range(count) if head not in present] for present in self._present_heads]
         return head_mask.gather(1, torch.tensor(order, device=head_mask.device))
 
     def _with_intact_numbers(self, observers: Sequence[Observer]) -> tuple[Observer, ...]:

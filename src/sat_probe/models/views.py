@@ -23,9 +23,7 @@ _HOOKS = (
     "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs",
 )
-_CAPTURING = (
-    "_output_capturing_hooks_installed"  # set by transformers once all of its recording hooks are there
-)
+_CAPTURING = "_output_capturing_hooks_installed"  # set by transformers once all of its recording hooks are there
 
 
 def view_of(model: Model, evaluating: bool = False) -> Model:
@@ -62,17 +60,13 @@ def view_of(model: Model, evaluating: bool = False) -> Model:
         if "config" in state:
             state["config"] = deepcopy(state["config"], copied)
         for name, value in attributes.items():
-            if type(value) in (
-                MethodType,
-                partial,
-            ):  # accelerate replaces `forward`; activations choose a method
+            if type(value) in (MethodType, partial):  # accelerate replaces `forward`; activations choose a method
                 state[name] = _rebound(value, module, other)
         state["_compiled_call_impl"] = None
         state["_parameters"] = state["_parameters"].copy()
         state["_buffers"] = state["_buffers"].copy()
         state["_modules"] = {
-            name: None if child is None else view(child, capturing)
-            for name, child in state["_modules"].items()
+            name: None if child is None else view(child, capturing) for name, child in state["_modules"].items()
         }
         return other
 

@@ -85,9 +85,7 @@ class WaveformEncoder(_Base):
             return self.family.feature_extractor(self.config)
         except ImportError as error:
             first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-            raise ModelError(
-                f"the features of {type(self).__name__} need another package: {first_line}"
-            ) from error
+            raise ModelError(f"the features of {type(self).__name__} need another package: {first_line}") from error
 
     @property
     def sampling_rate(self) -> int:
@@ -134,19 +132,13 @@ class WaveformEncoder(_Base):
                 )
         try:
             inputs = self.preprocessor(
-                waveforms,
-                sampling_rate=rate,
-                return_attention_mask=True,
-                return_tensors="pt",
-                **family.extraction,
+                waveforms, sampling_rate=rate, return_attention_mask=True, return_tensors="pt", **family.extraction
             )
         except (ValueError, IndexError, RuntimeError) as error:
             raise AudioError(f"no features can be extracted: {' '.join(str(error).split())}") from error
         return self._model_inputs(inputs, waveforms)
 
-    def _model_inputs(
-        self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.floating]]
-    ) -> ModelInputs:
+    def _model_inputs(self, inputs: Mapping[str, Any], waveforms: Sequence[NDArray[np.floating]]) -> ModelInputs:
         """Return the arguments of the model's forward for the output of the feature extractor."""
         family = self.family
         features = next(inputs[name] for name in inputs if name.endswith(("input_values", "input_features")))
@@ -158,9 +150,7 @@ class WaveformEncoder(_Base):
         lengths = self.frame_lengths(mask.sum(-1).tolist())
         if min(lengths) < 1:
             shortest = min(len(waveform) for waveform in waveforms) / self.sampling_rate
-            raise AudioError(
-                f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}"
-            )
+            raise AudioError(f"{1000 * shortest:.0f} ms of audio is too short for one frame of {type(self).__name__}")
         name, mask_name = family.arguments[0] or self.main_input_name, family.arguments[1]
         tensors = {name: features.to(device=self.device, dtype=self.dtype)}
         if family.masking == "always" or (family.masking == "padded" and not bool(mask.all())):
@@ -210,7 +200,5 @@ def key_scores(lengths: Sequence[int], frames: int) -> Tensor:
 def base_class(probed: type) -> type[PreTrainedModel]:
     """Return the class of transformers that a probed class extends."""
     return next(
-        cls
-        for cls in probed.__mro__
-        if issubclass(cls, PreTrainedModel) and not issubclass(cls, WaveformEncoder)
+        cls for cls in probed.__mro__ if issubclass(cls, PreTrainedModel) and not issubclass(cls, WaveformEncoder)
     )

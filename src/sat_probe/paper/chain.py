@@ -84,9 +84,7 @@ class Chain:
             known = self._write_record(self.stages[name], None, None)
         return None if known is None else str(known["stamp"])
 
-    def run(
-        self, chosen: Sequence[str], process: Process, say: Callable[[str], None] = lambda line: None
-    ) -> list[str]:
+    def run(self, chosen: Sequence[str], process: Process, say: Callable[[str], None] = lambda line: None) -> list[str]:
         """Run those of the chosen stages that have to run, in order.
 
         Args:

@@ -111,12 +111,8 @@ def removal_is_faster(files: StudyFiles) -> Iterator[Finding]:
             removed = int(table[table["version"] == version]["removed"].iloc[0])
             heads = f"{removed} heads fewer, " if removed else ""
             share = adds[version] / adds["intact"]
-            text = (
-                f"{heads}{share:.2f} of the multiply-adds; median of the time saved in {len(saved)} repeats"
-            )
-            yield finding_from_interval(
-                model, version, text, median_interval(saved), "share", files.links(name)
-            )
+            text = f"{heads}{share:.2f} of the multiply-adds; median of the time saved in {len(saved)} repeats"
+            yield finding_from_interval(model, version, text, median_interval(saved), "share", files.links(name))
 
 
 def far_from_untrained(files: StudyFiles) -> Iterator[Finding]:

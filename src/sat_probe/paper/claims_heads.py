@@ -27,9 +27,7 @@ def all_categories(files: StudyFiles) -> Iterator[Finding]:
         shares = ", ".join(f"{counts[name][0] / len(heads):.0%} {name}" for name in CATEGORIES)
         sure = int((heads["category_stability"] >= STABLE).sum())
         text = f"{shares} of {len(heads)} heads ({sure} surely); heads of the rarest"
-        yield finding_from_interval(
-            model, "", text, min(counts.values()), "heads", files.links(f"{model}-heads")
-        )
+        yield finding_from_interval(model, "", text, min(counts.values()), "heads", files.links(f"{model}-heads"))
 
 
 def most_diagonal_heads(files: StudyFiles) -> Iterator[Finding]:
@@ -50,9 +48,7 @@ def more_global_heads(files: StudyFiles) -> Iterator[Finding]:
 def _count_difference(files: StudyFiles, counts: dict[str, Number], more: str, less: str) -> Finding:
     text = ", ".join(f"{model} {count[0]:.0f}" for model, count in counts.items()) + f"; {more} minus {less}"
     number = difference(counts[more], counts[less])
-    return finding_from_interval(
-        ACROSS, "", text, number, "heads", files.links(*(f"{one}-heads" for one in counts))
-    )
+    return finding_from_interval(ACROSS, "", text, number, "heads", files.links(*(f"{one}-heads" for one in counts)))
 
 
 def category_count(heads: pd.DataFrame, category: str) -> Number:
@@ -137,9 +133,7 @@ def attention_beats_mfcc(files: StudyFiles) -> Iterator[Finding]:
                 f"MFCC {_percent(mfcc)}; difference"
             )
             number = points_difference(attention, mfcc)
-            yield finding_from_interval(
-                model, setting_words(setting), text, number, "points", files.links(name)
-            )
+            yield finding_from_interval(model, setting_words(setting), text, number, "points", files.links(name))
 
 
 def falls_with_c_num(files: StudyFiles) -> Iterator[Finding]:

@@ -41,13 +41,8 @@ def measure_control(plan: ReproductionPlan, models: Mapping[str, Path], folder: 
     """
     corpus = open_speech(plan.phones).limit(plan.control.utterances)
     rows: list[dict[str, Any]] = []
-    runs = [
-        {"family": name, **{key: read_run(source).get(key) for key in LEARNED}}
-        for name, source in models.items()
-    ]
-    with tqdm(
-        total=len(models) * (plan.control.seeds + 1), unit="model", desc="Control", disable=not progress
-    ) as bar:
+    runs = [{"family": name, **{key: read_run(source).get(key) for key in LEARNED}} for name, source in models.items()]
+    with tqdm(total=len(models) * (plan.control.seeds + 1), unit="model", desc="Control", disable=not progress) as bar:
         for name, source in models.items():
             for weights, seed, statistics in _versions(plan, name, source, corpus):
                 rows += [

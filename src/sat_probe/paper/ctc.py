@@ -155,9 +155,7 @@ def train_ctc(corpus: Corpus, folder: Path, shape: SmallCTC, seed: int, progress
 
 
 @torch.inference_mode()
-def character_error_rate(
-    model: Any, spelled: Spelled, utterances: Sequence[int] | NDArray[np.int64]
-) -> float:
+def character_error_rate(model: Any, spelled: Spelled, utterances: Sequence[int] | NDArray[np.int64]) -> float:
     """Return the edits per character of the transcripts, with greedy decoding: the likeliest class of each frame,
     without repeats and blanks.
     """
@@ -186,9 +184,7 @@ def _spelled(corpus: Corpus, limit: int | None, progress: bool) -> Spelled:
     extractor = ctc_extractor()
     features, spelling = [], []
     for utterance in tqdm(corpus, unit="utt", desc="Features", disable=not progress):
-        classes = [
-            ALPHABET.index(letter) + 1 for letter in (utterance.text or "").upper() if letter in ALPHABET
-        ]
+        classes = [ALPHABET.index(letter) + 1 for letter in (utterance.text or "").upper() if letter in ALPHABET]
         if not classes:
             continue
         try:

@@ -171,9 +171,7 @@ def _corpora_text(files: StudyFiles) -> str:
     """Return what the models were trained, measured and probed on, with the numbers of utterances."""
     plan, bundled = files.facts["plan"], files.facts.get("bundled", [])
     analysis = next((files.origin(f"analysis-{model}") for model in files.models), {})
-    used = (
-        f", {analysis['utterances']} utterances, {analysis['seconds'] / 60:.1f} minutes" if analysis else ""
-    )
+    used = f", {analysis['utterances']} utterances, {analysis['seconds'] / 60:.1f} minutes" if analysis else ""
     tested = []
     for corpus in files.probing:
         origin = next((files.origin(f"importance-{model}-{corpus}") for model in files.models), {})

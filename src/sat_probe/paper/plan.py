@@ -212,10 +212,7 @@ def place_corpora(plan: ReproductionPlan, speech: Path | None, timit: Path | Non
     Raises:
         ConfigurationError: if the plan names no corpus for one of them and no folder is given.
     """
-    placed: dict[str, Any] = {
-        "speech": _in_folder(plan.speech, speech),
-        "phones": _in_folder(plan.phones, timit),
-    }
+    placed: dict[str, Any] = {"speech": _in_folder(plan.speech, speech), "phones": _in_folder(plan.phones, timit)}
     wanted = {
         "speech": "--speech FOLDER (speech to train on)",
         "phones": "--timit FOLDER (TIMIT, or other speech with phone labels)",

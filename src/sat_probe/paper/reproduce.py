@@ -82,9 +82,7 @@ def publish_study(plan: ReproductionPlan, chain: Chain, places: Places, folder: 
         "plan": plan_without_paths(plan),
         "bundled": bundled_models({name: places.models / name for name in plan.models()}),
         "recipe": asdict(plan.pretraining.recipe()),
-        "budget": {
-            name: record["computed_seconds"] for name, record in finished.items() if record is not None
-        },
+        "budget": {name: record["computed_seconds"] for name, record in finished.items() if record is not None},
     }
     folder.mkdir(parents=True, exist_ok=True)
     publish_tables(places.output, folder, facts)

@@ -94,10 +94,7 @@ class _Work:
     def analysis(self, name: str) -> Stage:
         def work(folder: Path) -> None:
             analyze_model(
-                self.places.models / name,
-                open_speech(self.plan.phones),
-                seed=self.plan.seed,
-                **self._saving(folder),
+                self.places.models / name, open_speech(self.plan.phones), seed=self.plan.seed, **self._saving(folder)
             )
 
         settings = {"speech": asdict(self.plan.phones), "seed": self.plan.seed}
@@ -145,12 +142,7 @@ class _Work:
 
     def speed(self, name: str) -> Stage:
         return self._measuring(
-            f"speed-{name}",
-            partial(self._time, name),
-            [name],
-            asdict(self.plan.speed),
-            (f"analysis-{name}",),
-            False,
+            f"speed-{name}", partial(self._time, name), [name], asdict(self.plan.speed), (f"analysis-{name}",), False
         )
 
     def _time(self, name: str, folder: Path) -> None:

@@ -61,8 +61,7 @@ def models_table(files: StudyFiles) -> pd.DataFrame:
         if files.has(f"{model}-heads"):
             heads = files.table(f"{model}-heads")
             row |= {
-                name: interval(*category_count(heads, name), digits=0)
-                for name in ("global", "vertical", "diagonal")
+                name: interval(*category_count(heads, name), digits=0) for name in ("global", "vertical", "diagonal")
             }
         rows.append(row)
     return pd.DataFrame(rows).fillna("–")

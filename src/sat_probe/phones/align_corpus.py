@@ -80,9 +80,7 @@ def align_corpus(
             utterance that cannot be aligned.
     """
     if corpus.is_streaming:
-        raise CorpusError(
-            f"{corpus.name}: load it without streaming to align it, so that its words are checked first"
-        )
+        raise CorpusError(f"{corpus.name}: load it without streaming to align it, so that its words are checked first")
     run = AlignmentRun(Path(output), num_proc)
     started = time.perf_counter()
     tick = progress or (lambda count: None)

@@ -94,9 +94,7 @@ class Alignment:
         object.__setattr__(self, "labels", tuple(self.labels))
         starts, ends, labels = self.starts, self.ends, self.labels
         if not len(starts) == len(ends) == len(labels):
-            raise self._error(
-                f"{len(starts)} starts, {len(ends)} ends and {len(labels)} labels; expected equally many"
-            )
+            raise self._error(f"{len(starts)} starts, {len(ends)} ends and {len(labels)} labels; expected equally many")
         if not labels:
             raise self._error("holds no segment; leave the alignment out instead")
         if starts[0] < 0:

@@ -56,9 +56,7 @@ class ForcedAligner:
             ) from error
         # A best path through the word lattice may drop the final pause, and the second pass then fails. These beams
         # prune nothing: on the grammar of one text an exact search is cheap, and an unusual phone does not end it.
-        self._decoder: Any = Decoder(
-            lm=None, bestpath=False, beam=1e-200, pbeam=1e-200, wbeam=1e-200, loglevel="FATAL"
-        )
+        self._decoder: Any = Decoder(lm=None, bestpath=False, beam=1e-200, pbeam=1e-200, wbeam=1e-200, loglevel="FATAL")
         self._lexicon = read_lexicon(lexicon) if lexicon is not None else {}
         self._added: set[str] = set()
 
@@ -91,8 +89,7 @@ class ForcedAligner:
             self._decoder.set_alignment()
             self._decode(samples)
             found = [
-                (word.name, [(phone.name, phone.start) for phone in word])
-                for word in self._decoder.get_alignment()
+                (word.name, [(phone.name, phone.start) for phone in word]) for word in self._decoder.get_alignment()
             ]
         except (RuntimeError, TypeError) as error:  # the decoder found no path through the audio
             raise AlignmentError(
@@ -126,18 +123,14 @@ class ForcedAligner:
         return None if None in spellings else [spelling for found in spellings for spelling in found or []]
 
 
-def _as_alignments(
-    utterance_id: str, found: list[tuple[str, list[tuple[str, int]]]], samples: int
-) -> AlignedUtterance:
+def _as_alignments(utterance_id: str, found: list[tuple[str, list[tuple[str, int]]]], samples: int) -> AlignedUtterance:
     phones = [(name, start) for _, segments in found for name, start in segments]
     starts = np.array([start for _, start in phones], dtype=np.int64) * FRAME + _EDGE
     starts[0] = 0
     ends = np.append(starts[1:], samples)
     labels = tuple(_LABELS.get(name, name) for name, _ in phones)
     first = np.cumsum([0, *(len(segments) for _, segments in found)])
-    spoken = [
-        (name, i, j) for (name, _), i, j in zip(found, first, first[1:], strict=False) if name[0] not in "<["
-    ]
+    spoken = [(name, i, j) for (name, _), i, j in zip(found, first, first[1:], strict=False) if name[0] not in "<["]
     words = Alignment(
         utterance_id,
         starts[[i for _, i, _ in spoken]],

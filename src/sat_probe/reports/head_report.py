@@ -125,9 +125,7 @@ class HeadReport(ReportData):
             HubError: no such repository or report, a damaged download, or the Hub is out of reach.
             ReportError: the report cannot be read, or comes from a newer version.
         """
-        folder = pull_folder(
-            repo_id, model, revision, repo_revision=repo_revision, token=token, cache_dir=cache_dir
-        )
+        folder = pull_folder(repo_id, model, revision, repo_revision=repo_revision, token=token, cache_dir=cache_dir)
         try:
             return cls.load(folder)
         except ReportError as error:  # names the report in the repository, not the file in the cache

@@ -169,9 +169,7 @@ class ReportData:
 
     def as_dict(self) -> dict[str, Any]:
         """Provenance and heads as plain values that JSON can hold; NaN becomes None."""
-        content: dict[str, Any] = plain(
-            {"provenance": self.provenance, "heads": self.heads.to_dict("records")}
-        )
+        content: dict[str, Any] = plain({"provenance": self.provenance, "heads": self.heads.to_dict("records")})
         return content
 
     def _table(self, name: str, why: str) -> pd.DataFrame:

@@ -27,14 +27,10 @@ VERSION = 1
 DESCRIPTION = "report.json"
 KEYS = ("model", "revision")  # columns that tables have only in a repository of many reports
 _IDENTITY = ("model", "revision", "weights", "limited_span", "corpus", "corpus_digest", "split")
-_OWN_FILES = frozenset(
-    {DESCRIPTION, "README.md", "report.html", "figures", "example.npz", "example.flac", ".DS_Store"}
-)
+_OWN_FILES = frozenset({DESCRIPTION, "README.md", "report.html", "figures", "example.npz", "example.flac", ".DS_Store"})
 
 
-def check_destination(
-    folder: str | Path, new: Provenance | None = None, overwrite: bool = False
-) -> str | None:
+def check_destination(folder: str | Path, new: Provenance | None = None, overwrite: bool = False) -> str | None:
     """Check that a report may be written to a folder: new, empty, or a report of the same model and corpus.
 
     Args:
@@ -155,9 +151,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         table = pd.read_parquet(io.BytesIO(path.read_bytes()))
         return table.drop(columns=[name for name in KEYS if name in table])
     except FileNotFoundError as error:
-        raise ReportError(
-            f"{path}: is missing though {DESCRIPTION} names it; make the report anew"
-        ) from error
+        raise ReportError(f"{path}: is missing though {DESCRIPTION} names it; make the report anew") from error
     except (OSError, ValueError) as error:  # pyarrow's own errors are children of ValueError
         reason = " ".join(str(error).split())[:120]
         raise ReportError(f"{path}: is no readable parquet file ({reason}); make the report anew") from error

@@ -16,12 +16,7 @@ from sat_probe.reports.report_data import METRICS, ReportData, clearest_heads
 
 STABLE = 0.9  # share of bootstrap replicates below which a category is uncertain: its letter is lower case
 SHOWN = 5  # heads listed per category
-_OPTIONAL = {
-    "mean_offset_ms": "offset ms",
-    "spread_ms": "spread ms",
-    "max_weight": "max",
-    "sink_share": "sinks",
-}
+_OPTIONAL = {"mean_offset_ms": "offset ms", "spread_ms": "spread ms", "max_weight": "max", "sink_share": "sinks"}
 _NOTE = "Capital letter: at least 90 % of bootstrap replicates over utterances agree on the category."
 
 

@@ -44,9 +44,7 @@ class AblationEffect:
         """Return the mean absolute errors of the reconstruction, intact and changed; None without one."""
         if self.target is None or self.intact is None or self.changed is None:
             return None
-        intact, changed = (
-            np.abs(part - self.target).mean(dtype=np.float64) for part in (self.intact, self.changed)
-        )
+        intact, changed = (np.abs(part - self.target).mean(dtype=np.float64) for part in (self.intact, self.changed))
         return float(intact), float(changed)
 
 
@@ -76,8 +74,7 @@ def ablation_effect(
             raise ModelError(f"there is no head {index} in layer {layer} of this model")
     inputs = model.prepare([waveform])
     intact, changed = (
-        model.encode(inputs, output_hidden_states=True, **arguments)
-        for arguments in ({}, ablation.arguments(model))
+        model.encode(inputs, output_hidden_states=True, **arguments) for arguments in ({}, ablation.arguments(model))
     )
     assert intact.hidden_states is not None
     assert changed.hidden_states is not None
@@ -99,9 +96,7 @@ def ablation_effect(
     return AblationEffect(**effect)
 
 
-def heard(
-    model: ProbedModel, features: NDArray[np.float32], waveform: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def heard(model: ProbedModel, features: NDArray[np.float32], waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return sound (samples,) made from features of a Mockingjay; `waveform` is the original recording.
 
     Raises:

@@ -53,9 +53,7 @@ def example_utterance(model: ProbedModel, corpus: Corpus, skipped: Collection[st
     return None
 
 
-def _example(
-    model: ProbedModel, waveform: NDArray[np.float32], utterance: Utterance, corpus: Corpus
-) -> Example:
+def _example(model: ProbedModel, waveform: NDArray[np.float32], utterance: Utterance, corpus: Corpus) -> Example:
     waveform = waveform[: int(LONGEST * model.sampling_rate)]
     maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
     model.encode([waveform], observers=[maps])
@@ -107,9 +105,7 @@ class UtteranceMaps:
             for head, weights in zip(heads, self._rows, strict=True):
                 self._keep(block.layer, head, weights)
 
-    def example(
-        self, model: ProbedModel, waveform: NDArray[np.float32], name: str, phones: Iterable[Phone]
-    ) -> Example:
+    def example(self, model: ProbedModel, waveform: NDArray[np.float32], name: str, phones: Iterable[Phone]) -> Example:
         """Return the recording (samples,) with its maps, and the phones that begin in it."""
         rate, times = model.sampling_rate, model.frame_grid.times(self.codes.shape[-1])
         seconds = len(waveform) / rate
@@ -123,9 +119,7 @@ class UtteranceMaps:
             self._nearest, self.clearest, self.clearest_map = distance, (layer, head), weights.copy()
 
 
-def segmented_example(
-    example: Example | None, table: pd.DataFrame, described: Mapping[str, Any]
-) -> Example | None:
+def segmented_example(example: Example | None, table: pd.DataFrame, described: Mapping[str, Any]) -> Example | None:
     """The example with the boundaries that every head predicts, and with the steps of the best head.
 
     Args:

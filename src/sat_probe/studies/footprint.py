@@ -67,9 +67,7 @@ def footprints(models: Sequence[ModelChoice], seconds: float = 30.0, rounds: int
     with ExitStack() as stack:
         workers = [
             # each ends at Ctrl-C without a traceback
-            stack.enter_context(
-                ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
-            )
+            stack.enter_context(ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_DFL)))
             for _ in models
         ]
         try:

@@ -106,9 +106,7 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
     """Return the report of a model and a corpus that are open already, unsaved; see `analyze_model`."""
     model, corpus, process = inputs.model, inputs.corpus, inputs.process
     layers, heads = model.num_probed_layers, model.num_probed_heads
-    metrics = HeadMetricsAccumulator(
-        layers, heads, PoissonBootstrap(options.bootstrap_replicates, options.seed)
-    )
+    metrics = HeadMetricsAccumulator(layers, heads, PoissonBootstrap(options.bootstrap_replicates, options.seed))
     relations = RelationMapAccumulator(
         layers,
         heads,
@@ -119,10 +117,7 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
     seen = CorpusPass(
         model,
         corpus,
-        {
-            "heads": HeadSums(metrics),
-            "relations": RelationSums(relations, corpus.phone_set, model.frame_grid),
-        },
+        {"heads": HeadSums(metrics), "relations": RelationSums(relations, corpus.phone_set, model.frame_grid)},
         process,
         run.strict,
     )
@@ -134,9 +129,7 @@ def analyze(inputs: Inputs, options: AnalysisOptions, run: RunOptions) -> HeadRe
             **asdict(options), **seen.provenance(), unaligned=relations.unlabelled, **run_facts()
         ),
         tables=relation_tables(relations, corpus.phone_set, process),
-        example=example_utterance(model, corpus, {name for name, _ in seen.skipped})
-        if process.is_main
-        else None,
+        example=example_utterance(model, corpus, {name for name, _ in seen.skipped}) if process.is_main else None,
     )
 
 
@@ -214,9 +207,7 @@ def head_table(metrics: HeadMetrics, hop_ms: float) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def relation_tables(
-    relations: RelationMapAccumulator, phones: PhoneSet, process: Process
-) -> dict[str, pd.DataFrame]:
+def relation_tables(relations: RelationMapAccumulator, phones: PhoneSet, process: Process) -> dict[str, pd.DataFrame]:
     """Return the tables of relation maps by name, over phones, natural classes and voicing, concentration and named
     operations; no table if no utterance was aligned.
 

@@ -115,9 +115,7 @@ def open_model(choice: ModelChoice) -> ProbedModel:
     try:
         return (deepcopy(model) if in_memory else model).to(device=device, dtype=dtype)
     except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-        raise ModelError(
-            f"{choice.name} cannot be moved to {device} in {dtype}: {_first_line(error)}"
-        ) from error
+        raise ModelError(f"{choice.name} cannot be moved to {device} in {dtype}: {_first_line(error)}") from error
 
 
 def _stored_model(choice: ModelChoice) -> ProbedModel:
@@ -132,9 +130,7 @@ def _stored_model(choice: ModelChoice) -> ProbedModel:
     if revision is not None and (choice.is_bundled or in_memory or Path(model).is_dir()):
         what = f"the folder {model}" if isinstance(model, (str, Path)) else "a model in memory"
         what = "the bundled model" if choice.is_bundled else what
-        raise ModelError(
-            f"{what} has no revision {revision}: only models on the Hub do; leave the revision out"
-        )
+        raise ModelError(f"{what} has no revision {revision}: only models on the Hub do; leave the revision out")
     if in_memory:
         return AutoProbedModel.from_model(model)
     name = BUNDLED if choice.is_bundled else str(model)

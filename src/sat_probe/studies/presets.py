@@ -48,13 +48,9 @@ class Preset:
         if (self.revision is None) is not (self.model == BUNDLED):
             raise ConfigurationError("revision is needed for a model on the Hub, and for no other")
         if self.revision is not None and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
-            raise ConfigurationError(
-                f"revision must be a full commit (40 hexadecimal digits), found {self.revision!r}"
-            )
+            raise ConfigurationError(f"revision must be a full commit (40 hexadecimal digits), found {self.revision!r}")
         if not 0 < self.tolerance < 1:
-            raise ConfigurationError(
-                f"tolerance must be in seconds, between 0 and 1, found {self.tolerance:g}"
-            )
+            raise ConfigurationError(f"tolerance must be in seconds, between 0 and 1, found {self.tolerance:g}")
         if self.limit is not None and self.limit < 1:
             raise ConfigurationError(f"limit must be at least 1, found {self.limit}")
         try:

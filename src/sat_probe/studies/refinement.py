@@ -76,9 +76,7 @@ def refine(
         >>> small.present_heads[0][:3]
         [0, 2, 3]
     """
-    adapted = isinstance(model, nn.Module) and next(
-        (n for n, _ in model.named_modules() if "lora_" in n), None
-    )
+    adapted = isinstance(model, nn.Module) and next((n for n, _ in model.named_modules() if "lora_" in n), None)
     if adapted:
         raise ModelError(
             f"{type(model).__name__} holds adapters that are not merged ({adapted}): call merge_and_unload() first"
@@ -170,14 +168,7 @@ def compare_probes(
     with tempfile.TemporaryDirectory(prefix="sat-probe-") as folder:
         inputs_folder, log_mel = Path(folder) / "inputs", needs_proxy(before, tasks)
         prepared = collect(
-            before,
-            corpus,
-            inputs_folder,
-            seed,
-            progress,
-            strict=strict,
-            log_mel=log_mel,
-            missing_phones=missing_phones,
+            before, corpus, inputs_folder, seed, progress, strict=strict, log_mel=log_mel, missing_phones=missing_phones
         )
         named = chosen_tasks(tasks, prepared)
         lab = AblationLab(before, prepared, named, Path(folder))
@@ -189,9 +180,7 @@ def compare_probes(
 
 def _compared(before: dict[str, Any], after: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return one row of the table from the scores of both models on the same utterances."""
-    changed, intact, items = (
-        np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"])
-    )
+    changed, intact, items = (np.asarray(sums) for sums in (after["totals"], before["totals"], before["counts"]))
     change, low, high = paired_difference(changed, intact, items, seed=seed)
     return {
         "quantity": f"{before['task']}, {before['mode']}: {before['metric']}",

@@ -60,9 +60,7 @@ def analyze_utterance(
     Raises:
         AudioError: if the recording is too short, or too long for the model.
     """
-    metrics = HeadMetricsAccumulator(
-        model.num_probed_layers, model.num_probed_heads, PoissonBootstrap(replicates=1)
-    )
+    metrics = HeadMetricsAccumulator(model.num_probed_layers, model.num_probed_heads, PoissonBootstrap(replicates=1))
     metrics.begin([name])
     maps = UtteranceMaps(model.num_probed_layers, model.num_probed_heads)
     model.encode([waveform], observers=[metrics, maps])
@@ -99,9 +97,7 @@ def head_boundaries(
     return map_boundaries(model, watching.map(), alpha, beta)
 
 
-def map_boundaries(
-    model: ProbedModel, weights: NDArray[np.float32], alpha: float, beta: float
-) -> NDArray[np.float64]:
+def map_boundaries(model: ProbedModel, weights: NDArray[np.float32], alpha: float, beta: float) -> NDArray[np.float64]:
     """As `head_boundaries`, of the head's map (frames, frames) itself."""
     between = distances(attention_features(weights, "rows"))
     settings = Settings(alphas=(alpha,), betas=(beta,))

@@ -112,9 +112,7 @@ def random_states(feature_size, target_size, rate, share=False, final_norms=0, s
     return encoder, head
 
 
-def checkpoint(
-    generation, feature_size=80, target_size=80, rate=1, share=False, pre_layer_norm=False, **settings
-):
+def checkpoint(generation, feature_size=80, target_size=80, rate=1, share=False, pre_layer_norm=False, **settings):
     """A whole checkpoint as `torch.save` got it from one of the three code bases."""
     final_norms = 0
     if pre_layer_norm:

@@ -26,14 +26,7 @@ def test_it_writes_a_folder_and_says_what_is_in_it(states, tmp_path, capsys):
 
 
 def test_json(states, tmp_path, capsys):
-    arguments = [
-        "convert-mockingjay",
-        str(states),
-        str(tmp_path / "out"),
-        "--json",
-        "--chunked",
-        "--with-code",
-    ]
+    arguments = ["convert-mockingjay", str(states), str(tmp_path / "out"), "--json", "--chunked", "--with-code"]
     assert run(arguments) == 0
     written = json.loads(capsys.readouterr().out)
     assert written["generation"] == "s3prl"

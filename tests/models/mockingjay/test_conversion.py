@@ -115,9 +115,7 @@ def test_the_folder_loads_everywhere(name, tmp_path, monkeypatch):
     assert torch.equal(again(**inputs).last_hidden_state, first)
     card = (folder / "README.md").read_text()
     assert "states.ckpt" in card
-    assert (
-        f"{conversion.model.config.num_hidden_layers} x {conversion.model.config.num_attention_heads}" in card
-    )
+    assert f"{conversion.model.config.num_hidden_layers} x {conversion.model.config.num_attention_heads}" in card
 
 
 def test_the_original_chunking_can_be_kept(tmp_path, monkeypatch):
@@ -274,9 +272,7 @@ def test_truncated_files_are_refused(tmp_path, monkeypatch, share, zipped):
     path = save(checkpoint("s3prl"), tmp_path / "states.ckpt", monkeypatch)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(
-        ModelError, match=r"states\.ckpt cannot be read: it is truncated, or no torch checkpoint"
-    ):
+    with pytest.raises(ModelError, match=r"states\.ckpt cannot be read: it is truncated, or no torch checkpoint"):
         convert_checkpoint(path)
 
 
@@ -349,9 +345,7 @@ def test_with_its_code_a_checkpoint_needs_no_sat_probe(tmp_path, monkeypatch):
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert json.loads(finished.stdout.splitlines()[-1]) == ["MockingjayModel", "MockingjayConfig", False]
     expected = conversion.model(**conversion.feature_extractor(waveform, return_tensors="pt"))
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "hidden.npy"), expected.last_hidden_state.detach().numpy()
-    )
+    np.testing.assert_array_equal(np.load(tmp_path / "hidden.npy"), expected.last_hidden_state.detach().numpy())
     np.testing.assert_array_equal(np.load(tmp_path / "prediction.npy"), expected.prediction.detach().numpy())
     # where sat-probe is imported, no trust is asked and its own classes win
     local = AutoModel.from_pretrained(folder)

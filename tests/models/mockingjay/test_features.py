@@ -123,9 +123,7 @@ def test_the_extractor_survives_saving(tmp_path):
     assert back.feature_size == 40
     waveform = speech_like(8_000)
     np.testing.assert_array_equal(back.extract(waveform), extractor.extract(waveform))
-    np.testing.assert_array_equal(
-        back.extract(waveform, target=True), extractor.extract(waveform, target=True)
-    )
+    np.testing.assert_array_equal(back.extract(waveform, target=True), extractor.extract(waveform, target=True))
     MockingjayConfig(feature_size=40).save_pretrained(tmp_path)
     assert isinstance(AutoFeatureExtractor.from_pretrained(tmp_path), MockingjayFeatureExtractor)
 

@@ -10,12 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
-from sat_probe.models.mockingjay import (
-    MockingjayConfig,
-    MockingjayForPreTraining,
-    MockingjayModel,
-    modeling_mockingjay,
-)
+from sat_probe.models.mockingjay import MockingjayConfig, MockingjayForPreTraining, MockingjayModel, modeling_mockingjay
 from sat_probe.models.mockingjay.frame_stacking import reconstruction_loss, sinusoid_positions, stack_mask
 
 SMALL = {
@@ -257,9 +252,7 @@ def test_gradient_checkpointing_changes_no_gradient():
     features, mask = padded_batch([30, 21])
     gradients = []
     for checkpointing in (False, True):
-        model = small(
-            MockingjayForPreTraining, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-        ).train()
+        model = small(MockingjayForPreTraining, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
         if checkpointing:
             model.activation_checkpointing_enable()
             assert model.mockingjay.layers[0].gradient_checkpointing
@@ -286,9 +279,7 @@ def test_impossible_configurations_are_refused(settings, message):
 
 def test_features_of_another_size_are_refused():
     model = small()
-    with pytest.raises(
-        ValueError, match=r"expected input_features of shape \(batch, frames, 5\), got \(1, 9, 6\)"
-    ):
+    with pytest.raises(ValueError, match=r"expected input_features of shape \(batch, frames, 5\), got \(1, 9, 6\)"):
         model(torch.zeros(1, 9, 6))
     with pytest.raises(ModelError, match="2 frames are fewer than one row of 3"):
         model(torch.zeros(1, 2, 5))
@@ -297,11 +288,7 @@ def test_features_of_another_size_are_refused():
 @pytest.mark.parametrize(
     "settings, encoder, head",
     [  # Liu et al. 2020, table 1: BASE 21.4 M and LARGE 85.4 M; then s3prl's Base and Large
-        (
-            {"num_hidden_layers": 3, "downsample_rate": 1, "feature_size": 160, "target_size": 160},
-            21_388_800,
-            715_168,
-        ),
+        ({"num_hidden_layers": 3, "downsample_rate": 1, "feature_size": 160, "target_size": 160}, 21_388_800, 715_168),
         ({"downsample_rate": 3, "feature_size": 160, "target_size": 1025}, 85_425_408, 2_956_803),
         ({"num_hidden_layers": 3, "downsample_rate": 1}, 21_327_360, 653_648),
         ({"downsample_rate": 1, "target_size": 201}, 85_118_208, 746_697),

@@ -52,11 +52,7 @@ def test_hidden_states_and_reconstruction(reference, implementation):
 def test_attentions(reference):
     model, stored = reference
     model.set_attn_implementation("eager")
-    near(
-        torch.stack(model.float()(*inputs(stored), output_attentions=True).attentions),
-        stored["attentions"],
-        SINGLE,
-    )
+    near(torch.stack(model.float()(*inputs(stored), output_attentions=True).attentions), stored["attentions"], SINGLE)
     if "attentions_f64" in stored:
         doubled = model.double()(*inputs(stored, torch.float64), output_attentions=True)
         near(torch.stack(doubled.attentions), stored["attentions_f64"], DOUBLE)
@@ -106,11 +102,7 @@ def test_loss_and_gradients(reference):
 
 def our_name(name):
     """The parameter that a stored gradient belongs to."""
-    name = (
-        name.removeprefix("grad/")
-        .replace("Mockingjay.", "mockingjay.")
-        .replace("Transformer.", "mockingjay.")
-    )
+    name = name.removeprefix("grad/").replace("Mockingjay.", "mockingjay.").replace("Transformer.", "mockingjay.")
     for theirs, ours in (
         ("input_representations.spec_transform", "embeddings.projection"),
         ("input_representations.LayerNorm", "embeddings.layer_norm"),

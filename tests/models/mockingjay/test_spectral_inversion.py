@@ -37,9 +37,7 @@ def test_the_sound_has_the_features_again_and_the_level_of_the_recording(speech,
     assert np.abs(again[:frames] - truth[:frames])[loud].mean() < 0.25 * spread
     level, wanted = (np.sqrt(np.mean(np.square(one))) for one in (sound, speech))
     assert level == pytest.approx(wanted, rel=0.15)
-    assert np.array_equal(sound, sounds_like(features, speech, recipe, normalized=normalized)), (
-        "no chance in it"
-    )
+    assert np.array_equal(sound, sounds_like(features, speech, recipe, normalized=normalized)), "no chance in it"
 
 
 def test_other_features_sound_otherwise(speech):

@@ -38,9 +38,7 @@ def phones_html(read: NDArray[np.float64], probe: PhoneProbe, clip: Clip, times:
     """
     frames = changed(*read)
     share, nats = float(frames.mean()), float(divergence(*read).mean())
-    lines = [
-        f"In {share:.0%} of the frames the probe reads another phone; the mean divergence is {nats:.2f} nats."
-    ]
+    lines = [f"In {share:.0%} of the frames the probe reads another phone; the mean divergence is {nats:.2f} nats."]
     spoken = np.full(len(times), "", dtype=object)  # phone of each speech frame, if the phones are known
     for start, end, label in clip.phones:
         phone = _folded(label)
@@ -86,15 +84,7 @@ def _posteriorgrams(
     extent = (times[0] - half, times[-1] + half, len(shown) - 0.5, -0.5)
     for ax, side, title in zip((above, below), read, _PANELS, strict=True):
         shades = np.sqrt(np.exp(side[:, shown])).T  # the square root shows small probabilities too
-        ax.imshow(
-            shades,
-            SPECTROGRAM_COLOURMAP,
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            extent=extent,
-            interpolation="nearest",
-        )
+        ax.imshow(shades, SPECTROGRAM_COLOURMAP, vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
         ax.set_yticks(range(len(shown)), [probe.phones[index] for index in shown], fontsize=7)
         ax.tick_params(axis="y", length=0)
         ax.set_title(f"{title}: stronger is more probable", fontsize=9, loc="left")

@@ -22,9 +22,7 @@ Heads = frozenset[tuple[int, int]]
 REMOVED = "Blank cells are heads that were removed from this model; there is nothing to switch off."
 WIDEST = 100  # frames; the end of the slider stands for no limit
 MODES = {"drop the weights beyond it": "zero", "renormalize the weights within it": "mask"}
-ASK = (
-    '<p class="sat-note">Switch heads off in the grid, or reduce the span, to see and hear what changes.</p>'
-)
+ASK = '<p class="sat-note">Switch heads off in the grid, or reduce the span, to see and hear what changes.</p>'
 
 
 def build(session: gr.State, app: gr.Blocks, analyzed: Dependency) -> None:
@@ -116,8 +114,7 @@ def grid_html(categories: Categories) -> str:
     count = len(categories[0])
     rows += ["<span></span>", *(f'<span aria-hidden="true">{head}</span>' for head in range(count))]
     sets = "".join(
-        f'<button type="button" class="sat-{name}" data-set="{name}">all {name} off</button>'
-        for name in CATEGORIES
+        f'<button type="button" class="sat-{name}" data-set="{name}">all {name} off</button>' for name in CATEGORIES
     )
     some_removed = any(category is None for layer in categories for category in layer)
     return (

@@ -41,16 +41,12 @@ def effect_html(
     """
     errors = effect.errors()
     if errors is None:
-        reconstruction = note_html(
-            "This model has no reconstruction head of its own, so there is nothing to hear."
-        )
+        reconstruction = note_html("This model has no reconstruction head of its own, so there is nothing to hear.")
     else:
         reconstruction = note_html(
             f"Mean error of the reconstruction: {errors[0]:.3f} with all heads, {errors[1]:.3f} after the ablation."
         )
-        reconstruction += (
-            f'<div class="sat-sounds">{"".join(_player(*sound) for sound in sounds.items())}</div>'
-        )
+        reconstruction += f'<div class="sat-sounds">{"".join(_player(*sound) for sound in sounds.items())}</div>'
         alt = f"Spectrograms of {clip.name}: {', '.join(_PANELS)}"
         reconstruction += figure_html(_spectrograms(effect, clip), alt, spectrogram=True)
     layers = ", ".join(f"{value:.0%}" for value in effect.relative_change)
@@ -80,9 +76,7 @@ def _spectrograms(effect: AblationEffect, clip: Clip) -> Axes:
 def _layers(effect: AblationEffect) -> Axes:
     ax = tidy(axes_or_new(None, 8.0, 2.4))
     states = np.arange(len(effect.relative_change))
-    ax.bar(
-        states - 0.2, effect.relative_change, 0.4, color=SERIES_COLOURS[0], label="relative change ‖Δh‖ / ‖h‖"
-    )
+    ax.bar(states - 0.2, effect.relative_change, 0.4, color=SERIES_COLOURS[0], label="relative change ‖Δh‖ / ‖h‖")
     ax.bar(states + 0.2, 1 - effect.cosine, 0.4, color=REFERENCE_COLOUR, label="1 − cosine", hatch="//")
     ax.set_xlabel("hidden state (0: before the first layer)")
     ax.set_ylabel("change")

@@ -43,9 +43,7 @@ def select_heads(
     """
     for column in (metric, sort_by):
         if column not in heads:
-            raise ReportError(
-                f"this report does not have {column!r}; it has {', '.join(map(str, heads.columns))}"
-            )
+            raise ReportError(f"this report does not have {column!r}; it has {', '.join(map(str, heads.columns))}")
     kept = heads["category"].isin(categories)
     bounds = (("layer", first_layer, last_layer), (metric, at_least, at_most))
     for column, low, high in bounds:
@@ -68,14 +66,11 @@ def html_table(table: pd.DataFrame, caption: str, name: str) -> str:
     numeric = pd.api.types.is_numeric_dtype
     columns = [(str(name), "" if numeric(table[name]) else ' class="word"') for name in table]
     head = "".join(
-        f'<th scope="col"{kind}>{html.escape(NAMES.get(name, name.replace("_", " ")))}</th>'
-        for name, kind in columns
+        f'<th scope="col"{kind}>{html.escape(NAMES.get(name, name.replace("_", " ")))}</th>' for name, kind in columns
     )
     rows = []
     for row in table.itertuples(index=False):
-        cells = (
-            f"<td{kind}>{_cell(name, value)}</td>" for (name, kind), value in zip(columns, row, strict=True)
-        )
+        cells = (f"<td{kind}>{_cell(name, value)}</td>" for (name, kind), value in zip(columns, row, strict=True))
         rows.append(f"<tr>{''.join(cells)}</tr>")
     label = html.escape(name, quote=True)
     return (

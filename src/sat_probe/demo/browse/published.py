@@ -135,9 +135,7 @@ def report_choice(
         choices = [(_short(model), model) for model in models]
         return gr.Dropdown(choices=choices, value=models[0] if models else None, visible=len(models) > 1)
 
-    offered = source.input(
-        guard(offer_models), source, model, api_visibility="private", show_progress="hidden"
-    )
+    offered = source.input(guard(offer_models), source, model, api_visibility="private", show_progress="hidden")
     return source, model, offered
 
 

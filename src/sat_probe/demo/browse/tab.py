@@ -16,9 +16,7 @@ from sat_probe.errors import ReportError
 from sat_probe.measures.head_metrics import CATEGORIES
 from sat_probe.reports.head_report import HeadReport
 
-INTRODUCTION = (
-    "The heads of a saved report within your bounds. The CSV has the same rows with all columns and digits."
-)
+INTRODUCTION = "The heads of a saved report within your bounds. The CSV has the same rows with all columns and digits."
 METRICS = (
     "globalness", "verticality", "diagonality", "max_weight", "mean_offset_ms", "spread_ms", "sink_share",
     "category_stability",
@@ -64,12 +62,7 @@ def build(settings: DemoSettings, tab: gr.Tab) -> None:
 
     chosen, opened = [source, model], [tab.select, model.input]
     report = {"fn": guard(show_report), "inputs": chosen, "outputs": about}
-    heads = {
-        "fn": guard(show_heads),
-        "inputs": chosen + filters,
-        "outputs": table,
-        "show_progress": "minimal",
-    }
+    heads = {"fn": guard(show_heads), "inputs": chosen + filters, "outputs": table, "show_progress": "minimal"}
     gr.on(opened, **report, api_name="report", trigger_mode="always_last")
     changed = [control.change for control in filters]
     gr.on([*opened, *changed], **heads, api_name="heads", trigger_mode="always_last")

@@ -50,9 +50,7 @@ def overview_html(sides: Sides) -> str:
         values = [side.report.heads[metric].astype(float).quantile([0.25, 0.5, 0.75]) for side in sides]
         rows.append((metric, *(f"{middle:.3g} ({low:.3g} to {high:.3g})" for low, middle, high in values)))
     table = pd.DataFrame(rows, columns=["", *(side.name for side in sides)])
-    return html_table(
-        table, "Heads of each category; median and quartiles of each metric", "Both reports in numbers"
-    )
+    return html_table(table, "Heads of each category; median and quartiles of each metric", "Both reports in numbers")
 
 
 def figures_html(sides: Sides, scale: str) -> str:
@@ -93,9 +91,7 @@ def _pair(title: str, draw: Callable[[pd.DataFrame], Axes], sides: Sides, shared
         ax.set_title("")  # the heading above serves both
         counts = ", ".join(f"{count} {category}" for category, count in report.counts.items())
         alt = f"{title}, {name}: {len(report.heads)} heads, {counts}."
-        figures.append(
-            f"<figure>{inline_figure(ax, alt)}<figcaption>{html.escape(name)}</figcaption></figure>"
-        )
+        figures.append(f"<figure>{inline_figure(ax, alt)}<figcaption>{html.escape(name)}</figcaption></figure>")
     return f'<h3>{title}</h3><div class="pair">{"".join(figures)}</div>'
 
 

@@ -85,11 +85,7 @@ def _checked(heads: pd.DataFrame) -> pd.DataFrame:
     for column in heads.columns.drop(["category", "model"], errors="ignore"):
         values = heads[column]
         numbers = pd.Series([_number(value) for value in values], values.index, name=column)
-        _refuse(
-            numbers.isin([np.inf, -np.inf]) | (numbers.isna() & values.notna()),
-            values,
-            "which is not a number",
-        )
+        _refuse(numbers.isin([np.inf, -np.inf]) | (numbers.isna() & values.notna()), values, "which is not a number")
         columns[column] = numbers
     for column in ("layer", "head"):
         numbers = columns[column]

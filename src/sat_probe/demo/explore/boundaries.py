@@ -43,9 +43,7 @@ def _scores(references: NDArray[np.float64], predicted: NDArray[np.float64]) -> 
     for rule in get_args(Counting):
         scores = boundary_scores([references], [predicted], TOLERANCE, counting=rule)
         cells = "".join(f"<td>{getattr(scores, name):.3f}</td>" for name in columns)
-        rows.append(
-            f'<tr><th scope="row">{rule}</th><td>{scores.hits} of {scores.references}</td>{cells}</tr>'
-        )
+        rows.append(f'<tr><th scope="row">{rule}</th><td>{scores.hits} of {scores.references}</td>{cells}</tr>')
     caption = f"<caption>Within ± {1000 * TOLERANCE:g} ms of the {len(references)} true boundaries</caption>"
     table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="sat-scores">{table}</div>'.replace(">nan<", ">–<")

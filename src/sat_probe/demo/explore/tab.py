@@ -43,9 +43,7 @@ def build(settings: DemoSettings, session: gr.State, app: gr.Blocks) -> Dependen
     accept_uploads_only(recording)
     accept_uploads_only(alignment)
     status = gr.HTML(saved_report_note(), elem_id="status")
-    page = gr.HTML(
-        "", js_on_load=page_file("frame.js"), elem_id="heads"
-    )  # a click says which head, see `choose`
+    page = gr.HTML("", js_on_load=page_file("frame.js"), elem_id="heads")  # a click says which head, see `choose`
     gr.Markdown("### Phone boundaries predicted by the chosen head")
     with gr.Row():
         beta = gr.Slider(0.5, 6, BETA, step=0.05, label="beta: larger gives more boundaries", elem_id="beta")
@@ -150,9 +148,7 @@ def predict(session: Session, alpha: float, beta: float) -> str:
     return boundaries_html(clip, session.head, found)
 
 
-def _clip(
-    settings: DemoSettings, example: str, recording: str | None, alignment: str | None, session: Session
-) -> Clip:
+def _clip(settings: DemoSettings, example: str, recording: str | None, alignment: str | None, session: Session) -> Clip:
     if recording is None:
         return example_clip(example)
     if session.clip is not None and session.sent == (recording, alignment):

@@ -101,9 +101,7 @@ def by_utterance(
     flat = [len(times) > 0 and np.ndim(times[0]) == 0 for times in (references, predictions)]
     if not any(flat):
         return references, predictions
-    if all(
-        is_flat or len(times) == 0 for is_flat, times in zip(flat, (references, predictions), strict=True)
-    ):
+    if all(is_flat or len(times) == 0 for is_flat, times in zip(flat, (references, predictions), strict=True)):
         return [cast(ArrayLike, references)], [cast(ArrayLike, predictions)]
     raise AlignmentError(
         "one side is a flat list of times and the other a list of utterances: give one list per utterance on both"

@@ -69,9 +69,7 @@ def distances(features: ArrayLike) -> Array:
     """2-norms of all differences: features (..., frames, dimensions) to (..., frames, frames) float64."""
     values = np.asarray(features, dtype=np.float64)
     if values.ndim < 2 or not values.shape[-2] or not np.isfinite(features).all():
-        raise ConfigurationError(
-            f"features must be a finite matrix (frames, dimensions), got shape {values.shape}"
-        )
+        raise ConfigurationError(f"features must be a finite matrix (frames, dimensions), got shape {values.shape}")
     # about the mean, so that a common offset costs no digits
     values = values - values.mean(axis=-2, keepdims=True)
     squares = np.einsum("...td,...td->...t", values, values)
@@ -98,10 +96,7 @@ def score_curves(
     """
     for value in (*alphas, *betas, upsampling_factor):
         _require_positive(value, "alpha, beta and upsampling_factor")
-    curves = [
-        _curves(*_extents(np.exp(distance / -alpha), np.asarray(betas)), upsampling_factor)
-        for alpha in alphas
-    ]
+    curves = [_curves(*_extents(np.exp(distance / -alpha), np.asarray(betas)), upsampling_factor) for alpha in alphas]
     return np.stack(curves)
 
 
@@ -132,12 +127,8 @@ def _extents(similarity: Array, betas: Array) -> tuple[NDArray[np.int64], NDArra
     # seen from the diagonal: entry k of row i is column i + k to the right, i - k to the left
     rows, columns = padded.strides
     centre = padded[:, frames:]
-    right = np.lib.stride_tricks.as_strided(
-        centre, (frames, frames + 1), (rows + columns, columns), writeable=False
-    )
-    left = np.lib.stride_tricks.as_strided(
-        centre, (frames, frames + 1), (rows + columns, -columns), writeable=False
-    )
+    right = np.lib.stride_tricks.as_strided(centre, (frames, frames + 1), (rows + columns, columns), writeable=False)
+    left = np.lib.stride_tricks.as_strided(centre, (frames, frames + 1), (rows + columns, -columns), writeable=False)
     rows_index = np.arange(frames)
     return rows_index - _reach(left, thresholds) + 1, rows_index + _reach(right, thresholds) - 1
 

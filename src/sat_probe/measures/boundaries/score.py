@@ -18,11 +18,7 @@ RATES = ("precision", "recall", "f1", "over_segmentation", "r_value")
 
 
 def boundary_scores(
-    references: Sequence[ArrayLike],
-    predictions: Sequence[ArrayLike],
-    tolerance: float = 0.02,
-    *,
-    counting: Counting,
+    references: Sequence[ArrayLike], predictions: Sequence[ArrayLike], tolerance: float = 0.02, *, counting: Counting
 ) -> BoundaryScores:
     """Return scores of predicted boundaries against reference boundaries, micro-averaged over utterances.
 
@@ -194,12 +190,7 @@ class BoundaryScoreAccumulator:
 
 
 def bootstrap_interval(
-    counts: np.ndarray,
-    rate: str = "r_value",
-    *,
-    confidence: float = 0.95,
-    replicates: int = 1000,
-    seed: int = 0,
+    counts: np.ndarray, rate: str = "r_value", *, confidence: float = 0.95, replicates: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """:meth:`BoundaryScores.interval` of counts (utterances, 4) as :func:`count_boundaries` gives them."""
     if rate not in RATES:

@@ -86,12 +86,7 @@ class RelationMapAccumulator:
         self._pending, self._flows = {}, []
         self._batch = [
             prepare_labels(
-                name,
-                found,
-                len(self.phones),
-                self.upsampling_factor,
-                self.leave_out_own_segment,
-                len(self.joint),
+                name, found, len(self.phones), self.upsampling_factor, self.leave_out_own_segment, len(self.joint)
             )
             for name, found in zip(utterance_ids, labels, strict=True)
         ]
@@ -163,13 +158,9 @@ class RelationMapAccumulator:
         """
         for name in ("layers", "heads", "phones", "upsampling_factor", "leave_out_own_segment"):
             if (mine := getattr(self, name)) != (theirs := getattr(other, name)):
-                raise ConfigurationError(
-                    f"cannot merge relation maps: {name} is {mine!r} here, {theirs!r} there"
-                )
+                raise ConfigurationError(f"cannot merge relation maps: {name} is {mine!r} here, {theirs!r} there")
         if len(self.joint) != len(other.joint):
-            raise ConfigurationError(
-                f"cannot merge relation maps of {len(self.joint)} and {len(other.joint)} groups"
-            )
+            raise ConfigurationError(f"cannot merge relation maps of {len(self.joint)} and {len(other.joint)} groups")
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 

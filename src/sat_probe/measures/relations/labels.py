@@ -52,12 +52,7 @@ class LabelledUtterance:
 
 
 def prepare_labels(
-    name: str,
-    labels: NDArray[np.int64] | None,
-    phones: int,
-    factor: int,
-    leave_out_own_segment: bool,
-    groups: int,
+    name: str, labels: NDArray[np.int64] | None, phones: int, factor: int, leave_out_own_segment: bool, groups: int
 ) -> LabelledUtterance | None:
     """Return the labels (T * factor,) of an utterance as matrices, None if they relate nothing.
 
@@ -69,15 +64,11 @@ def prepare_labels(
     if labels is None or not (labels := np.asarray(labels)[: len(labels) // factor * factor]).size:
         return None
     if labels.max() >= phones or labels.min() < -1:
-        raise AlignmentError(
-            f"{name}: labels must lie in -1..{phones - 1}, found {labels.min()}..{labels.max()}"
-        )
+        raise AlignmentError(f"{name}: labels must lie in -1..{phones - 1}, found {labels.min()}..{labels.max()}")
     keys = frame_membership(labels, phones, factor)
     runs = segment_runs(labels)
     if leave_out_own_segment:
-        query_phones = np.array(
-            [labels[np.argmax(runs == run)] for run in range(runs.max() + 1)], dtype=np.int64
-        )
+        query_phones = np.array([labels[np.argmax(runs == run)] for run in range(runs.max() + 1)], dtype=np.int64)
         segments = frame_membership(runs, len(query_phones), factor)
         uniform = uniform_distribution(keys, segments, query_phones)
     else:

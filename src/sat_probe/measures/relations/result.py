@@ -148,9 +148,7 @@ def _head_intervals(joint: Array, expected: Array, draws: Array) -> tuple[Array,
     replicate = relation(_distribution(np.tensordot(draws, joint, axes=1)), expected)
     if len(joint) < 2:
         replicate[:] = np.nan
-    pairs = [
-        _interval(values) for values in (replicate, concentration(replicate), identity_contrast(replicate))
-    ]
+    pairs = [_interval(values) for values in (replicate, concentration(replicate), identity_contrast(replicate))]
     return tuple(bound for pair in pairs for bound in pair)
 
 

@@ -9,9 +9,7 @@ from sat_probe.models.attention.inputs import Inputs
 from sat_probe.models.attention.tiles import HIDDEN
 from sat_probe.models.attention.whole import distance
 
-_BAND_ELEMENTS = (
-    384 * 1024
-)  # weights per block: with their scores they fit a core's share of the last-level cache
+_BAND_ELEMENTS = 384 * 1024  # weights per block: with their scores they fit a core's share of the last-level cache
 _BAND_QUERIES = 64  # fewest queries of a block
 
 
@@ -31,9 +29,7 @@ def attend_band(inputs: Inputs, span: int) -> None:
             scores.masked_fill_(distance(rows, columns, scores.device) > span, HIDDEN)
             weights = _softmax(scores)
             inputs.keep(weights, chosen, rows, columns)
-            inputs.output[chosen, rows] = torch.bmm(
-                weights.to(inputs.value.dtype), inputs.value[chosen, columns]
-            )
+            inputs.output[chosen, rows] = torch.bmm(weights.to(inputs.value.dtype), inputs.value[chosen, columns])
 
 
 def _softmax(scores: Tensor) -> Tensor:

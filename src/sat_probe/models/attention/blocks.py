@@ -61,9 +61,7 @@ def attend(
         output = attend_sdpa(query, key, value, mask, bias)
         return (output if gate is None else output * gate[:, None, None]), None
     batch, heads, frames, _ = query.shape
-    output = torch.empty(
-        batch, frames, heads, value.shape[-1], dtype=value.dtype, device=value.device
-    ).transpose(1, 2)
+    output = torch.empty(batch, frames, heads, value.shape[-1], dtype=value.dtype, device=value.device).transpose(1, 2)
     maps = query.new_zeros(batch, heads, frames, frames) if probe.output_attentions else None
     for utterance in range(batch):
         length = frames if probe.lengths is None else probe.lengths[utterance]
@@ -128,9 +126,7 @@ def _attend_tiles(inputs: Inputs, length: int, span: int | None, show: Show | No
                 recompute = partial(sides[0].fill_again, tiles[0], query, rows)
                 show(chosen, rows.start, Rows.of(tiles[0], shown, true, edges[1], recompute))
             parts = attention.factors.split([len(part.exp_scores) for part in tiles])
-            mixed = [
-                side.mix(part, query, rows, own) for side, part, own in zip(sides, tiles, parts, strict=True)
-            ]
+            mixed = [side.mix(part, query, rows, own) for side, part, own in zip(sides, tiles, parts, strict=True)]
             inputs.output[chosen, rows] = reduce(torch.add, mixed)[:, : rows.stop - rows.start]
 
 

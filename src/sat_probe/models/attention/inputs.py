@@ -44,9 +44,7 @@ class Inputs:
         """Apply the masks to scores of some heads, rows and columns."""
         for mask in self.masks:
             part = mask[
-                heads if mask.shape[0] > 1 else slice(None),
-                rows if mask.shape[1] > 1 else slice(None),
-                columns,
+                heads if mask.shape[0] > 1 else slice(None), rows if mask.shape[1] > 1 else slice(None), columns
             ]
             if part.dtype == torch.bool:
                 scores.masked_fill_(~part, HIDDEN)
@@ -75,9 +73,7 @@ def utterance_inputs(
 ) -> Inputs:
     """Return the inputs of one utterance with ``length`` true frames; tensors as in :func:`attend`."""
     keys = key.shape[2]
-    own_mask, own_bias = (
-        None if one is None else one[utterance if one.shape[0] > 1 else 0] for one in (mask, bias)
-    )
+    own_mask, own_bias = (None if one is None else one[utterance if one.shape[0] > 1 else 0] for one in (mask, bias))
     if _is_padding(own_mask, length):
         keys, own_mask = length, None
     return Inputs(

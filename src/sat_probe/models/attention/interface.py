@@ -77,9 +77,7 @@ def attention_forward(
     if key.shape[1] != query.shape[1]:
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    output, maps = attend_as_probed(
-        attachment, query * scaling, key, value, attention_mask, position_bias, dropout
-    )
+    output, maps = attend_as_probed(attachment, query * scaling, key, value, attention_mask, position_bias, dropout)
     return output.transpose(1, 2), maps
 
 

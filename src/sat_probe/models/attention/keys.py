@@ -23,14 +23,7 @@ class Keys:
     """
 
     def __init__(
-        self,
-        inputs: Inputs,
-        heads: slice,
-        start: int,
-        stop: int,
-        at_once: int,
-        most: int,
-        span: int | None = None,
+        self, inputs: Inputs, heads: slice, start: int, stop: int, at_once: int, most: int, span: int | None = None
     ) -> None:
         self.inputs, self.span = inputs, span
         self.groups = slices(0, heads.stop - heads.start, at_once)
@@ -95,15 +88,11 @@ class Keys:
         if not self.late:
             mixed = (tiles.outputs * factors).sum(0)
             gate = self.inputs.gate
-            return (
-                mixed if gate is None else mixed * gate[self.heads[0].start : self.heads[-1].stop, None, None]
-            )
+            return mixed if gate is None else mixed * gate[self.heads[0].start : self.heads[-1].stop, None, None]
         for column, columns in enumerate(self.columns):
             if not tiles.kept:
                 self.fill_again(tiles, query, rows, column)
-            for row, group, heads, values in zip(
-                tiles.grid, self.groups, self.heads, self.values, strict=True
-            ):
+            for row, group, heads, values in zip(tiles.grid, self.groups, self.heads, self.values, strict=True):
                 tile, value = row[column], values[column]
                 weights = torch.mul(tile.exp_scores, factors[column, group], out=tile.scores)
                 seen = weights[:, : rows.stop - rows.start]

@@ -69,13 +69,7 @@ class Tiles:
     """
 
     def __init__(
-        self,
-        groups: Sequence[slice],
-        widths: Sequence[int],
-        queries: int,
-        size: int,
-        like: Tensor,
-        kept: bool = True,
+        self, groups: Sequence[slice], widths: Sequence[int], queries: int, size: int, like: Tensor, kept: bool = True
     ) -> None:
         heads, pitch = groups[-1].stop, widths[0] + queries - 1
         self.kept = kept or len(widths) == 1
@@ -93,9 +87,7 @@ class Tiles:
         def tile(group: slice, column: int, width: int) -> Tile:
             shape = (group.stop - group.start, queries, width)
             per_row = (part[column, group] for part in (self.highest, *self.sums, self.outputs))
-            return Tile(
-                scores[: math.prod(shape)].view(shape), self.exp_scores[column, group, :, :width], *per_row
-            )
+            return Tile(scores[: math.prod(shape)].view(shape), self.exp_scores[column, group, :, :width], *per_row)
 
         self.grid = [[tile(group, column, width) for column, width in enumerate(widths)] for group in groups]
 
@@ -160,9 +152,7 @@ class Rows:
     recompute: Callable[[int], None] | None = None
 
     @classmethod
-    def of(
-        cls, tiles: Tiles, attention: Attention, queries: int, keys: int, recompute: Callable[[int], None]
-    ) -> Rows:
+    def of(cls, tiles: Tiles, attention: Attention, queries: int, keys: int, recompute: Callable[[int], None]) -> Rows:
         """Return the first ``queries`` rows of the attention to the keys of some tiles."""
         some = slice(0, queries)
         return cls(
@@ -196,9 +186,7 @@ class Rows:
         tiles, heads, queries, width = self.exp_scores.shape
         before = self.diagonals.shape[-1] - width  # offsets below 0 that the tiles have room for
         both = self._each(
-            lambda exp_scores, diagonals, factors: torch.cat(
-                [factors.mT @ exp_scores, factors.mT @ diagonals], -1
-            )
+            lambda exp_scores, diagonals, factors: torch.cat([factors.mT @ exp_scores, factors.mT @ diagonals], -1)
         )
         both = both[:, :, 0].transpose(0, 1)
         columns, offsets = both[..., :width], both[..., width:]
@@ -207,10 +195,7 @@ class Rows:
             joined[:, :-1] = offsets[..., :width]
             joined[:, 1:, :before] += offsets[..., width:]
             offsets = joined
-        return (
-            columns.flatten(1)[:, : self.keys],
-            offsets.flatten(1)[:, before + 1 - queries : before + self.keys],
-        )
+        return (columns.flatten(1)[:, : self.keys], offsets.flatten(1)[:, before + 1 - queries : before + self.keys])
 
     def _each(self, function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """Return a function of exp_scores, diagonals and factors for all tiles, (tiles, ...)."""

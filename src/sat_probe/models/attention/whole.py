@@ -48,9 +48,7 @@ def attend_whole(
     return weights @ value, weights if probe.output_attentions else None
 
 
-def attend_sdpa(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None
-) -> Tensor:
+def attend_sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
     """Return PyTorch's fused attention, for passes without observers; ``query`` is scaled already."""
     if bias is not None:
         if mask is not None and mask.dtype == torch.bool:

@@ -51,16 +51,11 @@ def encoder_config(config: Any, name: str) -> tuple[Any, Family]:
         ModelError: if there is no such encoder; the message says why, or lists the known types.
     """
     if config.model_type in REFUSED:
-        raise ModelError(
-            f"{name}: models of type {config.model_type!r} cannot be probed: {REFUSED[config.model_type]}"
-        )
+        raise ModelError(f"{name}: models of type {config.model_type!r} cannot be probed: {REFUSED[config.model_type]}")
     if config.model_type not in FAMILIES:
         for attribute in ("audio_config", "encoder_config", "speech_encoder", "audio_encoder"):
             inner = getattr(config, attribute, None)
-            if (
-                getattr(inner, "model_type", None) in FAMILIES
-                or getattr(inner, "model_type", None) in REFUSED
-            ):
+            if getattr(inner, "model_type", None) in FAMILIES or getattr(inner, "model_type", None) in REFUSED:
                 return encoder_config(inner, name)
     try:
         family = family_of(config.model_type)

@@ -90,9 +90,7 @@ def stacked_mel_grid(config: Any, feature_extractor: Any) -> FrameGrid:
 
 def phi4_grid(config: Any, feature_extractor: Any) -> FrameGrid:
     """Filterbank frames from sample 0 on, halved by symmetric convolutions."""
-    frames = FrameGrid(
-        feature_extractor.hop_length, feature_extractor.win_length / 2, feature_extractor.sampling_rate
-    )
+    frames = FrameGrid(feature_extractor.hop_length, feature_extractor.win_length / 2, feature_extractor.sampling_rate)
     return _halved(frames, round(log2(config.time_reduction)))
 
 
@@ -139,9 +137,7 @@ def _centred(feature_extractor: Any) -> FrameGrid:
 
 def _filterbank(feature_extractor: Any, shift: float) -> FrameGrid:
     return FrameGrid(
-        round(feature_extractor.sampling_rate * shift / 1000),
-        _KALDI_WINDOW / 2,
-        feature_extractor.sampling_rate,
+        round(feature_extractor.sampling_rate * shift / 1000), _KALDI_WINDOW / 2, feature_extractor.sampling_rate
     )
 
 

@@ -19,9 +19,7 @@ _CONFIGURED = Pruning(
 _WHISPER = "at most 30 s; sees its padding, which is left out of every statistic"
 
 
-def _convolutional(
-    model_type: str, model: str, attention: str, limits: str = _GROUP, **options: Any
-) -> Family:
+def _convolutional(model_type: str, model: str, attention: str, limits: str = _GROUP, **options: Any) -> Family:
     return Family(
         model_type, model, attention, extractors.normalised_waveform, frames.convolution_grid,
         **{"padding_changes_frames": group_norm_over_time, "limits": limits, **options},

@@ -83,9 +83,7 @@ def _input_kind(original: OriginalCheckpoint) -> str | None:
     return "legacy_mel" if "mel" in path else None
 
 
-def _target_kind(
-    original: OriginalCheckpoint, kind: str | None, feature_size: int, target_size: int
-) -> str | None:
+def _target_kind(original: OriginalCheckpoint, kind: str | None, feature_size: int, target_size: int) -> str | None:
     """Return the kind of the targets; None if they are the input, or unknown."""
     if original.audio and "target" in original.audio:
         found = _audio_kind(original.audio, "target")

@@ -39,9 +39,7 @@ def add_code(saved: str | Path, folder: str | Path) -> None:
     """
     config = json.loads((Path(saved) / "config.json").read_text(encoding="utf-8"))
     # Saving names only the class of the model; a pre-training checkpoint must load as a plain encoder too.
-    named: dict[str, dict[str, Any]] = {
-        "config.json": {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}
-    }
+    named: dict[str, dict[str, Any]] = {"config.json": {"AutoConfig": MockingjayConfig, "AutoModel": MockingjayModel}}
     if MockingjayForPreTraining.__name__ in (config.get("architectures") or ()):
         named["config.json"]["AutoModelForPreTraining"] = MockingjayForPreTraining
     if (Path(saved) / "preprocessor_config.json").is_file():
@@ -49,8 +47,7 @@ def add_code(saved: str | Path, folder: str | Path) -> None:
     for name, there in named.items():
         content = json.loads((Path(saved) / name).read_text(encoding="utf-8"))
         content["auto_map"] = {
-            auto_class: f"{one.__module__.rpartition('.')[2]}.{one.__name__}"
-            for auto_class, one in there.items()
+            auto_class: f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for auto_class, one in there.items()
         }
         text = json.dumps(content, indent=2, sort_keys=True) + "\n"
         (Path(folder) / name).unlink(missing_ok=True)

@@ -18,9 +18,7 @@ ORIGINS = {
 }
 
 
-def conversion_card(
-    path: Path, config: MockingjayConfig, original: OriginalCheckpoint, with_code: bool = False
-) -> str:
+def conversion_card(path: Path, config: MockingjayConfig, original: OriginalCheckpoint, with_code: bool = False) -> str:
     """Return the card: source, size, features and loading of the model; Markdown with Hub metadata."""
     metadata = ModelCardData(
         library_name="transformers",
@@ -29,15 +27,9 @@ def conversion_card(
     )
     assert config.hop_length is not None  # the configuration fills it in
     extra = ", trust_remote_code=True" if with_code else ""
-    need = (
-        ""
-        if with_code
-        else "import sat_probe.models.mockingjay  # makes transformers know the architecture\n"
-    )
+    need = "" if with_code else "import sat_probe.models.mockingjay  # makes transformers know the architecture\n"
     features = config.feature_kind or "features that must be made outside (no recipe)"
-    extractor = (
-        f'\nextractor = AutoFeatureExtractor.from_pretrained("FOLDER"{extra})' if config.feature_kind else ""
-    )
+    extractor = f'\nextractor = AutoFeatureExtractor.from_pretrained("FOLDER"{extra})' if config.feature_kind else ""
     variants = ", one set of weights" * config.share_layers + ", pre-LN" * config.pre_layer_norm
     long_input = "one piece; pass `chunk_length` to cut it as s3prl does"
     if config.chunk_length is not None:

@@ -131,12 +131,8 @@ def _configuration(
             f"the settings say that {rate} frames are stacked, but the weights read {stacked_size} values and "
             f"predict {stacked_target}"
         )
-    features = checkpoint_features(
-        original, stacked_size // rate, stacked_target // rate, feature_kind, target_kind
-    )
-    layers = {
-        int(found[1]) for name in original.encoder if (found := re.match(r"encoder\.layer\.(\d+)\.", name))
-    }
+    features = checkpoint_features(original, stacked_size // rate, stacked_target // rate, feature_kind, target_kind)
+    layers = {int(found[1]) for name in original.encoder if (found := re.match(r"encoder\.layer\.(\d+)\.", name))}
     if layers != set(range(len(layers))):
         raise ModelError(f"layers are missing: found {sorted(layers)}")
     promised = settings.get("num_hidden_layers", len(layers))
@@ -184,9 +180,7 @@ def _shape(state: dict[str, torch.Tensor], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _translated(
-    original: OriginalCheckpoint, config: MockingjayConfig, path: str | Path
-) -> dict[str, torch.Tensor]:
+def _translated(original: OriginalCheckpoint, config: MockingjayConfig, path: str | Path) -> dict[str, torch.Tensor]:
     """Return the parameters under our names; every original parameter is used, and no other."""
     parts: list[tuple[str, str, tuple[str, ...]]] = [
         ("encoder", f"mockingjay.{ours}", theirs) for ours, theirs in ENCODER_PARTS.items()
@@ -207,9 +201,7 @@ def _translated(
     missing = []
     for where, ours, theirs in parts:
         for suffix in ("weight", "bias"):
-            found = [
-                left[where].pop(f"{name}.{suffix}") for name in theirs if f"{name}.{suffix}" in left[where]
-            ]
+            found = [left[where].pop(f"{name}.{suffix}") for name in theirs if f"{name}.{suffix}" in left[where]]
             if not found:
                 missing.append(f"{theirs[0]}.{suffix}")
                 continue
@@ -232,9 +224,7 @@ def _check_shared(state: dict[str, torch.Tensor], path: str | Path) -> None:
     for name, value in state.items():
         first = re.sub(r"^mockingjay\.layers\.\d+\.", "mockingjay.layers.0.", name)
         if state[first].shape != value.shape or not torch.equal(state[first], value):
-            raise ModelError(
-                f"{path}: the settings say that layers share weights, but {name} differs from layer 0"
-            )
+            raise ModelError(f"{path}: the settings say that layers share weights, but {name} differs from layer 0")
 
 
 def _check_shapes(model: MockingjayForPreTraining, state: dict[str, torch.Tensor], path: str | Path) -> None:

@@ -54,9 +54,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
         self.feature_kind = feature_kind
         self.recipe = asdict(features)
         self.target_kind = target_kind
-        self.target_recipe = (
-            None if target_kind is None else asdict(feature_recipe(target_kind, target_recipe))
-        )
+        self.target_recipe = None if target_kind is None else asdict(feature_recipe(target_kind, target_recipe))
         self.do_normalize = do_normalize
         self.downsample_rate = downsample_rate
 
@@ -130,9 +128,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
             AudioError: wrong rate, no waveform, or a waveform that `extract` refuses.
         """
         if sampling_rate is not None and sampling_rate != self.sampling_rate:
-            raise AudioError(
-                f"expected audio at {self.sampling_rate} Hz, got {sampling_rate} Hz; resample it first"
-            )
+            raise AudioError(f"expected audio at {self.sampling_rate} Hz, got {sampling_rate} Hz; resample it first")
         waveforms = _as_list(raw_speech)
         settings = {
             "padding": padding,
@@ -147,9 +143,7 @@ class MockingjayFeatureExtractor(SequenceFeatureExtractor):
             **settings,
         )
         if return_labels:
-            targets = BatchFeature(
-                {"input_features": [self.extract(waveform, target=True) for waveform in waveforms]}
-            )
+            targets = BatchFeature({"input_features": [self.extract(waveform, target=True) for waveform in waveforms]})
             batch["labels"] = self.pad(targets, return_attention_mask=False, **settings)["input_features"]
         return batch
 

@@ -56,20 +56,14 @@ def join_chunks(outputs: list[list[BaseModelOutput]], rows: int) -> BaseModelOut
             start += one.shape[-1]
         return whole
 
-    def every_layer(
-        join: Callable[[list[torch.Tensor]], torch.Tensor], name: str
-    ) -> tuple[torch.Tensor, ...] | None:
+    def every_layer(join: Callable[[list[torch.Tensor]], torch.Tensor], name: str) -> tuple[torch.Tensor, ...] | None:
         if getattr(outputs[0][0], name) is None:
             return None
         layers = range(len(getattr(outputs[0][0], name)))
-        return tuple(
-            torch.cat([join([getattr(one, name)[k] for one in chunks]) for chunks in outputs]) for k in layers
-        )
+        return tuple(torch.cat([join([getattr(one, name)[k] for one in chunks]) for chunks in outputs]) for k in layers)
 
     return BaseModelOutput(
-        last_hidden_state=torch.cat(
-            [in_time([one.last_hidden_state for one in chunks]) for chunks in outputs]
-        ),
+        last_hidden_state=torch.cat([in_time([one.last_hidden_state for one in chunks]) for chunks in outputs]),
         hidden_states=every_layer(in_time, "hidden_states"),
         attentions=every_layer(on_diagonal, "attentions"),
     )

@@ -193,9 +193,7 @@ class MockingjayModel(MockingjayPreTrainedModel):
     def __init__(self, config: MockingjayConfig):
         super().__init__(config)
         self.embeddings = MockingjayEmbeddings(config)
-        self.layers = nn.ModuleList(
-            MockingjayLayer(config, index) for index in range(config.num_hidden_layers)
-        )
+        self.layers = nn.ModuleList(MockingjayLayer(config, index) for index in range(config.num_hidden_layers))
         normalized = [config.normalize_embedding_state] + [True] * config.num_hidden_layers
         self.shown_states = nn.ModuleList(
             MockingjayHiddenState(config, config.pre_layer_norm and normalize) for normalize in normalized
@@ -238,9 +236,7 @@ class MockingjayModel(MockingjayPreTrainedModel):
                 f"got {tuple(input_features.shape)}; the feature extractor makes them of waveforms (or use encode)"
             )
         if input_features.shape[1] < rate:
-            raise ModelError(
-                f"{input_features.shape[1]} frames are fewer than one row of {rate} stacked frames"
-            )
+            raise ModelError(f"{input_features.shape[1]} frames are fewer than one row of {rate} stacked frames")
         stacked = stack_frames(input_features, rate)
         mask = None if attention_mask is None else stack_mask(attention_mask, rate)
         chunk_length = self.config.chunk_length if chunk_length is None else chunk_length
@@ -251,10 +247,7 @@ class MockingjayModel(MockingjayPreTrainedModel):
     @merge_with_config_defaults
     @capture_outputs(tie_last_hidden_states=False)
     def encode_stacked(
-        self,
-        stacked: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        self, stacked: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
     ) -> BaseModelOutput:
         """Encode stacked rows (batch, rows, feature_size * R) with their mask (batch, rows)."""
         hidden_states = self.embeddings(stacked, attention_mask)

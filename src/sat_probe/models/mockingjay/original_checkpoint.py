@@ -86,9 +86,7 @@ def _damaged(path: Path, error: Exception) -> ModelError:
     # torch wraps what happened in advice to run the file after all; only what happened is passed on.
     wrapped = re.search(r"WeightsUnpickler error: ([^.\n]+)", str(error))
     plain = next(iter(str(error).splitlines()), "").partition(". ")[0]
-    reason = (
-        wrapped[1] if wrapped else type(error).__name__ if "weights_only" in plain or not plain else plain
-    )
+    reason = wrapped[1] if wrapped else type(error).__name__ if "weights_only" in plain or not plain else plain
     return ModelError(f"{path} cannot be read: it is truncated, or no torch checkpoint ({reason})")
 
 
@@ -100,9 +98,7 @@ def read_original(path: str | Path) -> OriginalCheckpoint:
     """
     content = load_restricted(path)
     if not isinstance(content, Mapping):
-        raise ModelError(
-            f"{path} is no checkpoint of the Mockingjay family: it holds a {type(content).__name__}"
-        )
+        raise ModelError(f"{path} is no checkpoint of the Mockingjay family: it holds a {type(content).__name__}")
     encoder_name = "Mockingjay" if "Mockingjay" in content else "Transformer"
     missing = [name for name in (encoder_name, "SpecHead") if not _is_state(content.get(name))]
     if missing:
@@ -114,9 +110,7 @@ def read_original(path: str | Path) -> OriginalCheckpoint:
     generation, settings = _settings(content, encoder_name, path)
     transformer = settings.get("mockingjay" if encoder_name == "Mockingjay" else "transformer")
     if not isinstance(transformer, Mapping):
-        raise ModelError(
-            f"{path} does not hold the settings of its transformer; they are needed for the heads"
-        )
+        raise ModelError(f"{path} does not hold the settings of its transformer; they are needed for the heads")
     loader = settings.get("dataloader") or {}
     steps = content.get("Step", content.get("Global_step"))
     return OriginalCheckpoint(
@@ -132,9 +126,7 @@ def read_original(path: str | Path) -> OriginalCheckpoint:
     )
 
 
-def _settings(
-    content: Mapping[str, Any], encoder_name: str, path: str | Path
-) -> tuple[Generation, Mapping[str, Any]]:
+def _settings(content: Mapping[str, Any], encoder_name: str, path: str | Path) -> tuple[Generation, Mapping[str, Any]]:
     """Return the code base that wrote the file, and its settings."""
     legacy = content.get("Settings")
     if isinstance(legacy, Mapping) and isinstance(legacy.get("Config"), Mapping):

@@ -95,6 +95,4 @@ def find_phases(magnitudes: torch.Tensor, recipe: FeatureRecipe, iterations: int
 
 def _signal(spectrum: torch.Tensor, recipe: FeatureRecipe, samples: int) -> torch.Tensor:
     window = torch.hann_window(recipe.window_length, dtype=torch.float64)
-    return torch.istft(
-        spectrum.T, recipe.fft_length, recipe.hop_length, recipe.window_length, window, length=samples
-    )
+    return torch.istft(spectrum.T, recipe.fft_length, recipe.hop_length, recipe.window_length, window, length=samples)

@@ -27,9 +27,7 @@ class ProbedDisentangledSelfAttention(DisentangledSelfAttention):
         """Attend as in transformers; the positional scores are a bias."""
         attachment = attachment_of(self)
         if attachment is None:
-            return super().forward(
-                hidden_states, attention_mask, query_states, relative_pos, rel_embeddings, **kwargs
-            )
+            return super().forward(hidden_states, attention_mask, query_states, relative_pos, rel_embeddings, **kwargs)
         batch, frames, _ = hidden_states.shape
         heads = self.num_attention_heads
         asking = hidden_states if query_states is None else query_states

@@ -108,9 +108,7 @@ def find_folder(name: str, data_dir: str | Path | None, config: DatasetConfig | 
     if folder.is_dir():
         return folder
     if folder.is_file():
-        raise CorpusError(
-            f"{folder}: is a file; name its folder to read all audio in there, or pass a list of files"
-        )
+        raise CorpusError(f"{folder}: is a file; name its folder to read all audio in there, or pass a list of files")
     if data_dir is None and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return None
     known = ", ".join(available_configs("datasets"))

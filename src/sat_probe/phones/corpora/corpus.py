@@ -116,9 +116,7 @@ class Corpus:
 
     def __repr__(self) -> str:
         size = (
-            "streaming"
-            if self.is_streaming
-            else f"{len(self)} utterances, {self.missing_alignments} without alignment"
+            "streaming" if self.is_streaming else f"{len(self)} utterances, {self.missing_alignments} without alignment"
         )
         split = f", split={self.split!r}" if self.split else ""
         return f"Corpus({self.name!r}{split}, {size}, phone_set={self.phone_set.name!r})"
@@ -132,15 +130,11 @@ class Corpus:
     def shard(self, index: int, count: int) -> Corpus:
         """Every ``count``-th utterance, from the ``index``-th on: the shards 0 .. count-1 hold each utterance once."""
         if not 0 <= index < count:
-            raise CorpusError(
-                f"shard {index} of {count} does not exist; the first is 0, the last {count - 1}"
-            )
+            raise CorpusError(f"shard {index} of {count} does not exist; the first is 0, the last {count - 1}")
         if self.is_streaming:
             kept = self.dataset.filter(lambda _, i: i % count == index, with_indices=True)
             return self._with(kept, f"shard {index} of {count}")
         return self._with(self.dataset.select(range(index, len(self), count)))
 
     def _with(self, dataset: Any, step: str = "") -> Corpus:
-        return Corpus(
-            self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self.state(), step]
-        )
+        return Corpus(self.name, self.split, dataset, self.phone_set, self.folder, lambda: [*self.state(), step])

@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sat_probe.errors import CorpusError
-from sat_probe.phones.corpora.audio_files import (
-    alignment_beside,
-    read_utf8,
-    record_of_file,
-    split_folder,
-    walk_audio,
-)
+from sat_probe.phones.corpora.audio_files import alignment_beside, read_utf8, record_of_file, split_folder, walk_audio
 from sat_probe.phones.corpora.timit import is_timit, scan_timit
 from sat_probe.phones.readers.lookup import Lookup
 from sat_probe.phones.record import Record
@@ -97,9 +91,7 @@ def _scan_librispeech(folder: Path, split: str | None) -> Iterator[Record]:
                 continue
             audio = transcript.with_name(f"{utterance}.flac")
             if not audio.is_file():
-                raise CorpusError(
-                    f"{transcript}, line {number}: lists {utterance}, but {audio.name} is not next to it"
-                )
+                raise CorpusError(f"{transcript}, line {number}: lists {utterance}, but {audio.name} is not next to it")
             speaker = utterance.split("-")[0]
             yield Record(utterance, str(audio), speaker, genders.get(speaker), text, alignment_beside(audio))
 
@@ -123,16 +115,13 @@ def _scan_audiofolder(folder: Path, split: str | None) -> Iterator[Record]:
             name = _first_given(row, "file_name")
             audio = table.parent / (name or "")
             if name is None or not audio.is_file():
-                raise CorpusError(
-                    f"{table}, line {number}: file_name {name!r} is no file below {table.parent}"
-                )
+                raise CorpusError(f"{table}, line {number}: file_name {name!r} is no file below {table.parent}")
             yield _described(row, audio, table.parent)
 
 
 def _described(row: dict[str, Any], audio: Path, folder: Path) -> Record:
     return Record(
-        id=_first_given(row, "id", "utterance", "utterance_id")
-        or audio.relative_to(folder).with_suffix("").as_posix(),
+        id=_first_given(row, "id", "utterance", "utterance_id") or audio.relative_to(folder).with_suffix("").as_posix(),
         audio=str(audio),
         speaker=_first_given(row, "speaker", "speaker_id"),
         gender=_first_given(row, "gender", "sex"),
@@ -160,9 +149,7 @@ def _metadata_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     reader = csv.DictReader(lines)
     if "file_name" not in (reader.fieldnames or ()):
-        raise CorpusError(
-            f"{table}: has no column file_name; its columns: {', '.join(reader.fieldnames or ())}"
-        )
+        raise CorpusError(f"{table}: has no column file_name; its columns: {', '.join(reader.fieldnames or ())}")
     for row in reader:
         yield reader.line_num, row
 

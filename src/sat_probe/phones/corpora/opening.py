@@ -168,9 +168,7 @@ def _opened(source: Any, options: CorpusOptions) -> tuple[Corpus, bool]:
     return _of_folder(shown, folder, config, options)
 
 
-def _of_folder(
-    name: str, folder: Path, config: DatasetConfig | None, options: CorpusOptions
-) -> tuple[Corpus, bool]:
+def _of_folder(name: str, folder: Path, config: DatasetConfig | None, options: CorpusOptions) -> tuple[Corpus, bool]:
     lookup = _lookup(name, None if config is None else config.alignments, options)
     layout = detect_layout(folder) if config is None else config.layout
     part = options.split if config is None else config.splits.get(options.split or "", options.split)
@@ -185,9 +183,7 @@ def _of_folder(
     return Corpus(name, options.split, rows, phones, folder, state), promised
 
 
-def _of_hub(
-    name: str, table: HubTable, config: DatasetConfig | None, options: CorpusOptions
-) -> tuple[Corpus, bool]:
+def _of_hub(name: str, table: HubTable, config: DatasetConfig | None, options: CorpusOptions) -> tuple[Corpus, bool]:
     table = replace(table, configuration=options.configuration or table.configuration)
     dataset = open_table(table, options.split, options.streaming)
     state = partial(streamed_state, table, options.split)
@@ -230,9 +226,7 @@ def _of_dataset(source: Any, options: CorpusOptions) -> tuple[Corpus, bool]:
             raise CorpusError(f"a DatasetDict with the splits {there}; name one with split (--split)")
         source = source[split]
     elif split is not None:
-        raise CorpusError(
-            f"split {split!r} does not apply to a Dataset, which is one split; pass a DatasetDict"
-        )
+        raise CorpusError(f"split {split!r} does not apply to a Dataset, which is one split; pass a DatasetDict")
     if options.streaming and hasattr(source, "to_iterable_dataset"):
         source = source.to_iterable_dataset()
     elif hasattr(source, "__len__") and not len(source):
@@ -263,9 +257,7 @@ def _usual_set(alignment: str | None) -> str:
     return "timit-39" if (alignment or "").lower().endswith(".phn") else "arpabet-39"
 
 
-def _lookup(
-    name: str, published: HubTable | None, options: CorpusOptions, on_hub: bool = False
-) -> Lookup | None:
+def _lookup(name: str, published: HubTable | None, options: CorpusOptions, on_hub: bool = False) -> Lookup | None:
     """The alignments that were asked for; for a corpus on the Hub, by default those its configuration names."""
     place = options.alignments
     if place is None and not (on_hub and published):

@@ -109,9 +109,7 @@ def _folder_rows(
         yield read_row(record, {"bytes": None, "path": record.audio}, options, table)
 
 
-def load_folder_rows(
-    scan: CorpusScan, options: ReadingOptions, streaming: bool, num_proc: int | None = None
-) -> Any:
+def load_folder_rows(scan: CorpusScan, options: ReadingOptions, streaming: bool, num_proc: int | None = None) -> Any:
     """Return a dataset of a corpus on disk; `datasets` caches a map-style one until a file changes.
 
     Args:
@@ -140,9 +138,7 @@ def load_folder_rows(
     arguments |= {"records": records, "stamp": stamp(files), "version": ROW_VERSION}
     workers = None if num_proc is None else min(num_proc, len(records))
     try:
-        dataset = Dataset.from_generator(
-            _folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers
-        )
+        dataset = Dataset.from_generator(_folder_rows, features=row_features(), gen_kwargs=arguments, num_proc=workers)
     except DatasetGenerationError as error:
         if workers is not None:
             # a worker's exception arrives as text: raise the original here

@@ -136,9 +136,7 @@ def _converted(
 
     def own(samples: int) -> Alignment | None:
         fields = {"phone": "phoneme"} | dict(columns)
-        return alignment_from_phones(
-            found.get("phones"), identity, samples, options.gaps or "silence", fields
-        )
+        return alignment_from_phones(found.get("phones"), identity, samples, options.gaps or "silence", fields)
 
     converted = read_row(record, audio, options, lookup, own if lookup is None else None)
     return {column: converted[column] for column in kept}

@@ -38,9 +38,7 @@ def scan_timit(folder: Path, split: str | None, drop_sa: bool) -> Iterator[Recor
             )
         roots = {"": folder}
     elif split is not None and split.lower() not in roots:
-        raise CorpusError(
-            f"{folder}: has no folder for the split {split!r}; found {', '.join(sorted(roots))}"
-        )
+        raise CorpusError(f"{folder}: has no folder for the split {split!r}; found {', '.join(sorted(roots))}")
     else:
         _require_regions(folder, roots)
     for name in [split.lower()] if split is not None else sorted(roots, reverse=True):

@@ -67,9 +67,7 @@ class AlignmentLookup:
                 parts = PurePosixPath(relative).with_suffix("").parts
                 self._files.setdefault(parts[-1], []).append((parts, source))
             if not self._files:
-                raise AlignmentError(
-                    f"{place}: holds no alignments (.TextGrid or .phn files, or a .parquet table)"
-                )
+                raise AlignmentError(f"{place}: holds no alignments (.TextGrid or .phn files, or a .parquet table)")
 
     @property
     def stamp(self) -> str:
@@ -85,9 +83,7 @@ class AlignmentLookup:
         """
         if not self._files:
             names = (record.id, Path(record.audio).stem)
-            there = any(
-                name in _ctm(str(self.place), self.place.stat().st_mtime_ns, "unlabelled") for name in names
-            )
+            there = any(name in _ctm(str(self.place), self.place.stat().st_mtime_ns, "unlabelled") for name in names)
             return replace(record, alignment=str(self.place) if there else None)
         return replace(record, alignment=self._file_of(record))
 
@@ -204,7 +200,5 @@ def _from_ctm(path: Path, record: Record, samples: int, gaps: Gaps) -> Alignment
     names = (record.id, Path(record.audio).stem, path.stem)
     name = next((name for name in names if name in alignments), None)
     if name is None:
-        raise AlignmentError(
-            f"{path}: has no segment of {record.id}; it names {', '.join(list(alignments)[:3])}"
-        )
+        raise AlignmentError(f"{path}: has no segment of {record.id}; it names {', '.join(list(alignments)[:3])}")
     return replace(alignments[name], utterance_id=record.id, duration=samples)

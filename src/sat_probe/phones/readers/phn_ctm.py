@@ -74,9 +74,7 @@ def read_phn(
     starts, ends, labels, lines = zip(*rows, strict=True) if rows else ((), (), (), ())
     places = [f"{path}, line {line}: " for line in lines]
     require_order(starts, ends, labels, places.__getitem__, lambda sample: f"sample {sample}", gaps=gaps)
-    alignment = Alignment(
-        utterance_id or str(path), np.array(starts), np.array(ends), labels, duration=duration
-    )
+    alignment = Alignment(utterance_id or str(path), np.array(starts), np.array(ends), labels, duration=duration)
     return alignment.with_silence_in_gaps() if gaps == "silence" else alignment
 
 
@@ -114,13 +112,7 @@ def read_ctm(path: str | Path, *, gaps: Gaps = "refuse") -> dict[str, Alignment]
         starts, ends, labels, lines = zip(*rows, strict=True)
         places = [f"{path}, line {line}: " for line in lines]
         require_order(
-            starts,
-            ends,
-            labels,
-            places.__getitem__,
-            lambda time: f"{time:.4f} s",
-            tolerance=SAME_MOMENT,
-            gaps=gaps,
+            starts, ends, labels, places.__getitem__, lambda time: f"{time:.4f} s", tolerance=SAME_MOMENT, gaps=gaps
         )
         try:
             alignments[utterance] = Alignment.from_seconds(utterance, starts, ends, labels, gaps=gaps)

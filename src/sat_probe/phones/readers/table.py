@@ -32,9 +32,7 @@ class AlignmentTable:
     def __init__(self, dataset: Any, columns: Mapping[str, str], name: str) -> None:
         self.columns = COLUMNS | dict(columns)
         self.name = name
-        missing = [
-            self.columns[key] for key in ("id", "phones") if self.columns[key] not in dataset.column_names
-        ]
+        missing = [self.columns[key] for key in ("id", "phones") if self.columns[key] not in dataset.column_names]
         if missing:
             raise AlignmentError(
                 f"{name}: has no column {' or '.join(missing)}; its columns: {', '.join(dataset.column_names)}"
@@ -93,8 +91,7 @@ def alignment_from_phones(
     wanted = ("start", "end", columns["phone"])
     try:
         starts, ends, labels = (
-            list(phones[name]) if isinstance(phones, Mapping) else [phone[name] for phone in phones]
-            for name in wanted
+            list(phones[name]) if isinstance(phones, Mapping) else [phone[name] for phone in phones] for name in wanted
         )
         if not starts:
             return None

@@ -51,14 +51,10 @@ class TextGrid:
         if len(found) == 1:
             return found[0]
         if found:
-            raise AlignmentError(
-                f"{self.name}: has {len(found)} tiers called {name!r}; one speaker per file is needed"
-            )
+            raise AlignmentError(f"{self.name}: has {len(found)} tiers called {name!r}; one speaker per file is needed")
         if any(point == name or point.endswith(f" - {name}") for point in self.point_tiers):
             raise AlignmentError(f"{self.name}: its tier {name!r} holds points, not intervals")
-        names = [tier.name for tier in self.interval_tiers] + [
-            f"{point} (points)" for point in self.point_tiers
-        ]
+        names = [tier.name for tier in self.interval_tiers] + [f"{point} (points)" for point in self.point_tiers]
         raise AlignmentError(
             f"{self.name}: has no tier {name!r}; its tiers: {', '.join(names) or 'none'}; tier (--tier) names one"
         )
@@ -137,9 +133,7 @@ def parse_textgrid(text: str, name: str) -> TextGrid:
     """
     data = PraatData(text, name)
     if not data.text("the file type").startswith("ooTextFile") or data.text("the object class") != "TextGrid":
-        raise AlignmentError(
-            f"{name}: is not a TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)"
-        )
+        raise AlignmentError(f"{name}: is not a TextGrid (expected 'ooTextFile' and 'TextGrid' in its first lines)")
     start, end = data.number("the start"), data.number("the end")
     if data.flag() == "<absent>":
         return TextGrid(name, start, end, (), ())

@@ -125,9 +125,7 @@ def evaluation_results(report: ReportData, repo_id: str, commit: str) -> str:
     known = report.provenance
     model = known.model or ""
     if model.count("/") != 1:
-        raise ReportError(
-            f"the report is about {model or 'an unnamed model'}, which is not a repository on the Hub"
-        )
+        raise ReportError(f"the report is about {model or 'an unnamed model'}, which is not a repository on the Hub")
     where = " ".join(part for part in (known.corpus, known.split) if part)
     entries = [
         EvalResultEntry(

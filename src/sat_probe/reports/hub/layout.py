@@ -85,9 +85,7 @@ def read_table(content: bytes, name: str) -> pa.Table:
     try:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
-        raise ReportError(
-            f"{name} is not a readable parquet file: {' '.join(str(error).split())[:150]}"
-        ) from error
+        raise ReportError(f"{name} is not a readable parquet file: {' '.join(str(error).split())[:150]}") from error
 
 
 def describe(path: str, files: Mapping[str, bytes]) -> Entry:
@@ -106,9 +104,7 @@ def describe(path: str, files: Mapping[str, bytes]) -> Entry:
         provenance={key: value for key, value in sorted(provenance.items()) if _is_short(value)},
         figures=tuple(f"{path}/{name}" for name in sorted(files) if name.endswith(".png")),
     )
-    tables = {
-        name: read_table(data, f"{path}/{name}") for name, data in files.items() if name.endswith(".parquet")
-    }
+    tables = {name: read_table(data, f"{path}/{name}") for name, data in files.items() if name.endswith(".parquet")}
     return _with_tables(entry, tables)
 
 

@@ -35,14 +35,10 @@ def pull_folder(
     """
     if constants.is_offline_mode():
         snapshot = _cached_snapshot(repo_id, cache_dir, repo_revision)
-        return _choose(
-            repo_id, (path.parent for path in snapshot.glob("reports/*/*/report.json")), model, revision
-        )
+        return _choose(repo_id, (path.parent for path in snapshot.glob("reports/*/*/report.json")), model, revision)
     api = HfApi(token=token)
     sha = _resolve(api, repo_id, repo_revision)
-    tree = retry(
-        lambda: list(api.list_repo_tree(repo_id, recursive=True, repo_type="dataset", revision=sha)), repo_id
-    )
+    tree = retry(lambda: list(api.list_repo_tree(repo_id, recursive=True, repo_type="dataset", revision=sha)), repo_id)
     files_there = (row for row in tree if isinstance(row, RepoFile))
     rows = {Path(row.path): row for row in files_there if row.path.startswith("reports/")}
     folder = _choose(repo_id, (path.parent for path in rows if path.name == "report.json"), model, revision)
@@ -54,9 +50,7 @@ def pull_folder(
     # by name of the branch too, so that the cache knows its commit when the Hub is out of reach
     marker = (folder / "report.json").as_posix()
     retry(
-        lambda: api.hf_hub_download(
-            repo_id, marker, repo_type="dataset", revision=repo_revision, cache_dir=cache_dir
-        ),
+        lambda: api.hf_hub_download(repo_id, marker, repo_type="dataset", revision=repo_revision, cache_dir=cache_dir),
         repo_id,
     )
     return files[0].parent
@@ -79,9 +73,7 @@ def list_reports(repo_id: str, *, token: str | bool | None = None) -> list[Entry
     return entries
 
 
-def download(
-    api: HfApi, repo_id: str, row: RepoFile, revision: str, cache_dir: str | Path | None = None
-) -> Path:
+def download(api: HfApi, repo_id: str, row: RepoFile, revision: str, cache_dir: str | Path | None = None) -> Path:
     """Download one file of a commit into the cache; also refuse wrong bytes of the right size, unlike the client.
 
     Raises:

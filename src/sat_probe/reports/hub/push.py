@@ -46,9 +46,7 @@ def push_files(
     repository = prepare_repository(signed_in(token), repo_id, "dataset", private, create_pr)
     where = " ".join(part for part in entry.measured_on if part)
     message = f"Head report of {entry.model} at {entry.revision[:12]}" + (f" on {where}" if where else "")
-    return publish(
-        repository, lambda parent: _change(repository, parent, entry, keyed, replace), message, create_pr
-    )
+    return publish(repository, lambda parent: _change(repository, parent, entry, keyed, replace), message, create_pr)
 
 
 def offer_results(report: ReportData, published: Published, *, token: str | bool | None = None) -> Published:
@@ -83,9 +81,7 @@ def may_publish_audio(corpus: object) -> bool:
     return str(config["license"]).startswith(OPEN_LICENSES)
 
 
-def _change(
-    repository: Repository, parent: str, entry: Entry, files: Mapping[str, bytes], replace: bool
-) -> Change:
+def _change(repository: Repository, parent: str, entry: Entry, files: Mapping[str, bytes], replace: bool) -> Change:
     """The commit on top of `parent`: the whole folder of the report, the index and the card."""
     api, repo_id = repository.api, repository.repo_id
     paths = api.list_repo_files(repo_id, repo_type="dataset", revision=parent)
@@ -117,9 +113,7 @@ def _refuse_foreign_card(repo_id: str, card: bytes) -> None:
     """Raise a HubError if the card belongs to something else: ours would replace its text and its configurations."""
     text = card.decode("utf-8", "replace")
     content = RepoCard(text, ignore_metadata_errors=True)
-    if TAGS[0] in (content.data.get("tags") or ()) or not (
-        content.text.strip() or content.data.get("configs")
-    ):
+    if TAGS[0] in (content.data.get("tags") or ()) or not (content.text.strip() or content.data.get("configs")):
         return
     raise HubError(
         f"{repo_id}: holds something else, whose card (README.md) a push would replace: choose another repository"
@@ -139,9 +133,7 @@ def _entries(api: HfApi, repo_id: str, parent: str, paths: list[str]) -> list[En
             content = {}
             for path in (path for path in paths if path.startswith(f"{folder}/")):
                 is_data = path.endswith((".parquet", ".json"))
-                content[path.removeprefix(f"{folder}/")] = (
-                    read_file(api, repo_id, path, parent) if is_data else b""
-                )
+                content[path.removeprefix(f"{folder}/")] = read_file(api, repo_id, path, parent) if is_data else b""
             known[folder] = describe(folder, content)
         entries.append(known[folder])
     return entries

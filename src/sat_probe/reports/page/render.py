@@ -92,9 +92,7 @@ def _importance_section(report: ReportData) -> str:
     return (
         '<section aria-labelledby="importance-title">\n  <h2 id="importance-title">Which heads matter</h2>\n'
         "  <p>Scores of probes on the hidden states while heads are removed in different orders, or attention "
-        'is limited to a span of frames.</p>\n  <div class="columns">\n'
-        + "\n".join(figures)
-        + "\n  </div>\n</section>"
+        'is limited to a span of frames.</p>\n  <div class="columns">\n' + "\n".join(figures) + "\n  </div>\n</section>"
     )
 
 

@@ -14,13 +14,7 @@ from matplotlib.axes import Axes
 
 from sat_probe.reports.palette import CATEGORIES
 from sat_probe.reports.plots.axes import write_figure
-from sat_probe.reports.plots.heads import (
-    plot_categories,
-    plot_distribution,
-    plot_layers,
-    plot_offsets,
-    plot_ranking,
-)
+from sat_probe.reports.plots.heads import plot_categories, plot_distribution, plot_layers, plot_offsets, plot_ranking
 from sat_probe.reports.plots.importance import importance_drawings, plot_importance
 from sat_probe.reports.plots.maps import plot_attention_grid, plot_head
 from sat_probe.reports.plots.phones import plot_concentration, plot_relation_map
@@ -63,9 +57,7 @@ def save_figures(report: ReportData, folder: str | Path) -> list[Path]:
 def representative_heads(heads: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """The head (layer, head) of each category that is highest in the metric of the category."""
     best = {name: clearest_heads(heads, name, 1) for name in CATEGORIES}
-    return {
-        name: (int(row["layer"].iloc[0]), int(row["head"].iloc[0])) for name, row in best.items() if len(row)
-    }
+    return {name: (int(row["layer"].iloc[0]), int(row["head"].iloc[0])) for name, row in best.items() if len(row)}
 
 
 def drawings(report: ReportData) -> Iterator[tuple[str, Callable[[], Axes]]]:

@@ -14,10 +14,7 @@ FORMATS = ("svg", "png")
 
 
 def axes_or_new(
-    ax: Axes | None,
-    width: float = 6.0,
-    height: float = 4.0,
-    box: tuple[float, float, float, float] | None = None,
+    ax: Axes | None, width: float = 6.0, height: float = 4.0, box: tuple[float, float, float, float] | None = None
 ) -> Axes:
     """The axes given, or those of a new figure of `width` x `height` inches that pyplot does not manage.
 

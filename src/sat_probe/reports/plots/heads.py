@@ -26,9 +26,7 @@ from sat_probe.reports.palette import (
 from sat_probe.reports.plots.axes import axes_or_new, tidy
 
 
-def plot_categories(
-    heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, int] | None = None
-) -> Axes:
+def plot_categories(heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, int] | None = None) -> Axes:
     """Every head of the model, layers x heads, coloured and lettered by category.
 
     Where the table has `category_stability`, a head is the paler the fewer bootstrap replicates agree on its category.
@@ -82,15 +80,11 @@ def plot_layers(heads: pd.DataFrame, ax: Axes | None = None, layers: int | None 
     _need(heads, "layer", "category")
     ax = axes_or_new(ax, 4.6, 3.2)
     counts = pd.crosstab(heads["layer"], heads["category"])
-    counts = counts.reindex(
-        index=range(layers or _least_shape(heads)[0]), columns=list(CATEGORIES), fill_value=0
-    )
+    counts = counts.reindex(index=range(layers or _least_shape(heads)[0]), columns=list(CATEGORIES), fill_value=0)
     base = np.zeros(len(counts))
     for name in CATEGORIES:
         values = counts[name].to_numpy(dtype=float)
-        bars = ax.bar(
-            counts.index, values, bottom=base, color=CATEGORY_COLOURS[name], label=name, edgecolor="white"
-        )
+        bars = ax.bar(counts.index, values, bottom=base, color=CATEGORY_COLOURS[name], label=name, edgecolor="white")
         texts = [CATEGORY_LETTERS[name] if value else "" for value in values]
         ax.bar_label(bars, texts, label_type="center", color=CATEGORY_INK[name], fontsize=7)
         base += values
@@ -100,18 +94,14 @@ def plot_layers(heads: pd.DataFrame, ax: Axes | None = None, layers: int | None 
     return ax
 
 
-def plot_ranking(
-    heads: pd.DataFrame, x: str = "max_weight", y: str = "globalness", ax: Axes | None = None
-) -> Axes:
+def plot_ranking(heads: pd.DataFrame, x: str = "max_weight", y: str = "globalness", ax: Axes | None = None) -> Axes:
     """Figure 6a: rank of each head in two pruning orders; the head of rank 1 is removed first.
 
     The paper prunes from the highest globalness, verticality or diagonality, but from the lowest maximum weight.
     """
     _need(heads, x, y, "category")
     ax = tidy(axes_or_new(ax, 4.4, 4.2))
-    order = {
-        column: heads[column].rank(ascending=column == "max_weight", method="first") for column in (x, y)
-    }
+    order = {column: heads[column].rank(ascending=column == "max_weight", method="first") for column in (x, y)}
     ax.plot([1, len(heads)], [1, len(heads)], color="#999999", linewidth=0.8, linestyle="--", zorder=1)
     for name in CATEGORIES:
         part = heads["category"] == name
@@ -153,9 +143,7 @@ def plot_offsets(heads: pd.DataFrame, ax: Axes | None = None, shape: tuple[int, 
 
 def _need(heads: pd.DataFrame, *columns: str) -> None:
     if missing := [column for column in columns if column not in heads]:
-        raise ReportError(
-            f"the head table lacks {', '.join(missing)}; it has {', '.join(map(str, heads.columns))}"
-        )
+        raise ReportError(f"the head table lacks {', '.join(missing)}; it has {', '.join(map(str, heads.columns))}")
     if heads.empty:
         raise ReportError("the head table is empty: nothing to draw")
 

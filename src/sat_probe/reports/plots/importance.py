@@ -39,9 +39,7 @@ def importance_curves(table: pd.DataFrame, kind: str, task: str, mode: str) -> p
         return curves
     by_count = random.groupby("removed", as_index=False)["value"]
     band = by_count.mean().assign(
-        ranking="random",
-        value_low=by_count.min()["value"].to_numpy(),
-        value_high=by_count.max()["value"].to_numpy(),
+        ranking="random", value_low=by_count.min()["value"].to_numpy(), value_high=by_count.max()["value"].to_numpy()
     )
     joined: pd.DataFrame = pd.concat([curves[curves["ranking"] != "random"], band], ignore_index=True)
     return joined

@@ -37,9 +37,7 @@ def plot_attention_grid(
     step = pixels + gap
     canvas = np.full((layers * step - gap, columns * step - gap), np.nan)
     ax = axes_or_new(ax, 1.6 + 0.62 * columns, 0.7 + 0.62 * layers)
-    shown_heads = (
-        np.ndindex(layers, columns) if heads is None else heads[["layer", "head"]].itertuples(index=False)
-    )
+    shown_heads = np.ndindex(layers, columns) if heads is None else heads[["layer", "head"]].itertuples(index=False)
     for layer, head in shown_heads:
         tile = average_blocks(maps[layer, head], -(-maps.shape[-1] // pixels))
         top, left = (layers - 1 - layer) * step, head * step  # the first layer stands at the bottom
@@ -50,9 +48,7 @@ def plot_attention_grid(
         for layer, head, category in zip(heads["layer"], heads["head"], heads["category"], strict=True):
             corner = (int(head) * step - 1.5, (layers - 1 - int(layer)) * step - 1.5)
             colour = CATEGORY_COLOURS[str(category)]
-            ax.add_patch(
-                Rectangle(corner, pixels + 2, pixels + 2, fill=False, edgecolor=colour, linewidth=2.2)
-            )
+            ax.add_patch(Rectangle(corner, pixels + 2, pixels + 2, fill=False, edgecolor=colour, linewidth=2.2))
         category_legend(ax)
     centres = np.arange(max(layers, columns)) * step + pixels / 2
     ax.set_xticks(centres[:columns], [str(index) for index in range(columns)])
@@ -107,9 +103,7 @@ def plot_head(
         beside = ax.inset_axes((1.005 + offset, 0, 0.15, 1), sharey=ax)
         time, kilohertz = (seconds[0], seconds[-1]), (hertz[0] / 1000, hertz[-1] / 1000)
         above.imshow(level, SPECTROGRAM_COLOURMAP, extent=(*time, *kilohertz), aspect="auto", origin="lower")
-        beside.imshow(
-            level.T, SPECTROGRAM_COLOURMAP, extent=(*kilohertz, *time), aspect="auto", origin="lower"
-        )
+        beside.imshow(level.T, SPECTROGRAM_COLOURMAP, extent=(*kilohertz, *time), aspect="auto", origin="lower")
         above.set_ylabel("kHz", fontsize=7)
         above.tick_params(labelbottom=False, labelsize=6)
         beside.tick_params(labelleft=False, labelsize=6)

@@ -143,6 +143,4 @@ def _frame(ax: Axes, operation: str, phones: list[str]) -> None:
     style = ":" if operation.startswith("not") else "-"
     for column, row, height in boxes:
         corner = (column - 0.5, row - 0.5)
-        ax.add_patch(
-            Rectangle(corner, 1, height, fill=False, edgecolor="black", linewidth=1.1, linestyle=style)
-        )
+        ax.add_patch(Rectangle(corner, 1, height, fill=False, edgecolor="black", linewidth=1.1, linestyle=style))

@@ -104,18 +104,14 @@ def plot_kernel_gram(
     ax = axes_or_new(ax, 5.4, 5.6)
     half = (times[1] - times[0]) / 2
     low, high = times[0] - half, times[-1] + half
-    ax.imshow(
-        gram, extent=(low, high, high, low), cmap=ATTENTION_COLOURMAP, interpolation="nearest", aspect="auto"
-    )
+    ax.imshow(gram, extent=(low, high, high, low), cmap=ATTENTION_COLOURMAP, interpolation="nearest", aspect="auto")
     inner = np.sort(np.asarray(references, dtype=float))
     for start, end in pairwise([low, *inner, high] if len(inner) else []):
         square = Rectangle((start, start), end - start, end - start, fill=False)
         square.set(edgecolor=REFERENCE_COLOUR, linewidth=1.1)
         ax.add_patch(square)
     found = np.asarray(predictions, dtype=float)
-    ax.plot(
-        found, found, "o", markersize=4, color="white", markeredgecolor=PREDICTION_COLOUR, markeredgewidth=1.3
-    )
+    ax.plot(found, found, "o", markersize=4, color="white", markeredgecolor=PREDICTION_COLOUR, markeredgewidth=1.3)
     ax.set(xlabel="time (s)", ylabel="time (s)", xlim=(low, high), ylim=(high, low))
     if curve is not None:
         above, curve = ax.inset_axes((0, 1.01, 1, 0.18), sharex=ax), np.asarray(curve, dtype=float)
@@ -155,15 +151,11 @@ def plot_segmentation(
     ax.imshow(level, extent=span, origin="lower", aspect="auto", cmap=SPECTROGRAM_COLOURMAP)
     truth, found = np.asarray(references, dtype=float), np.asarray(predictions, dtype=float)
     ax.vlines(truth, top / 2, top, color=REFERENCE_COLOUR, linewidth=1.3, label="reference")
-    ax.vlines(
-        found, 0, top / 2, color=PREDICTION_COLOUR, linewidth=1.3, linestyle=(0, (4, 1)), label="predicted"
-    )
+    ax.vlines(found, 0, top / 2, color=PREDICTION_COLOUR, linewidth=1.3, linestyle=(0, (4, 1)), label="predicted")
     distance = np.abs(found[:, None] - truth[None]).min(axis=1, initial=np.inf)
     false = found[distance > tolerance + 1e-9]
     ax.plot(false, np.full(len(false), 0.04 * top), "x", color="black", markersize=5, label="false alarm")
-    ax.set(
-        xlabel="time (s)", ylabel="kHz", xlim=(0, len(np.asarray(waveform)) / sampling_rate), ylim=(0, top)
-    )
+    ax.set(xlabel="time (s)", ylabel="kHz", xlim=(0, len(np.asarray(waveform)) / sampling_rate), ylim=(0, top))
     ax.set_title(title, fontsize=10, loc="left")
     ax.legend(fontsize=7, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
@@ -225,9 +217,7 @@ def plot_performance(
         colour, marker = SERIES_COLOURS[index % 7], SERIES_MARKERS[index % 7]
         ax.plot(part["_x"], part[y], color=colour, marker=marker, markersize=4, label=name)
         if f"{y}_low" in part:
-            ax.fill_between(
-                part["_x"], part[f"{y}_low"], part[f"{y}_high"], color=colour, alpha=0.18, linewidth=0
-            )
+            ax.fill_between(part["_x"], part[f"{y}_low"], part[f"{y}_high"], color=colour, alpha=0.18, linewidth=0)
     if baseline is not None:
         ax.axhline(baseline, color="black", linestyle="--", linewidth=0.8, label="untouched")
     if unlimited:
@@ -246,6 +236,4 @@ def _series(curves: pd.DataFrame, series: str | None) -> list[tuple[str, pd.Data
 
 def _need_columns(curves: pd.DataFrame, *columns: str) -> None:
     if missing := [column for column in columns if column not in curves]:
-        raise ReportError(
-            f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, curves.columns))}"
-        )
+        raise ReportError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, curves.columns))}")

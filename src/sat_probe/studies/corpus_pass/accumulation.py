@@ -54,18 +54,11 @@ class Checkpoint:
 
     def save(self, parts: Mapping[str, Stateful], progress: Mapping[str, Any]) -> None:
         """Write a new file, then rename it: a reader sees the old state or the new one, never a mixture."""
-        arrays = {
-            f"{name}/{key}": value for name, one in parts.items() for key, value in one.state_dict().items()
-        }
+        arrays = {f"{name}/{key}": value for name, one in parts.items() for key, value in one.state_dict().items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    _identity=np.array(self.identity),
-                    _progress=np.array(json.dumps(progress)),
-                    **arrays,
-                )
+                np.savez(file, _identity=np.array(self.identity), _progress=np.array(json.dumps(progress)), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             self._temporary.replace(self.path)

@@ -148,6 +148,4 @@ def no_audio_left(corpus: str, skipped: Sequence[Skipped]) -> CorpusError:
     first, reason = skipped[0]
     if len(skipped) == 1:
         return CorpusError(f"{corpus}: its only utterance cannot be used, {first}: {reason}")
-    return CorpusError(
-        f"{corpus}: none of its {len(skipped)} utterances can be used; the first, {first}: {reason}"
-    )
+    return CorpusError(f"{corpus}: none of its {len(skipped)} utterances can be used; the first, {first}: {reason}")

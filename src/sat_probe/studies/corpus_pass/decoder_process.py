@@ -32,11 +32,7 @@ READY = "ready"
 class AudioDecoder:
     """`read_audio` in another process, which is started when first needed and restarted after it died."""
 
-    command: tuple[str, ...] = (
-        sys.executable or "python",
-        "-m",
-        "sat_probe.studies.corpus_pass.decoder_process",
-    )
+    command: tuple[str, ...] = (sys.executable or "python", "-m", "sat_probe.studies.corpus_pass.decoder_process")
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

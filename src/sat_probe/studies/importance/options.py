@@ -68,12 +68,7 @@ def random_order(present: Sequence[Sequence[int]], seed: int) -> list[Head]:
 
 
 def gradient_importance(
-    model: ProbedModel,
-    corpus: ProbingCorpus,
-    task: Task,
-    probe: Probe,
-    layer: Layer = -1,
-    normalize: bool = True,
+    model: ProbedModel, corpus: ProbingCorpus, task: Task, probe: Probe, layer: Layer = -1, normalize: bool = True
 ) -> NDArray[np.float64]:
     """Return I_h = E |dL/dg_h| (Michel et al. 2019, eq. 2), the sensitivity of the loss to the gate on a head's output.
 
@@ -104,11 +99,7 @@ def gradient_importance(
 
 
 def utterance_losses(
-    model: ProbedModel,
-    corpus: ProbingCorpus,
-    task: Task,
-    probe: Probe,
-    layer: Layer = -1,
+    model: ProbedModel, corpus: ProbingCorpus, task: Task, probe: Probe, layer: Layer = -1
 ) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
     """Yield for each utterance of dev a function from a head mask to the probe's loss, and a mask of ones."""
     rows = task_rows(task, corpus, "dev")
@@ -217,6 +208,5 @@ def curves_of(
             curves.append((ablation, {**place, "span_mode": mode, "heads": ""}))
     numbers: dict[str, int] = {}
     return [
-        (ablation, {**place, "point": numbers.setdefault(ablation.key, len(numbers))})
-        for ablation, place in curves
+        (ablation, {**place, "point": numbers.setdefault(ablation.key, len(numbers))}) for ablation, place in curves
     ]

@@ -86,9 +86,7 @@ def head_importance(
     return run.finish(importance(inputs, options, metrics or {}, run), inputs.process)
 
 
-def importance(
-    inputs: Inputs, options: Options, metrics: Mapping[str, Metric], run: RunOptions
-) -> HeadReport:
+def importance(inputs: Inputs, options: Options, metrics: Mapping[str, Metric], run: RunOptions) -> HeadReport:
     """Return the report of a model and a corpus that are open already, unsaved; see `head_importance`."""
     model, process = inputs.model, inputs.process
     progress = run.progress and process.is_main
@@ -185,9 +183,7 @@ def curve_table(curves: Sequence[tuple[Ablation, Mapping[str, Any]]], results: R
 
 
 def counts_table(
-    curves: Sequence[tuple[Ablation, Mapping[str, Any]]],
-    results: Records,
-    tested: Callable[[str], Sequence[str]],
+    curves: Sequence[tuple[Ablation, Mapping[str, Any]]], results: Records, tested: Callable[[str], Sequence[str]]
 ) -> pd.DataFrame:
     """``importance_counts``: one row per test utterance, task and mode, as every ablation is scored on the same ones.
 

@@ -105,9 +105,7 @@ def suggested_heads(report: HeadReport, tolerance: float) -> list[tuple[int, int
     table = table[table["removed"] < len(report.heads)]  # a model keeps at least one head
     found = suggest(table, tolerance, mode="retrain" if (table["mode"] == "retrain").any() else "frozen")
     if found is None:
-        raise ReportError(
-            f"no removal of heads on the curves of the report stays within a loss of {tolerance:g}"
-        )
+        raise ReportError(f"no removal of heads on the curves of the report stays within a loss of {tolerance:g}")
     return list(found.heads)
 
 
@@ -116,9 +114,7 @@ def _loss(row: object, intact: float) -> float:
     return intact - value if row.metric == "accuracy" else value / intact - 1  # type: ignore[attr-defined]
 
 
-def _intervals(
-    point: pd.DataFrame, table: pd.DataFrame, counts: pd.DataFrame
-) -> dict[str, tuple[float, float]]:
+def _intervals(point: pd.DataFrame, table: pd.DataFrame, counts: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Return the intervals of the losses of one point, by task."""
     modes = dict(zip(point["task"], point["mode"], strict=True))
     found = {}
@@ -152,9 +148,7 @@ def advice(kind: str, found: Suggestion | None, max_loss: float, all_heads: int)
         for name, loss in found.losses.items()
     )
     if kind == "span":
-        return (
-            f"Attention can be limited (loss: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
-        )
+        return f"Attention can be limited (loss: {lost}):\n  --span {found.span} --span-mode {found.span_mode}"
     if len(found.heads) == all_heads:
         return (
             f"All {all_heads} heads can be removed (loss: {lost}): these probes do not need attention. sat-probe "

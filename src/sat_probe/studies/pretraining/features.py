@@ -120,9 +120,7 @@ def _key(corpus: Corpus, extractor: MockingjayFeatureExtractor) -> str:
             digest.update(hashlib.sha256(utterance.audio).digest())
         else:
             status = utterance.audio.stat()
-            digest.update(
-                f"{utterance.id}|{utterance.audio}|{status.st_size}|{status.st_mtime_ns}\n".encode()
-            )
+            digest.update(f"{utterance.id}|{utterance.audio}|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:24]
 
 
@@ -154,9 +152,7 @@ def _write(
                     writer.write(row)
                 on_progress(1)
             if len(skipped) == len(corpus):
-                raise CorpusError(
-                    f"none of the {len(skipped)} audio files can be used; the first: {skipped[0]}"
-                )
+                raise CorpusError(f"none of the {len(skipped)} audio files can be used; the first: {skipped[0]}")
             writer.finalize()
         size = extractor.feature_size
         facts = {"size": size, "target_size": target_size, "seconds": seconds, "skipped": skipped}
@@ -166,9 +162,7 @@ def _write(
         partial.unlink(missing_ok=True)
 
 
-def _row(
-    utterance_id: str, samples: NDArray[np.float32], extractor: MockingjayFeatureExtractor
-) -> dict[str, Any]:
+def _row(utterance_id: str, samples: NDArray[np.float32], extractor: MockingjayFeatureExtractor) -> dict[str, Any]:
     inputs = extractor.extract(samples)
     targets = extractor.extract(samples, target=True) if extractor.target_kind else np.zeros(0, np.float32)
     return {"id": utterance_id, "frames": len(inputs), "inputs": inputs.ravel(), "targets": targets.ravel()}

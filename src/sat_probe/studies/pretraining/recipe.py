@@ -99,11 +99,7 @@ class PretrainingRecipe:
         checks: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             (counts, lambda value: value >= 1, "be at least 1"),
             (("learning_rate", "clip_norm", "epsilon"), lambda value: value > 0, "be positive"),
-            (
-                ("warmup_share", "held_out_share", "beta1", "beta2"),
-                lambda value: 0 <= value < 1,
-                "be in [0, 1)",
-            ),
+            (("warmup_share", "held_out_share", "beta1", "beta2"), lambda value: 0 <= value < 1, "be in [0, 1)"),
             (("weight_decay", "seed"), lambda value: value >= 0, "not be negative"),
         )
         for names, fits, wanted in checks:

@@ -167,14 +167,10 @@ def pretrain(
     run["of_credited_speech"] = names_speech(recipe.data, corpus)
     if trainer.is_world_process_zero():
         save_run(output, trainer.model, extractor, run)
-    return PretrainingResult(
-        output, run["steps"], run["loss"], run["held_out_loss"], run["frames_per_second"]
-    )
+    return PretrainingResult(output, run["steps"], run["loss"], run["held_out_loss"], run["frames_per_second"])
 
 
-def split_utterances(
-    store: FeatureStore, share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_utterances(store: FeatureStore, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of training and held-out utterances, both in the order of the corpus."""
     count = round(share * len(store))
     order = np.random.default_rng(seed).permutation(len(store))
@@ -206,12 +202,8 @@ def _open_run(output: Path, run: Mapping[str, Any]) -> None:
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         if "finished" in before:
-            raise ConfigurationError(
-                f"the run in {output} is finished ({before['steps']} steps); nothing to resume"
-            )
-        changed = sorted(
-            name for name, value in _settings(run).items() if _settings(before).get(name) != value
-        )
+            raise ConfigurationError(f"the run in {output} is finished ({before['steps']} steps); nothing to resume")
+        changed = sorted(name for name, value in _settings(run).items() if _settings(before).get(name) != value)
         if changed:
             raise ConfigurationError(
                 f"{output} holds a run that differs in {', '.join(changed)}; choose another --output"
@@ -235,8 +227,7 @@ def _outcome(trainer: Trainer, first_step: int, seconds: float) -> dict[str, Any
     held_out = [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
     data = trainer.train_dataset
     frames = sum(
-        data.frames(number)
-        for number in range(first_step * trainer.args.gradient_accumulation_steps, len(data))
+        data.frames(number) for number in range(first_step * trainer.args.gradient_accumulation_steps, len(data))
     )
     return {
         "steps": trainer.state.global_step,

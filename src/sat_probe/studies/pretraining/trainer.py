@@ -96,9 +96,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
     The Trainer writes the state file last, so a checkpoint with a readable one is complete.
     """
-    found = sorted(
-        folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True
-    )
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for path in found:
         try:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
@@ -119,9 +117,7 @@ class LossCurve(TrainerCallback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write the points so far.
 
         Raises:
@@ -141,10 +137,7 @@ class LossCurve(TrainerCallback):
 def curve_table(log_history: list[dict[str, Any]]) -> pd.DataFrame:
     """Return the loss curve, one row per logged step; values that were not measured are NaN."""
     table = (
-        pd.DataFrame(log_history)
-        .rename(columns=_COLUMNS)
-        .set_index("step")
-        .reindex(columns=list(_COLUMNS.values()))
+        pd.DataFrame(log_history).rename(columns=_COLUMNS).set_index("step").reindex(columns=list(_COLUMNS.values()))
     )
     return table.groupby("step").last().dropna(how="all")
 
@@ -156,9 +149,7 @@ class ProgressBar(ProgressCallback):
         super().__init__()
         self.losses: dict[str, str] = {}
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Show the losses, which transformers' own callback would write to standard output."""
         last = state.log_history[-1]
         self.losses |= {_COLUMNS[key]: f"{last[key]:.4f}" for key in ("loss", "eval_loss") if key in last}

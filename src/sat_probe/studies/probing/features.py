@@ -45,11 +45,7 @@ class Ablation:
         mask = torch.ones(model.num_probed_layers, model.num_probed_heads, device=model.device)
         for layer, head in self.heads:
             mask[layer, head] = 0.0
-        return {
-            "head_mask": mask if self.heads else None,
-            "attention_span": self.span,
-            "span_mode": self.span_mode,
-        }
+        return {"head_mask": mask if self.heads else None, "attention_span": self.span, "span_mode": self.span_mode}
 
 
 def stacked_states(hidden_states: tuple[Tensor, ...], layer: Layer) -> Tensor:

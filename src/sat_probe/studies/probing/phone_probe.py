@@ -93,9 +93,7 @@ def load_phone_probe(folder: str | Path) -> PhoneProbe:
         phones = tuple(map(str, told["phones"]))
         probe = Probe(told["states"], told["size"], len(phones), told["hidden"])
         probe.load_state_dict(load_file(folder / WEIGHTS))
-        return PhoneProbe(
-            probe.eval().requires_grad_(False), phones, told["layer"], told["model_digest"], told["made"]
-        )
+        return PhoneProbe(probe.eval().requires_grad_(False), phones, told["layer"], told["model_digest"], told["made"])
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder.name}: is no phone probe that can be read ({error})") from error
 

@@ -162,9 +162,7 @@ class _Prepared(Accumulator):
         first = 0
         for inputs in batch.inputs:
             last = first + len(inputs.lengths)
-            arrays: dict[str, Any] = {
-                f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()
-            }
+            arrays: dict[str, Any] = {f"tensor-{name}": tensor.cpu().numpy() for name, tensor in inputs.tensors.items()}
             if self.waveforms:
                 arrays[LOG_MEL] = self._spectra(batch.waveforms[first:last], inputs.lengths)
             np.savez(self.folder / f"inputs-{self.batches}.npz", lengths=np.array(inputs.lengths), **arrays)
@@ -191,9 +189,7 @@ class _Prepared(Accumulator):
         return np.concatenate(spectra)
 
 
-def split_by_utterance(
-    ids: Sequence[str], speakers: Sequence[str | None], seed: int = 0
-) -> NDArray[np.int64]:
+def split_by_utterance(ids: Sequence[str], speakers: Sequence[str | None], seed: int = 0) -> NDArray[np.int64]:
     """Return the part of each utterance, such that the speakers of dev and test occur in train too (a closed set).
 
     A fifth of each speaker's utterances, at least one, goes to dev and another fifth to test, chosen by a hash of their

@@ -33,13 +33,7 @@ class Reconstruction:
         intact: last hidden states of the intact model, (frames, 1, size); used by the proxy only.
     """
 
-    def __init__(
-        self,
-        model: ProbedModel,
-        corpus: ProbingCorpus,
-        folder: Path,
-        intact: NDArray[np.float32],
-    ) -> None:
+    def __init__(self, model: ProbedModel, corpus: ProbingCorpus, folder: Path, intact: NDArray[np.float32]) -> None:
         self.corpus = corpus
         head = pretraining_head(model)
         self.task = PROXY if head is None else RECONSTRUCTION
@@ -84,9 +78,7 @@ def _targets(model: ProbedModel, corpus: ProbingCorpus, path: Path, proxy: bool)
 def _stacked_inputs(model: ProbedModel, corpus: ProbingCorpus) -> Iterator[NDArray[np.float32]]:
     for _, inputs in corpus.inputs():
         stacked = stack_frames(inputs.tensors["input_features"], model.config.downsample_rate)
-        yield np.concatenate(
-            [one[:length].numpy() for one, length in zip(stacked, inputs.lengths, strict=True)]
-        )
+        yield np.concatenate([one[:length].numpy() for one, length in zip(stacked, inputs.lengths, strict=True)])
 
 
 def _fitted_decoder(

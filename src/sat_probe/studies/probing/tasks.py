@@ -88,9 +88,7 @@ def chosen_tasks(names: Sequence[str] | None, corpus: ProbingCorpus) -> list[str
 
 def _require_phones(corpus: ProbingCorpus) -> None:
     if not (corpus.phones >= 0).any():
-        raise CorpusError(
-            "phones cannot be probed: the corpus has no alignments; make them with sat-probe align"
-        )
+        raise CorpusError("phones cannot be probed: the corpus has no alignments; make them with sat-probe align")
     for part in PARTS:
         # without labels on dev no epoch is better than the first, on test there is nothing to score
         if not (corpus.phones[corpus.in_part(part)[corpus.frame_utterances]] >= 0).any():

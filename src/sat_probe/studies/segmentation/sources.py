@@ -79,9 +79,7 @@ class Settings:
 
 def model_sources(model: ProbedModel) -> list[Source]:
     """Return every head that a model has, and the hidden states of every layer."""
-    heads = [
-        Source("attention", layer, head) for layer, own in enumerate(model.present_heads) for head in own
-    ]
+    heads = [Source("attention", layer, head) for layer, own in enumerate(model.present_heads) for head in own]
     return heads + [Source("hidden", layer) for layer in range(model.num_probed_layers + 1)]
 
 
@@ -101,9 +99,7 @@ def model_boundaries(
     """
     grid, factor = model.frame_grid, model.upsampling_factor
     if settings.shifts < 1 or grid.hop % settings.shifts:
-        raise ConfigurationError(
-            f"shifts must divide the model's frame of {grid.hop} samples, got {settings.shifts}"
-        )
+        raise ConfigurationError(f"shifts must divide the model's frame of {grid.hop} samples, got {settings.shifts}")
     step = grid.hop // settings.shifts
     outputs = [
         model.encode([waveform[shift * step :]], output_attentions=True, output_hidden_states=True)
@@ -113,13 +109,9 @@ def model_boundaries(
     if settings.shifts > 1:
         grid, factor = grid.upsampled(settings.shifts), 1
 
-    def read(
-        name: str, layer: int, upsampled: Callable[..., NDArray[np.float64]], axes: int
-    ) -> NDArray[np.float64]:
+    def read(name: str, layer: int, upsampled: Callable[..., NDArray[np.float64]], axes: int) -> NDArray[np.float64]:
         """Return the maps or the states of a layer, in float64, averaged over the shifts."""
-        found = [
-            getattr(output, name)[layer][0].float().cpu().numpy().astype(np.float64) for output in outputs
-        ]
+        found = [getattr(output, name)[layer][0].float().cpu().numpy().astype(np.float64) for output in outputs]
         if settings.shifts == 1:
             return found[0]
         return average_shifted([upsampled(one, settings.shifts) for one in found], frames, axes=axes)
@@ -127,9 +119,7 @@ def model_boundaries(
     for layer, present in enumerate(model.present_heads):
         if not present:
             continue
-        between = distances(
-            attention_features(read("attentions", layer, upsampled_map, 2), settings.features)
-        )
+        between = distances(attention_features(read("attentions", layer, upsampled_map, 2), settings.features))
         for index, head in enumerate(present):  # maps are of the present heads
             yield Source("attention", layer, head), kernel_boundaries(between[index], settings, grid, factor)
     for layer in range(model.num_probed_layers + 1):
@@ -138,12 +128,7 @@ def model_boundaries(
 
 
 def baseline_boundaries(
-    waveform: NDArray[np.float32],
-    sampling_rate: int,
-    rate: float,
-    utterance_id: str,
-    seed: int,
-    settings: Settings,
+    waveform: NDArray[np.float32], sampling_rate: int, rate: float, utterance_id: str, seed: int, settings: Settings
 ) -> Iterator[tuple[Source, list[Boundaries]]]:
     """Yield the boundaries of each of BASELINES: from MFCC, log-mel, peaks of the spectral difference, or no audio.
 

@@ -107,9 +107,7 @@ class Segmentation:
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    values = {
-        str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()
-    }
+    values = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
     return {name: None if pd.isna(value) else value for name, value in values.items()}
 
 

@@ -121,18 +121,14 @@ class Tally:
                 agreement = _r_values(self.agreements[rows_of][:, used][:, validating])
                 agreed = _best(agreement)
                 row["agreement"] = float(agreement[agreed])
-                unlabelled.append(
-                    self._row(source, counts, agreed, validating) | {"agreement": row["agreement"]}
-                )
+                unlabelled.append(self._row(source, counts, agreed, validating) | {"agreement": row["agreement"]})
             rows.append(row)
             curves += self._curve(source, counts, best, validating)
             components = zip(COMPONENTS, counts[best, ~validating].T.astype(np.int64), strict=True)
             tested.append({"utterance": ids, **_names(source), **dict(components)})
         label_free = max(unlabelled, key=lambda row: row["agreement"])
         table = pd.DataFrame(rows).sort_values("validation_r_value", ascending=False, kind="stable")
-        of_kinds = [
-            pd.DataFrame(tested[index]) for index in table.groupby("source", sort=False).head(1).index
-        ]
+        of_kinds = [pd.DataFrame(tested[index]) for index in table.groupby("source", sort=False).head(1).index]
         table = table.reset_index(drop=True).astype(_PLACE)
         heads = table["source"] == "attention"
         table["choice"] = ""
@@ -142,9 +138,7 @@ class Tally:
         per_utterance = pd.concat(of_kinds, ignore_index=True).astype(_PLACE)
         return table, pd.DataFrame(curves).astype(_PLACE), label_free, per_utterance
 
-    def _row(
-        self, source: Source, counts: Counts, setting: int, validating: NDArray[np.bool_]
-    ) -> dict[str, Any]:
+    def _row(self, source: Source, counts: Counts, setting: int, validating: NDArray[np.bool_]) -> dict[str, Any]:
         alpha, beta = source.parameters(self.settings)[setting]
         validation = float(_r_values(counts[:, validating])[setting])
         low, high = bootstrap_interval(counts[setting, ~validating].astype(np.int64))
@@ -174,9 +168,7 @@ def _names(source: Source) -> dict[str, Any]:
 
 
 def _scores(counts: Counts) -> dict[str, Any]:
-    references, predictions, hits, prediction_hits = (
-        int(total) for total in counts.sum(axis=0, dtype=np.int64)
-    )
+    references, predictions, hits, prediction_hits = (int(total) for total in counts.sum(axis=0, dtype=np.int64))
     rates = boundary_rates(references, predictions, hits, prediction_hits)
     components = {"references": references, "predictions": predictions, "hits": hits}
     return {**components, **{name: float(value) for name, value in rates.items()}}
@@ -239,9 +231,7 @@ def split_speakers(corpus: Iterable[Utterance], share: float, seed: int) -> Spea
     order = np.random.default_rng(seed).permutation(len(groups))
     count = min(max(round(share * len(groups)), 1), len(groups) - 1)
     validating = {groups[index] for index in order[:count]}
-    parts: dict[str, Part] = {
-        name: "validation" if own in validating else "test" for name, own in speakers.items()
-    }
+    parts: dict[str, Part] = {name: "validation" if own in validating else "test" for name, own in speakers.items()}
     chosen = [sizes[name] for name, part in parts.items() if part == "validation"]
     rate = sum(boundaries for boundaries, _ in chosen) / sum(seconds for _, seconds in chosen)
     return SpeakerSplit(parts, speakers, rate)
