@@ -23,7 +23,7 @@ from sat_probe.paper.claims_ablation import TOLERATED
 from sat_probe.paper.finding import interval_verdict
 from sat_probe.paper.tables import interval, markdown
 from sat_probe.reports.head_report import HeadReport
-from sat_probe.reports.plots.all import plot_importance
+from sat_probe.reports.plots.importance import plot_importance
 from sat_probe.reports.task_curves import TaskCurves, task_curves
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "importance.md"

@@ -26,7 +26,7 @@ _HOMES = {
     "ProbedMockingjayModel": "sat_probe.models.probed_classes",
     "ProbedModel": "sat_probe.models.probed",
     "ProbedWav2Vec2Model": "sat_probe.models.probed_classes",
-    "ProbedWavLMModel": "sat_probe.models.own_attention.wavlm",
+    "ProbedWavLMModel": "sat_probe.models.own_attention",
     "ProbedWhisperEncoder": "sat_probe.models.probed_classes",
     "SatProbeError": "sat_probe.errors",
     "analyze_model": "sat_probe.studies.head_analysis",
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
         MockingjayModel,
     )
     from sat_probe.models.mockingjay.convert_mockingjay import convert_mockingjay
-    from sat_probe.models.own_attention.wavlm import ProbedWavLMModel
+    from sat_probe.models.own_attention import ProbedWavLMModel
     from sat_probe.models.probed import ProbedModel
     from sat_probe.models.probed_classes import (
         ProbedHubertModel,

@@ -13,8 +13,8 @@ from transformers import CONFIG_MAPPING
 from sat_probe.errors import AudioError, ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.inputs_outputs import ModelInputs
-from sat_probe.models.layer_states import layers_of
 from sat_probe.models.probed_classes import ProbedWav2Vec2Model, probed_class
+from sat_probe.models.views import layers_of
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_families import CONFIGURATIONS, HEADS, LAYERS, SIZE, audio, prepared, tiny
 

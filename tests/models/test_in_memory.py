@@ -29,7 +29,7 @@ from transformers import (
 from sat_probe.errors import ModelError
 from sat_probe.models.auto import AutoProbedModel
 from sat_probe.models.mockingjay import MockingjayForPreTraining
-from sat_probe.models.own_attention.wavlm import ProbedWavLMModel
+from sat_probe.models.own_attention import ProbedWavLMModel
 from sat_probe.models.probed_classes import ProbedWav2Vec2Model
 from sat_probe.models.waveform_encoder import base_class
 from tests.models.tiny_families import CONFIGURATIONS as TINY

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sat_probe.models import long_audio
-from sat_probe.models.long_audio_convolutions import ProductLayer, can_be_products
+from sat_probe.models.long_audio import ProductLayer, can_be_products
 from tests.models.tiny_models import CONFIGURATIONS, tiny_model
 
 

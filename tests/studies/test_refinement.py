@@ -17,7 +17,7 @@ from sat_probe import AutoProbedModel, analyze_model, refine
 from sat_probe.cli import run
 from sat_probe.cli.refine import _with_interval
 from sat_probe.errors import ModelError
-from sat_probe.models.attention import band as attention_band
+from sat_probe.models.attention import whole as attention_band
 from sat_probe.models.mockingjay import MockingjayConfig
 from sat_probe.models.probed_classes import ProbedMockingjayModel
 from sat_probe.phones.corpora.opening import load_corpus

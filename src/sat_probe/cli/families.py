@@ -27,7 +27,7 @@ def families(as_json: AsJson = False) -> None:
 
     quiet()
     from sat_probe.models.families.encoder_config import REFUSED
-    from sat_probe.models.families.printed import family_rows
+    from sat_probe.models.families.table import family_rows
 
     rows = family_rows()
     if as_json:

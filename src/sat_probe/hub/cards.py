@@ -10,20 +10,12 @@ from huggingface_hub import CardData
 
 from sat_probe.configs import config_folder
 
-CITATION = """@inproceedings{yang20_sat,
-  title     = {Understanding Self-Attention of Self-Supervised Audio Transformers},
-  author    = {Shu-wen Yang and Andy T. Liu and Hung-yi Lee},
-  booktitle = {Proc. Interspeech},
-  year      = {2020},
-  eprint    = {2006.03265},
-  archiveprefix = {arXiv}
-}"""
-
 
 def render_card(template: str, data: CardData, **values: Any) -> str:
     """A card from a template of `hub_configs/templates`, its header from `data`."""
     templates = _templates()
-    common = {"citation": CITATION, "method": templates.get_template("method.md").render()}
+    parts = {"citation": "citation.bib", "method": "method.md"}
+    common = {name: templates.get_template(file).render() for name, file in parts.items()}
     text = templates.get_template(f"{template}.md").render(card_data=data.to_yaml(), **{**common, **values})
     return text.strip() + "\n"
 

@@ -9,7 +9,7 @@ follow from those of the waveform.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from sat_probe.models.families.frames import receptive_field
-from sat_probe.models.long_audio_convolutions import ProductLayer, can_be_products
 
 WHOLE_FRAMES = 100  # up to here (2 s at 20 ms) audio is convolved at once, as in the model itself
 PIECE_FRAMES = 100  # beyond it, encoder frames per piece: few enough for memory to be reused
@@ -104,3 +103,64 @@ def _time_statistics(convolution: nn.Conv1d, samples: Tensor) -> tuple[Tensor, T
         means = means + convolution.bias.double()
     variances = ((weight @ covariance) * weight).sum(1)
     return means, variances.clamp(min=0)
+
+
+class ProductLayer:
+    """A layer of a wav2vec2-like feature encoder: convolution, norm over channels if it has one, activation.
+
+    Args:
+        layer: of transformers, with ``conv``, ``activation``, and perhaps ``layer_norm``.
+        statistics: mean and variance over time of each channel, each (channels,), for a layer with group norm.
+    """
+
+    def __init__(self, layer: Any, statistics: tuple[Tensor, Tensor] | None = None) -> None:
+        convolution: nn.Conv1d = layer.conv
+        norm: Any = getattr(layer, "layer_norm", None)
+        weight, bias = convolution.weight, convolution.bias
+        if statistics is not None:
+            # the scale and shift of group norm are known beforehand: the convolution applies them
+            mean, variance = statistics
+            scale = norm.weight / (variance + norm.eps).sqrt()
+            shift = norm.bias - mean * scale
+            bias = (shift if bias is None else shift + bias * scale).to(weight.dtype)
+            weight = (weight * scale[:, None, None]).to(weight.dtype)
+            norm = None
+        (self.kernel,), (self.stride,) = convolution.kernel_size, convolution.stride
+        self.weight = weight.permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.bias, self.norm, self.activation = bias, norm, layer.activation
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return (frames, channels) for (time, channels)."""
+        frames = (len(hidden) - self.kernel) // self.stride + 1
+        convolved = None
+        for taps, first in self._taps(hidden, frames):
+            weight = self.weight[first : first + taps.shape[1]]
+            if convolved is not None:
+                convolved.addmm_(taps, weight)
+            elif self.bias is None:
+                convolved = taps @ weight
+            else:
+                convolved = torch.addmm(self.bias, taps, weight)
+        return self.activation(convolved if self.norm is None else self.norm(convolved))
+
+    def _taps(self, hidden: Tensor, frames: int) -> Iterator[tuple[Tensor, int]]:
+        """Yield matrices of neighbouring taps, (frames, taps * channels), and the first row of their weights."""
+        channels, stride = hidden.shape[1], self.stride
+        if channels == 1:  # a small copy is cheaper than many thin products
+            yield hidden[:, 0].unfold(0, self.kernel, stride), 0
+            return
+        for first in range(0, self.kernel, stride):
+            taps = min(stride, self.kernel - first)
+            start = hidden.storage_offset() + first * channels
+            yield (hidden.as_strided((frames, taps * channels), (stride * channels, 1), start), first * channels)
+
+
+def can_be_products(layer: Any) -> bool:
+    """Return whether :class:`ProductLayer` can compute a layer: no padding, dilation or groups."""
+    convolution, norm = layer.conv, getattr(layer, "layer_norm", None)
+    plain = convolution.padding == (0,) and convolution.dilation == (1,) and convolution.groups == 1
+    return plain and (
+        norm is None
+        or isinstance(norm, nn.LayerNorm)
+        or (isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels)
+    )

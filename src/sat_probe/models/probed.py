@@ -18,11 +18,10 @@ from sat_probe.errors import ModelError
 from sat_probe.models.attention.interface import IMPLEMENTATION, attach, layers_without_attention
 from sat_probe.models.attention.probe import AttentionProbe, Observer, SpanMode
 from sat_probe.models.inputs_outputs import ModelInputs, ProbedOutput, join_outputs
-from sat_probe.models.layer_states import layers_of, output_of_frames, record_states
 from sat_probe.models.long_audio import compute_in_pieces
 from sat_probe.models.publishing import PublishedModel
 from sat_probe.models.refined import RefinedModel
-from sat_probe.models.views import view_of
+from sat_probe.models.views import layers_of, output_of_frames, record_states, view_of
 from sat_probe.models.waveform_encoder import Waveform, WaveformEncoder
 
 # the probe of each model in this thread (or task), inside of `with model.probe()`

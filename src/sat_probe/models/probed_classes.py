@@ -33,14 +33,9 @@ class ProbedMockingjayModel(ProbedModel, MockingjayModel):
             )
 
 
-_MODULES = {
-    "wav2vec2": "probed_classes",
-    "hubert": "probed_classes",
-    "mockingjay": "probed_classes",
-    "wavlm": "own_attention.wavlm",
-    "sew-d": "own_attention.sew_d",
-    "speecht5": "own_attention.speecht5",
-}  # the others need nothing but their row of the table
+_MODULES = dict.fromkeys(("wav2vec2", "hubert", "mockingjay"), "probed_classes") | dict.fromkeys(
+    ("wavlm", "sew-d", "speecht5"), "own_attention"
+)  # the others need nothing but their row of the table
 
 
 @cache

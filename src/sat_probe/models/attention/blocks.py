@@ -10,12 +10,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sat_probe.models.attention.band import attend_band
 from sat_probe.models.attention.inputs import Inputs, utterance_inputs
 from sat_probe.models.attention.keys import Keys, part_size, slices
 from sat_probe.models.attention.probe import AttentionBlock, AttentionProbe
 from sat_probe.models.attention.tiles import Rows, Tiles, softmax
-from sat_probe.models.attention.whole import attend_sdpa, attend_whole, head_gate
+from sat_probe.models.attention.whole import attend_band, attend_sdpa, attend_whole, head_gate
 
 # exp_scores of a block, where a tile has less: few blocks, since each has calls of its own
 _BLOCK_ELEMENTS = 1024 * 1024

@@ -12,67 +12,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sat_probe.configs import config_folder
 from sat_probe.studies.pretraining.recipe import DataCredits
-
-_CARD = """---
-library_name: transformers
-license: apache-2.0
-{language}tags:
-- audio
-- mockingjay
-- self-supervised
-- sat-probe
----
-
-# {title}
-
-A Mockingjay (Liu et al. 2020): a transformer of {num_hidden_layers} layers x {num_attention_heads} heads, hidden
-size {hidden_size}, {parameters:,} parameters, pre-trained to reconstruct masked rows of {feature_size}-dimensional
-{feature_kind} frames. R = {downsample_rate} frames are stacked into one row; C_num = {c_num} consecutive frames are
-masked together. It is meant for looking at attention heads, not for downstream accuracy.
-
-```python
-from sat_probe import AutoProbedModel
-
-model = AutoProbedModel.from_pretrained("path of this folder")
-```
-
-## Data
-
-{data}
-
-| | |
-|---|---|
-| corpus | {corpus} |
-| utterances | {utterances:,}, {held_out_utterances} of them held out |
-| hours | {hours:.2f} |
-| frames | {frames:,} |
-| files skipped | {skipped} |
-
-## Loss
-
-Masked L1 (mean absolute error over the masked rows, features normalised to variance 1 per utterance):
-
-| | first point | last point |
-|---|---|---|
-| training | {first_loss:.4f} | {loss:.4f} |
-| held out | {first_held_out_loss} | {held_out_loss} |
-
-![loss curve](loss.png)
-
-The curve is kept in loss.csv.
-
-## Recipe
-
-{steps:,} steps, {seconds:,.0f} s in the last session on {threads} of {device},
-{frames_per_second:,.0f} frames per second. Commit of the configuration: {configuration_commit}.
-
-| | |
-|---|---|
-{recipe}
-
-Versions: {versions}. Finished {finished}.
-"""
 
 
 def save_run(folder: Path, model: Any, extractor: Any, run: Mapping[str, Any]) -> None:
@@ -105,7 +46,7 @@ def model_card(run: Mapping[str, Any]) -> str:
         "recipe": "\n".join(f"| {name} | {value} |" for name, value in {**shape, **recipe}.items()),
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     }
-    return _CARD.format(**numbers)
+    return (config_folder("templates") / "pretraining.md").read_text(encoding="utf-8").format(**numbers)
 
 
 def names_speech(credits: DataCredits | None, corpus: Any) -> bool:

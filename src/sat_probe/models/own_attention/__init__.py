@@ -1,1 +1,0 @@
-"""Families whose attention does not use transformers' attention interface: WavLM, SEW-D and SpeechT5."""
