@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ import soundfile
 from sat_probe import analyze_model
 from sat_probe.cli import run
 from sat_probe.errors import AudioError, CorpusError
+from sat_probe.phones.align_corpus import align_corpus
 from sat_probe.phones.corpora.opening import load_corpus
 from sat_probe.studies.corpus_pass import batches
 from sat_probe.studies.corpus_pass.batches import Batching
-from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder
+from sat_probe.studies.corpus_pass.decoder_process import AudioDecoder, read_utterance
 from tests.models.tiny_models import tiny_model
 
 
@@ -119,3 +121,13 @@ def test_corpus_without_usable_audio_is_refused(tmp_path, deadly_decoder):
     (tmp_path / "segfault.wav").write_bytes(b"")
     with pytest.raises(CorpusError, match=r"its only utterance .* segfault: the process that decodes audio died"):
         analyze_model(tiny_model("mockingjay"), tmp_path, progress=False)
+
+
+def test_a_file_that_kills_the_decoder_does_not_end_an_alignment(deadly_decoder, tmp_path):
+    speech = files("sat_probe") / "data" / "speech"
+    for name in ("slt-01", "segfault-01"):
+        for suffix in ("flac", "txt"):
+            (tmp_path / f"{name}.{suffix}").write_bytes((speech / f"slt-01.{suffix}").read_bytes())
+    run = align_corpus(load_corpus(tmp_path), tmp_path / "out", read=read_utterance)
+    assert run.aligned == 1
+    assert "the process that decodes audio died while it read this file (SIGSEGV)" in run.failed["segfault-01"]

@@ -61,12 +61,20 @@ def align(
     from tqdm import tqdm
 
     from sat_probe.phones.align_corpus import align_corpus, failures
+    from sat_probe.studies.corpus_pass.decoder_process import read_utterance
     from sat_probe.studies.inputs import open_corpus
 
     loaded = open_corpus(corpus)
     with tqdm(total=len(loaded), unit="utterance", desc="Aligning", file=sys.stderr, disable=None) as bar:
         run = align_corpus(
-            loaded, output, lexicon=lexicon, num_proc=num_proc, overwrite=overwrite, strict=strict, progress=bar.update
+            loaded,
+            output,
+            lexicon=lexicon,
+            num_proc=num_proc,
+            overwrite=overwrite,
+            strict=strict,
+            progress=bar.update,
+            read=read_utterance,
         )
     for line in failures(run):
         typer.echo(f"Not aligned: {line}", err=True)

@@ -12,12 +12,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sat_probe.audio import SAMPLING_RATE, read_audio
 from sat_probe.errors import AlignmentError, CorpusError, SatProbeError
 from sat_probe.phones.corpora.corpus import Corpus
 from sat_probe.phones.corpora.rows import Utterance
 from sat_probe.phones.forced_alignment import ForcedAligner, unknown_words_message
 from sat_probe.phones.readers.textgrid import write_textgrid
+
+Reader = Callable[[Utterance, int], NDArray[np.float32]]
+_Result = tuple[float, float, str | None]  # seconds of the processor, seconds of audio, what prevented it
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ def align_corpus(
     overwrite: bool = False,
     strict: bool = False,
     progress: Callable[[int], object] | None = None,
+    read: Reader | None = None,
 ) -> AlignmentRun:
     """Align every utterance of a corpus that has no TextGrid yet.
 
@@ -73,6 +80,7 @@ def align_corpus(
         overwrite: replace TextGrids that exist.
         strict: stop at the first utterance that cannot be aligned, instead of reporting it in ``failed``.
         progress: called with 1 for every finished utterance.
+        read: gives the audio of an utterance at a rate (Hz), in the process that aligns it; `read_audio` by default.
 
     Raises:
         CorpusError: if the corpus streams or has no text.
@@ -97,7 +105,7 @@ def align_corpus(
             tick(1)
         else:
             todo.append((utterance, target))
-    results = _results(todo, lexicon, num_proc)
+    results = _results(todo, partial(_align, lexicon=lexicon, read=read or _read), num_proc)
     for (utterance, _), (cpu_seconds, audio_seconds, problem) in zip(todo, results, strict=True):
         if problem is None:
             run.aligned += 1
@@ -139,9 +147,8 @@ def _aligner(lexicon: str | Path | None) -> ForcedAligner:
 
 
 def _results(
-    todo: list[tuple[Utterance, Path]], lexicon: str | Path | None, num_proc: int
-) -> Iterator[tuple[float, float, str | None]]:
-    align = partial(_align, lexicon=lexicon)
+    todo: list[tuple[Utterance, Path]], align: Callable[[tuple[Utterance, Path]], _Result], num_proc: int
+) -> Iterator[_Result]:
     workers = min(num_proc, len(todo))
     if workers <= 1:
         yield from map(align, todo)
@@ -158,13 +165,17 @@ def _results(
         executor.shutdown(cancel_futures=True)
 
 
-def _align(task: tuple[Utterance, Path], lexicon: str | Path | None) -> tuple[float, float, str | None]:
+def _read(utterance: Utterance, sampling_rate: int) -> NDArray[np.float32]:
+    return read_audio(utterance.audio, sampling_rate, utterance.id)
+
+
+def _align(task: tuple[Utterance, Path], lexicon: str | Path | None, read: Reader) -> _Result:
     """Write the TextGrid of one utterance: seconds of the processor, seconds of audio, and what prevented it."""
     utterance, output = task
     aligner = _aligner(lexicon)
     started = time.process_time()
     try:
-        waveform = read_audio(utterance.audio, name=utterance.id)
+        waveform = read(utterance, SAMPLING_RATE)
         found = aligner.align(utterance.id, waveform, utterance.text or "")
     except SatProbeError as error:
         return time.process_time() - started, 0.0, str(error).removeprefix(f"{utterance.id}: ")
