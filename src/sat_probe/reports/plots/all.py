@@ -15,11 +15,36 @@ from matplotlib.axes import Axes
 from sat_probe.reports.palette import CATEGORIES
 from sat_probe.reports.plots.axes import write_figure
 from sat_probe.reports.plots.heads import plot_categories, plot_distribution, plot_layers, plot_offsets, plot_ranking
-from sat_probe.reports.plots.importance import importance_drawings
+from sat_probe.reports.plots.importance import importance_drawings, plot_importance
 from sat_probe.reports.plots.maps import plot_attention_grid, plot_head
 from sat_probe.reports.plots.phones import plot_concentration, plot_relation_map
-from sat_probe.reports.plots.segmentation import segmentation_drawings
+from sat_probe.reports.plots.segmentation import (
+    plot_kernel_gram,
+    plot_performance,
+    plot_precision_recall,
+    plot_segmentation,
+    segmentation_drawings,
+)
 from sat_probe.reports.report_data import ReportData, clearest_heads
+
+__all__ = [
+    "plot_attention_grid",
+    "plot_categories",
+    "plot_concentration",
+    "plot_distribution",
+    "plot_head",
+    "plot_importance",
+    "plot_kernel_gram",
+    "plot_layers",
+    "plot_offsets",
+    "plot_performance",
+    "plot_precision_recall",
+    "plot_ranking",
+    "plot_relation_map",
+    "plot_segmentation",
+    "save_figures",
+    "write_figure",
+]
 
 
 def save_figures(report: ReportData, folder: str | Path) -> list[Path]:
