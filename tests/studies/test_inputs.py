@@ -215,6 +215,11 @@ def test_a_corpus_that_cannot_be_used_is_one_line(dataset, options, error, messa
     assert "\n" not in str(caught.value)
 
 
+def test_a_limit_of_0_is_refused_and_not_taken_for_none():
+    with pytest.raises(CorpusError, match="a limit of 0 leaves no utterance"):
+        open_corpus(CorpusChoice(limit=0))
+
+
 def test_a_corpus_in_memory_is_taken_as_it_is():
     corpus = load_corpus("bundled")
     assert open_corpus(CorpusChoice(corpus)) is corpus

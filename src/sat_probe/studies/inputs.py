@@ -150,7 +150,7 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
         CorpusError: if it cannot be found or read.
     """
     given = {name: getattr(choice, name) for name in CorpusChoice.__slots__ if name != "dataset"}
-    options = {name: value for name, value in given.items() if value not in (None, False)}
+    options = {name: value for name, value in given.items() if value is not None and value is not False}
     return load_corpus(BUNDLED if choice.dataset is None else choice.dataset, **options)
 
 
